@@ -1,0 +1,133 @@
+"""The tables of people: users, their profiles, their signed-in devices. Operations on them live in ``identity``."""
+
+from __future__ import annotations
+
+import uuid
+from functools import cached_property
+
+from django.contrib.auth.models import AbstractBaseUser, PermissionsMixin
+from django.contrib.auth.models import UserManager as DjangoUserManager
+from django.contrib.postgres.fields import ArrayField
+from django.core.validators import RegexValidator
+from django.db import models
+from django.db.models.functions import Lower
+from django.utils.translation import gettext_lazy as _
+
+GUEST, HOST = "guest", "host"
+SUPPORT, MODERATOR, FINANCE, ADMIN = "support", "moderator", "finance", "admin"
+STAFF_ROLES = (SUPPORT, MODERATOR, FINANCE, ADMIN)
+ROLES = (GUEST, HOST, *STAFF_ROLES)
+
+
+class UserManager(DjangoUserManager["User"]):
+    """Users are found by name or email without regard to case."""
+
+    def get_by_natural_key(self, username: str | None) -> User:
+        return self.get(username__iexact=username)
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """Somebody with an account. Roles are groups of the same name; suspended and erased people stay as rows."""
+
+    username = models.CharField(
+        _("username"),
+        max_length=60,
+        validators=[RegexValidator(r"^[A-Za-z0-9_]+\Z", _("Letters, digits and _ only."))],
+    )
+    email = models.EmailField(_("email"), max_length=254)
+    first_name = models.CharField(_("first name"), max_length=80, blank=True)
+    last_name = models.CharField(_("last name"), max_length=80, blank=True)
+    is_active = models.BooleanField(_("active"), default=True)
+    is_staff = models.BooleanField(_("staff"), default=False, help_text=_("May sign in to the back office."))
+    suspended_at = models.DateTimeField(_("suspended at"), null=True, blank=True)
+    suspended_reason = models.CharField(_("reason of the suspension"), max_length=500, blank=True)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    event_seq = models.BigIntegerField(default=0, editable=False)
+
+    objects = UserManager()
+
+    USERNAME_FIELD = "username"
+    EMAIL_FIELD = "email"
+    REQUIRED_FIELDS = ["email"]
+
+    class Meta:
+        db_table = "users"
+        verbose_name = _("user")
+        verbose_name_plural = _("users")
+        constraints = [
+            models.UniqueConstraint(Lower("username"), name="users_username_taken"),
+            models.UniqueConstraint(Lower("email"), name="users_email_taken"),
+        ]
+
+    def __str__(self) -> str:
+        return self.username
+
+    def get_full_name(self) -> str:
+        return f"{self.first_name} {self.last_name}".strip() or self.username
+
+    def get_short_name(self) -> str:
+        return self.first_name or self.username
+
+    @cached_property
+    def roles(self) -> frozenset[str]:
+        """The names of the user's groups. The session check fills it from its own query."""
+        return frozenset(self.groups.values_list("name", flat=True))
+
+    def has_role(self, *roles: str) -> bool:
+        """Whether the user has one of the roles; a superuser counts as ``admin``."""
+        return not self.roles.isdisjoint(roles) or (self.is_superuser and ADMIN in roles)
+
+
+class Profile(models.Model):
+    """What a person says of themselves, and how they want to be served."""
+
+    user = models.OneToOneField(User, on_delete=models.CASCADE, primary_key=True, related_name="profile")
+    phone = models.CharField(_("phone"), max_length=20, blank=True)
+    bio = models.TextField(_("about"), max_length=2000, blank=True)
+    languages = ArrayField(models.CharField(max_length=8), default=list, blank=True, verbose_name=_("languages"))
+    photo = models.ImageField(_("photo"), upload_to="people/", blank=True)
+    currency = models.CharField(_("currency"), max_length=3, blank=True)
+    language = models.CharField(_("language"), max_length=8, blank=True)
+    timezone = models.CharField(_("time zone"), max_length=64, blank=True)
+    notification_preferences = models.JSONField(_("notifications"), default=dict, blank=True)
+    is_superhost = models.BooleanField(_("superhost"), default=False)
+    response_rate = models.PositiveSmallIntegerField(_("response rate (%)"), null=True, blank=True)
+    response_time_hours = models.PositiveSmallIntegerField(_("response time (hours)"), null=True, blank=True)
+
+    class Meta:
+        db_table = "profiles"
+        verbose_name = _("profile")
+        verbose_name_plural = _("profiles")
+
+    def __str__(self) -> str:
+        return f"{self.user}"
+
+
+class Session(models.Model):
+    """A signed-in device. Access tokens carry its id and die with it; refresh tokens are kept as hashes only."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sessions", verbose_name=_("user"))
+    device = models.CharField(_("device"), max_length=300, blank=True)
+    address = models.GenericIPAddressField(_("address"), null=True, blank=True)
+    created_at = models.DateTimeField(_("signed in at"))
+    last_used_at = models.DateTimeField(_("last used at"))
+    expires_at = models.DateTimeField(_("expires at"))
+    refresh_hash = models.BinaryField(max_length=32, editable=False)
+    previous_hash = models.BinaryField(max_length=32, null=True, editable=False)
+    rotated_at = models.DateTimeField(null=True, editable=False)
+    revoked_at = models.DateTimeField(_("ended at"), null=True, blank=True)
+    revoked_reason = models.CharField(_("ended because"), max_length=40, blank=True)
+
+    class Meta:
+        db_table = "sessions"
+        verbose_name = _("session")
+        verbose_name_plural = _("sessions")
+        indexes = [
+            models.Index(fields=["user"], condition=models.Q(revoked_at=None), name="sessions_living"),
+            models.Index(fields=["refresh_hash"], name="sessions_refresh"),
+            models.Index(fields=["previous_hash"], condition=~models.Q(previous_hash=None), name="sessions_previous"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} · {self.device}"

@@ -1,0 +1,148 @@
+"""Bookings: the agreement about a stay, and every step that it took."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+from backend.availability.models import Block
+from backend.bookings.states import BookingStatus
+from backend.core.stay import Stay
+from backend.listings.models import Listing
+from backend.payments.models import Folio
+
+
+class BookingQuerySet(models.QuerySet["Booking"]):
+    def as_guest(self, actor: Any) -> BookingQuerySet:
+        return self.filter(guest_id=actor.pk)
+
+    def as_host(self, actor: Any) -> BookingQuerySet:
+        return self.filter(host_id=actor.pk)
+
+    def visible_to(self, actor: Any) -> BookingQuerySet:
+        """One's own as guest or host; staff see all."""
+        if actor.has_role("support", "moderator", "finance", "admin", "system"):
+            return self
+        return self.filter(Q(guest_id=actor.pk) | Q(host_id=actor.pk))
+
+
+class Booking(models.Model):
+    """A guest's agreement about one stay. Dates are the listing's local ones, instants UTC, amounts minor units.
+
+    ``pending_reason`` says whom a pending one waits for, ``expires_at`` until when; ``terms`` is what was agreed:
+    the priced input, the policy and the times of day, as they stood when it was made.
+    """
+
+    reference = models.CharField(_("reference"), max_length=12, unique=True)
+    listing = models.ForeignKey(
+        Listing, on_delete=models.PROTECT, related_name="bookings", verbose_name=_("listing")
+    )
+    guest = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="stays", verbose_name=_("guest")
+    )
+    host = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="hosted", verbose_name=_("host")
+    )
+    block = models.ForeignKey(Block, on_delete=models.PROTECT, related_name="+", verbose_name=_("block"))
+    folio = models.OneToOneField(Folio, on_delete=models.PROTECT, related_name="booking", verbose_name=_("folio"))
+
+    check_in = models.DateField(_("check-in"))
+    check_out = models.DateField(_("check-out"))
+    check_in_at = models.DateTimeField(_("check-in at"))
+    check_out_at = models.DateTimeField(_("check-out at"))
+    guests = models.PositiveSmallIntegerField(_("guests"))
+    message = models.TextField(_("message"), max_length=2000, blank=True)
+
+    status = models.CharField(
+        _("status"), max_length=10, choices=BookingStatus.choices, default=BookingStatus.PENDING, editable=False
+    )
+    pending_reason = models.CharField(
+        _("waits for"),
+        max_length=8,
+        blank=True,
+        choices=[("host", _("the host")), ("payment", _("the payment"))],
+    )
+    canceled_by = models.CharField(
+        _("canceled by"),
+        max_length=8,
+        blank=True,
+        choices=[("guest", _("guest")), ("host", _("host")), ("platform", _("platform"))],
+    )
+    expires_at = models.DateTimeField(_("expires at"), null=True, blank=True)
+    accepted_at = models.DateTimeField(_("accepted at"), null=True, blank=True)
+    confirmed_at = models.DateTimeField(_("confirmed at"), null=True, blank=True)
+    ended_at = models.DateTimeField(_("ended at"), null=True, blank=True)
+
+    currency = models.CharField(_("currency"), max_length=3)
+    total_minor = models.BigIntegerField(_("total"))
+    host_payout_minor = models.BigIntegerField(_("host's payout"))
+    refund_minor = models.BigIntegerField(_("refund"), null=True, blank=True)
+    terms = models.JSONField(_("terms"), default=dict)
+    version = models.PositiveIntegerField(default=1, editable=False)
+    created_at = models.DateTimeField(_("created at"))
+    updated_at = models.DateTimeField(_("updated at"))
+
+    objects = BookingQuerySet.as_manager()
+
+    class Meta:
+        db_table = "bookings"
+        verbose_name = _("booking")
+        verbose_name_plural = _("bookings")
+        indexes = [
+            models.Index(fields=["guest", "-id"], name="bookings_guest"),
+            models.Index(fields=["host", "-id"], name="bookings_host"),
+            models.Index(fields=["listing", "check_in"], name="bookings_listing"),
+            models.Index(fields=["expires_at"], condition=Q(status="pending"), name="bookings_expiring"),
+            models.Index(fields=["check_out_at"], condition=Q(status="confirmed"), name="bookings_completing"),
+            models.Index(fields=["status", "-id"], name="bookings_status"),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["block"], condition=Q(status__in=["pending", "confirmed", "completed"]), name="bookings_own_block"
+            ),
+            models.CheckConstraint(condition=Q(check_out__gt=F("check_in")), name="bookings_dates_in_order"),
+            models.CheckConstraint(condition=Q(total_minor__gte=0), name="bookings_total_not_negative"),
+            models.CheckConstraint(
+                condition=Q(status="pending", pending_reason__in=["host", "payment"], expires_at__isnull=False)
+                | (~Q(status="pending") & Q(pending_reason="", expires_at=None)),
+                name="bookings_pending_waits",
+            ),
+            models.CheckConstraint(
+                condition=Q(status="canceled", canceled_by__in=["guest", "host", "platform"])
+                | (~Q(status="canceled") & Q(canceled_by="")),
+                name="bookings_canceled_by_somebody",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.reference
+
+    @property
+    def stay(self) -> Stay:
+        return Stay(self.check_in, self.check_out)
+
+
+class BookingTransition(models.Model):
+    """A step of a booking, numbered without gaps; the timeline that its parties see."""
+
+    booking = models.ForeignKey(Booking, on_delete=models.CASCADE, related_name="transitions")
+    seq = models.PositiveIntegerField()
+    old = models.CharField(_("from"), max_length=10, blank=True)
+    new = models.CharField(_("to"), max_length=10)
+    event = models.CharField(_("event"), max_length=40)
+    by = models.CharField(_("by"), max_length=8)
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    reason = models.CharField(_("reason"), max_length=500, blank=True)
+    at = models.DateTimeField(_("at"))
+
+    class Meta:
+        db_table = "booking_transitions"
+        ordering = ["booking", "seq"]
+        constraints = [models.UniqueConstraint(fields=["booking", "seq"], name="booking_transitions_gapless")]
+
+    def __str__(self) -> str:
+        return f"{self.booking_id}#{self.seq} {self.event}"

@@ -1,0 +1,101 @@
+"""What operations ask of the database: locks that are taken, constraints that speak, calls that stay outside.
+
+The database has the last word; this module turns its word into the domain's.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+from django.db import IntegrityError, OperationalError, connection, transaction
+from django.db.models import Model, QuerySet
+from psycopg import errors as pg
+
+from backend.core.errors import DomainError, NotFound, Unavailable
+
+P = ParamSpec("P")
+R = TypeVar("R")
+M = TypeVar("M", bound=Model)
+
+MAX_TRIES = 3
+"""How often a deadlocked or unserializable transaction is tried in all (design: load and faults)."""
+
+
+def lock(queryset: QuerySet[M], **lookup: Any) -> M:
+    """Fetch one row and hold it until the transaction ends (``FOR NO KEY UPDATE``).
+
+    The query runs here: a lazy ``select_for_update`` would lock nothing. Waits at most ``lock_timeout``.
+    Raises: NotFound, Unavailable when somebody else holds it for too long.
+    """
+    if not connection.in_atomic_block:
+        raise RuntimeError("a lock outside of a transaction is released at once")
+    try:
+        return queryset.select_for_update(no_key=True, of=("self",)).get(**lookup)
+    except queryset.model.DoesNotExist:
+        raise NotFound from None
+    except OperationalError as error:
+        if isinstance(error.__cause__, pg.LockNotAvailable):
+            raise Unavailable from error
+        raise
+
+
+@contextmanager
+def constraint_errors(errors: Mapping[str, Callable[[], DomainError]]) -> Iterator[None]:
+    """Turn a violated constraint into a domain error by the constraint's name.
+
+    Opens a savepoint (or the transaction), so that what surrounds it stays usable. A constraint that is not
+    named in ``errors`` is a defect and passes as it is.
+    """
+    try:
+        with transaction.atomic():
+            yield
+    except IntegrityError as error:
+        name = getattr(getattr(error.__cause__, "diag", None), "constraint_name", None) or ""
+        if name in errors:
+            raise errors[name]() from error
+        raise
+
+
+class ProviderCallInTransaction(RuntimeError):
+    """A defect: something slow and foreign was called while rows were locked."""
+
+
+def outside_transaction(what: str) -> None:
+    """The guard in front of every provider, mail, SMS and storage call.
+
+    Raises: ProviderCallInTransaction when a transaction is open on this connection.
+    """
+    if connection.in_atomic_block:
+        raise ProviderCallInTransaction(f"{what} must not be called inside a transaction")
+
+
+def retrying(operation: Callable[P, R]) -> Callable[P, R]:
+    """Run an operation again when PostgreSQL ended it for a deadlock or a serialization failure.
+
+    At most ``MAX_TRIES`` times with jitter, and only where it is the outermost transaction: inside another one
+    the error passes on. Raises: Unavailable after the last try, and on a lock that was not granted in time.
+    """
+
+    @wraps(operation)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        for attempt in range(1, MAX_TRIES + 1):
+            try:
+                return operation(*args, **kwargs)
+            except OperationalError as error:
+                if connection.in_atomic_block:
+                    raise
+                if isinstance(error.__cause__, pg.LockNotAvailable):
+                    raise Unavailable from error
+                if not isinstance(error.__cause__, (pg.DeadlockDetected, pg.SerializationFailure)):
+                    raise
+                if attempt == MAX_TRIES:
+                    raise Unavailable from error
+                time.sleep(random.uniform(0.005, 0.03) * attempt)  # noqa: S311 - jitter, not a secret
+        raise AssertionError("unreachable")
+
+    return run

@@ -1,0 +1,76 @@
+"""Reference tables that everything stands on: currencies, exchange rates, the platform's settings, counters."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class Currency(models.Model):
+    """A currency that amounts may be shown in. ``minor_units`` is its number of decimals (ISO 4217)."""
+
+    code = models.CharField(_("code"), max_length=3, primary_key=True)
+    name = models.CharField(_("name"), max_length=80)
+    minor_units = models.PositiveSmallIntegerField(_("minor units"))
+
+    class Meta:
+        db_table = "currencies"
+        ordering = ["code"]
+        verbose_name = _("currency")
+        verbose_name_plural = _("currencies")
+
+    def __str__(self) -> str:
+        return self.code
+
+
+class ExchangeRate(models.Model):
+    """How much of ``currency`` one euro bought on a day, and who said so."""
+
+    currency = models.ForeignKey(Currency, on_delete=models.PROTECT, related_name="rates", verbose_name=_("currency"))
+    per_euro = models.DecimalField(_("units per euro"), max_digits=20, decimal_places=8)
+    rate_on = models.DateField(_("date"))
+    source = models.CharField(_("source"), max_length=80)
+
+    class Meta:
+        db_table = "exchange_rates"
+        ordering = ["-rate_on", "currency"]
+        verbose_name = _("exchange rate")
+        verbose_name_plural = _("exchange rates")
+        constraints = [
+            models.UniqueConstraint(fields=["currency", "rate_on"], name="exchange_rates_one_a_day"),
+            models.CheckConstraint(condition=models.Q(per_euro__gt=0), name="exchange_rates_positive"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.currency_id} {self.per_euro} ({self.rate_on})"
+
+
+class PlatformSetting(models.Model):
+    """A platform setting that differs from its default. What there is to set stands in ``core.platform``."""
+
+    key = models.CharField(_("key"), max_length=60, primary_key=True)
+    value = models.JSONField(_("value"))
+    changed_at = models.DateTimeField(_("changed at"), auto_now=True)
+
+    class Meta:
+        db_table = "platform_settings"
+        ordering = ["key"]
+        verbose_name = _("platform setting")
+        verbose_name_plural = _("platform settings")
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class RateCounter(models.Model):
+    """The PostgreSQL stand-in for a rate counter while the shared cache is away."""
+
+    key = models.CharField(max_length=200, primary_key=True)
+    count = models.PositiveIntegerField()
+    resets_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "rate_counters"
+
+    def __str__(self) -> str:
+        return self.key

@@ -1,0 +1,103 @@
+"""The platform's settings: what an operator may change without a deploy, typed, bounded and described.
+
+Each setting is declared here once with its default; a row of ``platform_settings`` overrides it. Read with
+``platform.get("hold_minutes")``; the answer is at most ``FRESH_FOR_S`` seconds old in each process.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+
+from backend.core.errors import Invalid, Text
+from backend.core.models import PlatformSetting
+
+FRESH_FOR_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting. ``kind`` is ``int``, ``decimal``, ``bool`` or ``choice``; bounds are inclusive."""
+
+    key: str
+    kind: str
+    default: Any
+    description: Text
+    low: int | None = None
+    high: int | None = None
+    choices: tuple[str, ...] = ()
+
+    def parse(self, raw: Any) -> Any:
+        """The typed value of ``raw`` (JSON or form text). Raises: Invalid."""
+        if self.kind == "bool" and isinstance(raw, bool):
+            return raw
+        if self.kind == "choice" and raw in self.choices:
+            return raw
+        if self.kind in ("int", "decimal") and not isinstance(raw, bool):
+            try:
+                number = Decimal(str(raw))
+            except InvalidOperation:
+                number = Decimal("NaN")
+            fits = number.is_finite() and (self.low is None or number >= self.low)
+            fits = fits and (self.high is None or number <= self.high)
+            if fits and (self.kind == "decimal" or number == number.to_integral_value()):
+                return int(number) if self.kind == "int" else number
+        raise Invalid.field(self.key, "invalid_setting", _("This value does not fit the setting."))
+
+
+_DECLARED = [
+    Setting("currency", "choice", "EUR", _("The platform's currency: prices are compared in it."), choices=("EUR", "USD", "GBP", "CHF", "KES", "SGD")),
+    Setting("listing_approval", "bool", False, _("New listings wait for a moderator before they are published.")),
+    Setting("hold_minutes", "int", 15, _("How long nights are held for an unpaid instant booking."), 1, 1440),
+    Setting("request_hours", "int", 24, _("How long a host has to answer a request."), 1, 168),
+    Setting("accepted_payment_hours", "int", 24, _("How long a guest has to pay an accepted request."), 1, 168),
+    Setting("quote_minutes", "int", 15, _("How long a quote's price is kept."), 1, 1440),
+    Setting("service_fee_model", "choice", "host_only", _("Who bears the service fee."), choices=("host_only", "split")),
+    Setting("host_fee_percent", "decimal", Decimal("15.5"), _("The host's service fee when the host alone bears it."), 0, 50),
+    Setting("split_host_fee_percent", "decimal", Decimal("3"), _("The host's part of a split service fee."), 0, 50),
+    Setting("split_guest_fee_percent", "decimal", Decimal("14.1"), _("The guest's part of a split service fee."), 0, 50),
+    Setting("limit_sign_in_account", "int", 10, _("Failed sign-ins an hour for one account."), 1, 100_000),
+    Setting("limit_sign_in_address", "int", 100, _("Failed sign-ins an hour from one address."), 1, 1_000_000),
+    Setting("limit_register_address", "int", 100, _("Registrations an hour from one address."), 1, 1_000_000),
+    Setting("limit_holds_user", "int", 5, _("Unpaid holds that one user may have."), 1, 1000),
+    Setting("limit_listings_host", "int", 200, _("Listings that one host may create in a day."), 1, 100_000),
+    Setting("limit_reads_address", "int", 600, _("Anonymous reads a minute from one address."), 1, 10_000_000),
+    Setting("limit_tickets_user", "int", 60, _("Websocket tickets a minute for one user."), 1, 10_000),
+    Setting("limit_sockets_user", "int", 5, _("Open websockets of one user."), 1, 100),
+]  # fmt: skip
+DECLARED = {setting.key: setting for setting in _DECLARED}
+
+_lock = threading.Lock()
+_values: dict[str, Any] = {}
+_read_at = 0.0
+
+
+def get(key: str) -> Any:
+    """The value in force of a declared setting. Raises: KeyError for one that is not declared."""
+    global _values, _read_at
+    setting = DECLARED[key]
+    if time.monotonic() - _read_at > FRESH_FOR_S:
+        rows = dict(PlatformSetting.objects.values_list("key", "value"))
+        with _lock:
+            _values, _read_at = rows, time.monotonic()
+    return setting.parse(_values[key]) if key in _values else setting.default
+
+
+def put(key: str, raw: Any) -> Any:
+    """Change a setting and return its typed value. Raises: Invalid, KeyError for one that is not declared."""
+    value = DECLARED[key].parse(raw)
+    stored = str(value) if isinstance(value, Decimal) else value
+    PlatformSetting.objects.update_or_create(key=key, defaults={"value": stored})
+    forget()
+    return value
+
+
+def forget() -> None:
+    """Read again at the next ``get``."""
+    global _read_at
+    _read_at = 0.0

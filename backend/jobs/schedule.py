@@ -1,0 +1,9 @@
+"""The periodic jobs."""
+
+from __future__ import annotations
+
+from procrastinate import App
+
+
+def on_app_ready(app: App) -> None:
+    """Called by procrastinate's Django integration when its app exists."""

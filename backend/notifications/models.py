@@ -1,0 +1,88 @@
+"""Notices to people: the in-app rows, the live events that carry them to sockets, the deliveries by other channels."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class Notification(models.Model):
+    """Something a user should know, once per kind and object. Texts are rendered when it is read, in their language."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="notifications", verbose_name=_("user")
+    )
+    kind = models.CharField(_("kind"), max_length=40)
+    object_key = models.CharField(_("about"), max_length=80)
+    params = models.JSONField(_("values in its text"), default=dict)
+    data = models.JSONField(_("ids for clients"), default=dict)
+    url = models.CharField(_("link"), max_length=300, blank=True)
+    read_at = models.DateTimeField(_("read at"), null=True, blank=True)
+    created_at = models.DateTimeField(_("created at"))
+
+    class Meta:
+        db_table = "notifications"
+        ordering = ["-id"]
+        verbose_name = _("notification")
+        verbose_name_plural = _("notifications")
+        constraints = [
+            models.UniqueConstraint(fields=["user", "kind", "object_key"], name="notifications_once"),
+        ]
+        indexes = [
+            models.Index(fields=["user", "-id"], name="notifications_newest"),
+            models.Index(fields=["user"], condition=models.Q(read_at=None), name="notifications_unread"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} → {self.user}"
+
+
+class LiveEvent(models.Model):
+    """A frame for a user's sockets, numbered without gaps per user, kept so that a client can resume."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    seq = models.BigIntegerField()
+    type = models.CharField(max_length=40)
+    data = models.JSONField()
+    created_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "live_events"
+        constraints = [models.UniqueConstraint(fields=["user", "seq"], name="live_events_gapless")]
+        indexes = [models.Index(fields=["created_at"], name="live_events_age")]
+
+    def __str__(self) -> str:
+        return f"{self.user_id}#{self.seq} {self.type}"
+
+
+class Delivery(models.Model):
+    """A notice on its way by another channel, with what came of it."""
+
+    EMAIL = "email"
+    QUEUED, SENT, FAILED = "queued", "sent", "failed"
+
+    notification = models.ForeignKey(
+        Notification, on_delete=models.CASCADE, related_name="deliveries", verbose_name=_("notification")
+    )
+    channel = models.CharField(_("channel"), max_length=10, choices=[(EMAIL, _("email"))])
+    state = models.CharField(
+        _("state"),
+        max_length=10,
+        default=QUEUED,
+        choices=[(QUEUED, _("queued")), (SENT, _("sent")), (FAILED, _("failed"))],
+    )
+    attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
+    error = models.CharField(_("error"), max_length=300, blank=True)
+    created_at = models.DateTimeField(_("created at"))
+    sent_at = models.DateTimeField(_("sent at"), null=True, blank=True)
+
+    class Meta:
+        db_table = "deliveries"
+        ordering = ["-id"]
+        verbose_name = _("delivery")
+        verbose_name_plural = _("deliveries")
+        constraints = [models.UniqueConstraint(fields=["notification", "channel"], name="deliveries_once")]
+
+    def __str__(self) -> str:
+        return f"{self.channel} · {self.notification}"

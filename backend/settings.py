@@ -1,0 +1,375 @@
+"""The one settings file: a typed environment on top, Django's settings below it.
+
+Every value that an operator may set is a field of ``Environment``; nothing else in the project reads
+``os.environ``. In production the process refuses to start on a missing or default secret.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import unquote, urlsplit
+
+import structlog
+from django.core.exceptions import ImproperlyConfigured
+from django.templatetags.static import static
+from django.utils.translation import gettext_lazy as _
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+INSECURE_SECRET_KEY = "development-only-secret-key-that-production-refuses-to-start-with"  # noqa: S105
+
+
+def _split(value: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What the operator decides, read once from the process environment.
+
+    Names are upper-case environment variables of the same spelling as the fields.
+    """
+
+    environment: Literal["development", "test", "production"] = "development"
+    secret_key: str = ""
+    database_url: str = ""
+    redis_url: str = ""
+    public_url: str = "http://127.0.0.1:8000"
+    allowed_hosts: tuple[str, ...] = ()
+    cors_origins: tuple[str, ...] = ()
+    trusted_proxies: tuple[str, ...] = ()
+    state_dir: Path = BASE_DIR / "var"
+    storage_bucket: str = ""
+    storage_access_key: str = ""
+    storage_secret_key: str = field(default="", repr=False)
+    storage_region: str = ""
+    storage_public_url: str = ""
+    s3_endpoint_url: str = ""
+    email_url: str = ""
+    email_from: str = "Karibu <no-reply@localhost>"
+    sandbox_webhook_secret: str = field(default="", repr=False)
+    log_level: str = "INFO"
+
+    @classmethod
+    def read(cls, source: dict[str, str]) -> Environment:
+        """Build the typed environment from ``source``.
+
+        Raises: ImproperlyConfigured for an unknown environment name, or in production for a missing secret.
+        """
+        values: dict[str, Any] = {}
+        for name, spec in cls.__dataclass_fields__.items():
+            raw = source.get(name.upper())
+            if raw is None or raw == "":
+                continue
+            kind = str(spec.type)
+            if kind.startswith("tuple"):
+                values[name] = _split(raw)
+            elif kind == "Path":
+                values[name] = Path(raw).resolve()
+            else:
+                values[name] = raw
+        env = cls(**values)
+        if env.environment not in ("development", "test", "production"):
+            raise ImproperlyConfigured(f"ENVIRONMENT is {env.environment!r}; say development, test or production.")
+        if env.environment == "production":
+            if len(env.secret_key) < 50 or env.secret_key == INSECURE_SECRET_KEY:
+                raise ImproperlyConfigured("Production needs a SECRET_KEY of its own, at least 50 characters long.")
+            if not env.allowed_hosts or "*" in env.allowed_hosts:
+                raise ImproperlyConfigured("Production needs ALLOWED_HOSTS, the names that this server answers to.")
+            if not env.public_url.startswith("https://"):
+                raise ImproperlyConfigured("Production needs PUBLIC_URL with https.")
+        return env
+
+
+ENV = Environment.read(dict(os.environ))
+
+ENVIRONMENT = ENV.environment
+PRODUCTION = ENV.environment == "production"
+DEBUG = False
+SECRET_KEY = ENV.secret_key or INSECURE_SECRET_KEY
+PUBLIC_URL = ENV.public_url.rstrip("/")
+ALLOWED_HOSTS = list(ENV.allowed_hosts) or ["127.0.0.1", "localhost", "[::1]", "testserver"]
+CORS_ORIGINS = list(ENV.cors_origins)
+TRUSTED_PROXIES = list(ENV.trusted_proxies)
+STATE_DIR = ENV.state_dir
+
+INSTALLED_APPS = [
+    "admin_site",
+    "unfold",
+    "unfold.contrib.filters",
+    "unfold.contrib.forms",
+    "unfold.contrib.guardian",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "channels",
+    "ninja",
+    "guardian",
+    "allauth",
+    "allauth.account",
+    "allauth.socialaccount",
+    "allauth.mfa",
+    "allauth.headless",
+    "procrastinate.contrib.django",
+    "storages",
+    "backend.core",
+    "backend.accounts",
+    "backend.audit",
+    "backend.notifications",
+    "backend.identity",
+    "backend.listings",
+    "backend.availability",
+    "backend.payments",
+    "backend.bookings",
+    "backend.search",
+    "backend.jobs",
+    "realtime",
+    "api",
+]
+
+MIDDLEWARE = [
+    "api.middleware.RequestContextMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "api.middleware.ProblemMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+]
+
+ROOT_URLCONF = "backend.urls"
+ASGI_APPLICATION = "backend.asgi.application"
+APPEND_SLASH = False
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+
+def _database(url: str) -> dict[str, Any]:
+    parts = urlsplit(url or "postgresql://karibu@127.0.0.1:5432/karibu")
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": unquote(parts.path.lstrip("/")) or "karibu",
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": parts.hostname or "",
+        "PORT": str(parts.port or ""),
+        "ATOMIC_REQUESTS": False,
+        "CONN_HEALTH_CHECKS": True,
+        "DISABLE_SERVER_SIDE_CURSORS": True,
+        "OPTIONS": {
+            "connect_timeout": 3,
+            "pool": {"min_size": 1, "max_size": 20, "timeout": 5, "max_idle": 120},
+            "options": "-c lock_timeout=3000 -c statement_timeout=30000 -c idle_in_transaction_session_timeout=60000",
+        },
+    }
+
+
+DATABASES = {"default": _database(ENV.database_url)}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+if ENV.redis_url:
+    CACHES = {
+        "default": {
+            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "LOCATION": ENV.redis_url,
+            "OPTIONS": {"socket_connect_timeout": 0.5, "socket_timeout": 1.0},
+            "KEY_PREFIX": "karibu",
+        }
+    }
+    CHANNEL_LAYERS = {
+        "default": {
+            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+            "CONFIG": {"hosts": [ENV.redis_url], "prefix": "karibu"},
+        }
+    }
+else:
+    CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+REDIS_URL = ENV.redis_url
+
+# cachalot serves only small reference tables, which nothing but the ORM changes; see DECISIONS.md.
+if ENV.redis_url:
+    INSTALLED_APPS.insert(INSTALLED_APPS.index("procrastinate.contrib.django"), "cachalot")
+CACHALOT_ONLY_CACHABLE_TABLES = ("amenities", "currencies", "exchange_rates", "platform_settings", "locations")
+CACHALOT_FINAL_SQL_CHECK = True
+CACHALOT_TIMEOUT = 300
+
+AUTH_USER_MODEL = "accounts.User"
+# Names are unique without regard to case by a constraint on lower(username), which this check cannot see.
+SILENCED_SYSTEM_CHECKS = ["auth.W004"]
+AUTHENTICATION_BACKENDS = [
+    "django.contrib.auth.backends.ModelBackend",
+    "guardian.backends.ObjectPermissionBackend",
+]
+PASSWORD_HASHERS = ["backend.identity.passwords.KaribuArgon2Hasher"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 8}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+ANONYMOUS_USER_NAME = None
+
+ACCOUNT_LOGIN_METHODS = {"email", "username"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "username*", "password1*"]
+ACCOUNT_ADAPTER = "allauth.account.adapter.DefaultAccountAdapter"
+HEADLESS_ONLY = True
+
+NINJA_JWT = {
+    "ALGORITHM": "HS256",
+    "SIGNING_KEY": SECRET_KEY,
+    "ISSUER": PUBLIC_URL,
+    "AUDIENCE": "karibu",
+    "USER_ID_FIELD": "id",
+    "USER_ID_CLAIM": "sub",
+}
+
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", _("English")), ("fr", _("French")), ("es", _("Spanish")), ("sw", _("Swahili")), ("ar", _("Arabic"))]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = True
+
+STATIC_URL = "/static/"
+STATIC_ROOT = STATE_DIR / "static"
+WHITENOISE_USE_FINDERS = True
+MEDIA_URL = "/media/"
+MEDIA_ROOT = STATE_DIR / "media"
+
+if ENV.storage_bucket:
+    _default_storage: dict[str, Any] = {
+        "BACKEND": "storages.backends.s3.S3Storage",
+        "OPTIONS": {
+            "bucket_name": ENV.storage_bucket,
+            "access_key": ENV.storage_access_key or None,
+            "secret_key": ENV.storage_secret_key or None,
+            "region_name": ENV.storage_region or None,
+            "endpoint_url": ENV.s3_endpoint_url or None,
+            "custom_domain": ENV.storage_public_url or None,
+            "location": "media",
+            "file_overwrite": False,
+            "querystring_auth": not ENV.storage_public_url,
+        },
+    }
+else:
+    _default_storage = {"BACKEND": "django.core.files.storage.FileSystemStorage"}
+STORAGES = {
+    "default": _default_storage,
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+DATA_UPLOAD_MAX_MEMORY_SIZE = 12 * 1024 * 1024
+FILE_UPLOAD_MAX_MEMORY_SIZE = 12 * 1024 * 1024
+
+DEFAULT_FROM_EMAIL = ENV.email_from
+if ENV.email_url:
+    _mail = urlsplit(ENV.email_url)
+    EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    EMAIL_HOST = _mail.hostname or ""
+    EMAIL_PORT = _mail.port or 587
+    EMAIL_HOST_USER = unquote(_mail.username or "")
+    EMAIL_HOST_PASSWORD = unquote(_mail.password or "")
+    EMAIL_USE_TLS = _mail.scheme == "smtp+tls"
+    EMAIL_USE_SSL = _mail.scheme == "smtps"
+    EMAIL_TIMEOUT = 20
+else:
+    EMAIL_BACKEND = "backend.notifications.mail.EmlFileBackend"
+MAIL_DIR = STATE_DIR / "mail"
+
+# The sandbox provider stands in for a real one outside production; its webhooks are signed like theirs.
+SANDBOX_ENABLED = not PRODUCTION
+SANDBOX_WEBHOOK_SECRET = ENV.sandbox_webhook_secret or f"sandbox:{SECRET_KEY}"
+
+SESSION_COOKIE_SECURE = PRODUCTION
+SESSION_COOKIE_HTTPONLY = True
+CSRF_COOKIE_SECURE = PRODUCTION
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+SECURE_SSL_REDIRECT = PRODUCTION
+SECURE_HSTS_SECONDS = 31_536_000 if PRODUCTION else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = PRODUCTION
+SECURE_HSTS_PRELOAD = PRODUCTION
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
+X_FRAME_OPTIONS = "DENY"
+
+PROCRASTINATE_ON_APP_READY = "backend.jobs.schedule.on_app_ready"
+PROCRASTINATE_AUTODISCOVER_MODULE_NAME = "tasks"
+
+LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "json": {
+            "()": structlog.stdlib.ProcessorFormatter,
+            "processors": [
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.JSONRenderer(),
+            ],
+            "foreign_pre_chain": [
+                structlog.contextvars.merge_contextvars,
+                structlog.stdlib.add_logger_name,
+                structlog.stdlib.add_log_level,
+                structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
+                structlog.processors.format_exc_info,
+            ],
+        }
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "json"}},
+    "root": {"handlers": ["console"], "level": ENV.log_level},
+    "loggers": {
+        "django.request": {"level": "ERROR"},
+        "procrastinate": {"level": "WARNING"},
+        "httpx": {"level": "WARNING"},
+    },
+}
+structlog.configure(
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.filter_by_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
+        structlog.processors.StackInfoRenderer(),
+        structlog.processors.format_exc_info,
+        structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+    ],
+    logger_factory=structlog.stdlib.LoggerFactory(),
+    wrapper_class=structlog.stdlib.BoundLogger,
+    cache_logger_on_first_use=True,
+)
+
+UNFOLD: dict[str, Any] = {
+    "SITE_TITLE": "Karibu",
+    "SITE_HEADER": "Karibu",
+    "SITE_URL": "/api/docs",
+    "SITE_ICON": lambda request: static("admin_site/karibu.svg"),
+    "ENVIRONMENT": "admin_site.site.environment_label",
+    "DASHBOARD_CALLBACK": "admin_site.dashboard.context",
+    "SIDEBAR": "admin_site.site.sidebar",
+    "COMMAND": {"search_models": "admin_site.site.searchable_models", "show_history": True},
+}

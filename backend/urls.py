@@ -1,0 +1,20 @@
+"""Which door lies behind which path. Wiring only."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.contrib import admin
+from django.urls import path, re_path
+from django.views.static import serve
+
+from api.health import live, ready
+from api.main import api
+
+urlpatterns = [
+    path("health/live", live),
+    path("health/ready", ready),
+    path("admin/", admin.site.urls),
+    path("api/", api.urls),
+]
+if not settings.PRODUCTION and not settings.ENV.storage_bucket:
+    urlpatterns.append(re_path(r"^media/(?P<path>.*)$", serve, {"document_root": settings.MEDIA_ROOT}))

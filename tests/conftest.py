@@ -1,0 +1,139 @@
+"""Fixtures for all tests: a real PostgreSQL that is emptied between tests, clients, a live server.
+
+Transactions are real: operations commit, deferred constraints and ``on_commit`` run as in production. After each
+test that used the database the changed tables are emptied; reference data from migrations stays.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import httpx
+import pytest
+from django.core.cache import cache
+from django.db import connection, connections
+
+ROOT = Path(__file__).resolve().parent.parent
+
+KEPT = {
+    "amenities",
+    "auth_group",
+    "auth_group_permissions",
+    "auth_permission",
+    "currencies",
+    "django_content_type",
+    "django_migrations",
+    "exchange_rates",
+    "locations",
+    "search_window",
+    "spatial_ref_sys",
+}
+
+
+def _empty_tables() -> None:
+    from backend.core import platform
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        tables = [name for (name,) in cursor.fetchall() if name not in KEPT]
+        cursor.execute(f"TRUNCATE {', '.join(tables)} RESTART IDENTITY CASCADE")
+    cache.clear()
+    platform.forget()
+
+
+@pytest.fixture
+def db(django_db_setup: None, django_db_blocker: pytest.FixtureRequest) -> Iterator[None]:
+    """The database with real commits. Overrides pytest-django's, which would roll back."""
+    with django_db_blocker.unblock():  # type: ignore[attr-defined]
+        yield
+        if connection.in_atomic_block:
+            connection.close()
+        _empty_tables()
+        connections.close_all()
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running Karibu: where it answers, and its processes."""
+
+    url: str
+    port: int
+    web: subprocess.Popen[bytes]
+    worker: subprocess.Popen[bytes] | None
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _environment(port: int, state: Path) -> dict[str, str]:
+    at = connections["default"].settings_dict
+    user, password = quote(str(at["USER"])), quote(str(at["PASSWORD"]))
+    return {
+        **os.environ,
+        "ENVIRONMENT": "development",
+        "DATABASE_URL": f"postgresql://{user}:{password}@{at['HOST']}:{at['PORT']}/{at['NAME']}",
+        "PUBLIC_URL": f"http://127.0.0.1:{port}",
+        "STATE_DIR": str(state),
+    }
+
+
+@pytest.fixture
+def start_server(db: None, tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Start real servers on the test database: ``start_server(worker=True)``; they end with the test."""
+    processes: list[subprocess.Popen[bytes]] = []
+
+    def start(*, worker: bool = False, env: dict[str, str] | None = None) -> Server:
+        port = _free_port()
+        environment = {**_environment(port, tmp_path), **(env or {})}
+        log = (tmp_path / f"web-{port}.log").open("wb")
+        web = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "uvicorn", "backend.asgi:application", "--port", str(port)),
+                *("--ws-max-size", "65536", "--log-level", "warning", "--no-access-log"),
+            ],
+            cwd=ROOT,
+            env=environment,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+        processes.append(web)
+        jobs = None
+        if worker:
+            worker_log = (tmp_path / f"worker-{port}.log").open("wb")
+            jobs = subprocess.Popen(
+                [sys.executable, "manage.py", "procrastinate", "worker"],
+                cwd=ROOT,
+                env=environment,
+                stdout=worker_log,
+                stderr=subprocess.STDOUT,
+            )
+            processes.append(jobs)
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            try:
+                if httpx.get(f"http://127.0.0.1:{port}/health/live", timeout=1).status_code == 200:
+                    return Server(f"http://127.0.0.1:{port}", port, web, jobs)
+            except httpx.HTTPError:
+                time.sleep(0.1)
+        raise AssertionError((tmp_path / f"web-{port}.log").read_text()[-3000:])
+
+    yield start
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
