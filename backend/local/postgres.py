@@ -260,7 +260,7 @@ class Postgres:
     def _prepare_database(self) -> None:
         """Make the role, its database and the extensions where they are missing."""
         with self.connect() as connection:
-            if not connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [ROLE]).fetchone():
+            if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [ROLE]).fetchone():
                 # Test runs make databases of their own, from template1.
                 right = sql.SQL("CREATEDB" if self.throwaway else "NOCREATEDB")
                 connection.execute(
@@ -271,7 +271,7 @@ class Postgres:
             if self.throwaway:
                 with self.connect("template1") as template:
                     _create_extensions(template)
-            if not connection.execute("SELECT FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
+            if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
                 connection.execute(
                     sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(DATABASE), sql.Identifier(ROLE))
                 )
