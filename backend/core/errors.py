@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
@@ -34,9 +34,9 @@ class DomainError(Exception):
     of the problem document (plain JSON values), ``retry_after`` is in seconds.
     """
 
-    status: ClassVar[int] = 500
-    code: ClassVar[str] = "error"
-    title: ClassVar[Text] = _("The request could not be carried out.")
+    status: int = 500
+    code: str = "error"
+    title: Text = _("The request could not be carried out.")
 
     def __init__(
         self,

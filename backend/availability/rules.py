@@ -1,0 +1,172 @@
+"""The calendar rules of a listing, read for one stay. Pure: values in, refusals out.
+
+The most specific rule wins: what is set for the date, then for the weekday of arrival, then the listing's own.
+Arrival rules are read on the check-in date, departure rules on the check-out date. All dates and hours are on the
+listing's clock. Whether nights are *taken* is no rule: blocks answer that (``services``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from django.utils.translation import gettext_lazy as _
+
+from backend.core.errors import FieldError, Invalid, Text
+from backend.core.stay import MAX_DAYS_AHEAD, Stay
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a listing asks of a stay. Weekdays are ISO (1 = Monday); an empty set of weekdays allows all."""
+
+    timezone: str = "UTC"
+    check_in_time: time = time(15)
+    max_guests: int = 1
+    min_nights: int = 1
+    max_nights: int = 365
+    min_nights_by_weekday: Mapping[int, int] = field(default_factory=dict)
+    arrival_weekdays: frozenset[int] = frozenset()
+    departure_weekdays: frozenset[int] = frozenset()
+    advance_notice_hours: int = 0
+    same_day_cutoff_hour: int | None = None
+    booking_window_days: int = MAX_DAYS_AHEAD
+    preparation_days_before: int = 0
+    preparation_days_after: int = 0
+    allow_request_inside_notice: bool = False
+
+    @property
+    def gap(self) -> int:
+        """Nights that must lie free between two stays: one gap serves what both sides ask for."""
+        return max(self.preparation_days_before, self.preparation_days_after)
+
+    def today(self, now: datetime) -> date:
+        """The date at the listing at ``now`` (UTC)."""
+        return now.astimezone(ZoneInfo(self.timezone)).date()
+
+    def last_check_in(self, now: datetime) -> date:
+        """The furthest check-in that is sold at ``now``."""
+        return self.today(now) + timedelta(days=min(self.booking_window_days, MAX_DAYS_AHEAD))
+
+
+@dataclass(frozen=True, slots=True)
+class DayRule:
+    """What is set for one date; ``None`` leaves it to the more general rule. The price is in minor units."""
+
+    price_minor: int | None = None
+    min_nights: int | None = None
+    max_nights: int | None = None
+    closed_to_arrival: bool | None = None
+    closed_to_departure: bool | None = None
+    note: str = ""
+
+
+NO_RULE = DayRule()
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a stay cannot be booked: the rule's code, the field of the wire it speaks of, the sentence for people."""
+
+    code: str
+    field: str
+    message: Text
+
+
+def min_nights(rules: Rules, day: DayRule, check_in: date) -> int:
+    """The fewest nights that a stay from ``check_in`` may have: date, then weekday, then the listing's own."""
+    if day.min_nights is not None:
+        return day.min_nights
+    return rules.min_nights_by_weekday.get(check_in.isoweekday(), rules.min_nights)
+
+
+def max_nights(rules: Rules, day: DayRule) -> int:
+    """The most nights that a stay from the date of ``day`` may have."""
+    return day.max_nights if day.max_nights is not None else rules.max_nights
+
+
+def closed_to_arrival(rules: Rules, day: DayRule, on: date) -> bool:
+    """Whether no stay may begin on the date; what is set for the date overrides the weekdays."""
+    if day.closed_to_arrival is not None:
+        return day.closed_to_arrival
+    return bool(rules.arrival_weekdays) and on.isoweekday() not in rules.arrival_weekdays
+
+
+def closed_to_departure(rules: Rules, day: DayRule, on: date) -> bool:
+    """Whether no stay may end on the date."""
+    if day.closed_to_departure is not None:
+        return day.closed_to_departure
+    return bool(rules.departure_weekdays) and on.isoweekday() not in rules.departure_weekdays
+
+
+def inside_notice(rules: Rules, check_in: date, now: datetime) -> bool:
+    """Whether ``check_in`` is too near: fewer elapsed hours to the check-in hour than the notice, or today past the cut-off."""
+    zone = ZoneInfo(rules.timezone)
+    local = now.astimezone(zone)
+    cutoff = rules.same_day_cutoff_hour
+    if cutoff is not None and check_in == local.date() and local.hour >= cutoff:
+        return True
+    if not rules.advance_notice_hours:
+        return False
+    arrives_at = datetime.combine(check_in, rules.check_in_time, tzinfo=zone)
+    return arrives_at.timestamp() - now.timestamp() < rules.advance_notice_hours * 3600
+
+
+def needs_request(rules: Rules, check_in: date, now: datetime) -> bool:
+    """Whether the stay may only be asked for, since it is inside the notice of a host who lets guests ask."""
+    return rules.allow_request_inside_notice and inside_notice(rules, check_in, now)
+
+
+def refusals(
+    rules: Rules, days: Mapping[date, DayRule], stay: Stay, guests: int, now: datetime
+) -> list[Refusal]:
+    """Every rule that ``stay`` breaks at ``now`` (UTC), the most basic first; empty when it can be booked.
+
+    ``days`` holds what is set for single dates, from check-in to check-out inclusive. The codes are those of the
+    HTTP contract.
+    """
+    arrival, departure = days.get(stay.check_in, NO_RULE), days.get(stay.check_out, NO_RULE)
+    found: list[Refusal] = []
+    if stay.check_in < rules.today(now):
+        found.append(Refusal("check_in_past", "check_in", _("Check-in lies in the past.")))
+    if stay.check_in > rules.last_check_in(now):
+        found.append(Refusal("booking_window", "check_in", _("Check-in is further ahead than can be booked.")))
+    if guests > rules.max_guests:
+        found.append(
+            Refusal(
+                "too_many_guests",
+                "guests",
+                _("At most %(count)d guests can stay here.") % {"count": rules.max_guests},
+            )
+        )
+    fewest, most = min_nights(rules, arrival, stay.check_in), max_nights(rules, arrival)
+    if stay.nights < fewest:
+        found.append(
+            Refusal("min_nights", "check_out", _("The stay must have at least %(count)d nights.") % {"count": fewest})
+        )
+    if stay.nights > most:
+        found.append(
+            Refusal("max_nights", "check_out", _("The stay may have at most %(count)d nights.") % {"count": most})
+        )
+    if closed_to_arrival(rules, arrival, stay.check_in):
+        found.append(Refusal("closed_to_arrival", "check_in", _("No stay can begin on this day.")))
+    if closed_to_departure(rules, departure, stay.check_out):
+        found.append(Refusal("closed_to_departure", "check_out", _("No stay can end on this day.")))
+    if inside_notice(rules, stay.check_in, now) and not rules.allow_request_inside_notice:
+        found.append(Refusal("advance_notice", "check_in", _("The host needs more time before check-in.")))
+    return found
+
+
+class StayRefused(Invalid):
+    """A stay breaks a rule of the listing; ``code`` is the rule's."""
+
+    title = _("This stay cannot be booked.")
+
+    def __init__(self, found: list[Refusal]) -> None:
+        super().__init__(
+            found[0].message,
+            errors=[FieldError(refusal.field, refusal.code, refusal.message) for refusal in found],
+        )
+        self.code = found[0].code
