@@ -25,7 +25,9 @@ class Block(models.Model):
     before the next stay; two guarded ranges never overlap either. Holds carry ``expires_at``.
     """
 
-    listing = models.ForeignKey(Listing, on_delete=models.CASCADE, related_name="blocks", verbose_name=_("listing"))
+    listing = models.ForeignKey(
+        Listing, on_delete=models.CASCADE, related_name="blocks", verbose_name=_("listing")
+    )
     nights = DateRangeField(_("nights"))
     guarded = DateRangeField(_("nights and preparation"), null=True, blank=True)
     reason = models.CharField(_("reason"), max_length=8, choices=Reason.choices)
@@ -64,7 +66,9 @@ class Block(models.Model):
             ),
         ]
         indexes = [
-            models.Index(fields=["expires_at"], condition=Q(active=True, reason="hold"), name="blocks_expiring"),
+            models.Index(
+                fields=["expires_at"], condition=Q(active=True, reason="hold"), name="blocks_expiring"
+            ),
         ]
 
     def __str__(self) -> str:

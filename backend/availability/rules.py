@@ -132,7 +132,9 @@ def refusals(
     if stay.check_in < rules.today(now):
         found.append(Refusal("check_in_past", "check_in", _("Check-in lies in the past.")))
     if stay.check_in > rules.last_check_in(now):
-        found.append(Refusal("booking_window", "check_in", _("Check-in is further ahead than can be booked.")))
+        found.append(
+            Refusal("booking_window", "check_in", _("Check-in is further ahead than can be booked."))
+        )
     if guests > rules.max_guests:
         found.append(
             Refusal(
@@ -144,11 +146,17 @@ def refusals(
     fewest, most = min_nights(rules, arrival, stay.check_in), max_nights(rules, arrival)
     if stay.nights < fewest:
         found.append(
-            Refusal("min_nights", "check_out", _("The stay must have at least %(count)d nights.") % {"count": fewest})
+            Refusal(
+                "min_nights",
+                "check_out",
+                _("The stay must have at least %(count)d nights.") % {"count": fewest},
+            )
         )
     if stay.nights > most:
         found.append(
-            Refusal("max_nights", "check_out", _("The stay may have at most %(count)d nights.") % {"count": most})
+            Refusal(
+                "max_nights", "check_out", _("The stay may have at most %(count)d nights.") % {"count": most}
+            )
         )
     if closed_to_arrival(rules, arrival, stay.check_in):
         found.append(Refusal("closed_to_arrival", "check_in", _("No stay can begin on this day.")))

@@ -7,54 +7,164 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('listings', '0001_initial'),
+        ("listings", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Block',
+            name="Block",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('nights', django.contrib.postgres.fields.ranges.DateRangeField(verbose_name='nights')),
-                ('guarded', django.contrib.postgres.fields.ranges.DateRangeField(blank=True, null=True, verbose_name='nights and preparation')),
-                ('reason', models.CharField(choices=[('hold', 'held for a guest'), ('booking', 'booked'), ('host', 'closed by the host'), ('feed', 'imported calendar')], max_length=8, verbose_name='reason')),
-                ('active', models.BooleanField(default=True, verbose_name='active')),
-                ('expires_at', models.DateTimeField(blank=True, null=True, verbose_name='expires at')),
-                ('note', models.CharField(blank=True, max_length=500, verbose_name='note')),
-                ('created_at', models.DateTimeField(verbose_name='created at')),
-                ('released_at', models.DateTimeField(blank=True, null=True, verbose_name='released at')),
-                ('listing', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='blocks', to='listings.listing', verbose_name='listing')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("nights", django.contrib.postgres.fields.ranges.DateRangeField(verbose_name="nights")),
+                (
+                    "guarded",
+                    django.contrib.postgres.fields.ranges.DateRangeField(
+                        blank=True, null=True, verbose_name="nights and preparation"
+                    ),
+                ),
+                (
+                    "reason",
+                    models.CharField(
+                        choices=[
+                            ("hold", "held for a guest"),
+                            ("booking", "booked"),
+                            ("host", "closed by the host"),
+                            ("feed", "imported calendar"),
+                        ],
+                        max_length=8,
+                        verbose_name="reason",
+                    ),
+                ),
+                ("active", models.BooleanField(default=True, verbose_name="active")),
+                ("expires_at", models.DateTimeField(blank=True, null=True, verbose_name="expires at")),
+                ("note", models.CharField(blank=True, max_length=500, verbose_name="note")),
+                ("created_at", models.DateTimeField(verbose_name="created at")),
+                ("released_at", models.DateTimeField(blank=True, null=True, verbose_name="released at")),
+                (
+                    "listing",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="blocks",
+                        to="listings.listing",
+                        verbose_name="listing",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'block',
-                'verbose_name_plural': 'blocks',
-                'db_table': 'blocks',
-                'indexes': [models.Index(condition=models.Q(('active', True), ('reason', 'hold')), fields=['expires_at'], name='blocks_expiring')],
-                'constraints': [django.contrib.postgres.constraints.ExclusionConstraint(condition=models.Q(('active', True)), expressions=[('listing', '='), ('nights', '&&')], name='blocks_no_overlap'), django.contrib.postgres.constraints.ExclusionConstraint(condition=models.Q(('active', True), ('guarded__isnull', False)), expressions=[('listing', '='), ('guarded', '&&')], name='blocks_no_guard_overlap'), models.CheckConstraint(condition=models.Q(('nights__isempty', False), ('nights__lower_inf', False), ('nights__upper_inf', False)), name='blocks_nights_bounded'), models.CheckConstraint(condition=models.Q(models.Q(('expires_at__isnull', False), ('reason', 'hold')), models.Q(('reason', 'hold'), _negated=True), _connector='OR'), name='blocks_holds_expire'), models.CheckConstraint(condition=models.Q(models.Q(('active', True), ('released_at', None)), models.Q(('active', False), ('released_at__isnull', False)), _connector='OR'), name='blocks_released_when_inactive')],
+                "verbose_name": "block",
+                "verbose_name_plural": "blocks",
+                "db_table": "blocks",
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("active", True), ("reason", "hold")),
+                        fields=["expires_at"],
+                        name="blocks_expiring",
+                    )
+                ],
+                "constraints": [
+                    django.contrib.postgres.constraints.ExclusionConstraint(
+                        condition=models.Q(("active", True)),
+                        expressions=[("listing", "="), ("nights", "&&")],
+                        name="blocks_no_overlap",
+                    ),
+                    django.contrib.postgres.constraints.ExclusionConstraint(
+                        condition=models.Q(("active", True), ("guarded__isnull", False)),
+                        expressions=[("listing", "="), ("guarded", "&&")],
+                        name="blocks_no_guard_overlap",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("nights__isempty", False),
+                            ("nights__lower_inf", False),
+                            ("nights__upper_inf", False),
+                        ),
+                        name="blocks_nights_bounded",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("expires_at__isnull", False), ("reason", "hold")),
+                            models.Q(("reason", "hold"), _negated=True),
+                            _connector="OR",
+                        ),
+                        name="blocks_holds_expire",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("active", True), ("released_at", None)),
+                            models.Q(("active", False), ("released_at__isnull", False)),
+                            _connector="OR",
+                        ),
+                        name="blocks_released_when_inactive",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='CalendarDay',
+            name="CalendarDay",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('date', models.DateField(verbose_name='date')),
-                ('price_minor', models.BigIntegerField(blank=True, null=True, verbose_name='price')),
-                ('min_nights', models.PositiveSmallIntegerField(blank=True, null=True, verbose_name='nights at least')),
-                ('max_nights', models.PositiveSmallIntegerField(blank=True, null=True, verbose_name='nights at most')),
-                ('closed_to_arrival', models.BooleanField(blank=True, null=True, verbose_name='closed to arrival')),
-                ('closed_to_departure', models.BooleanField(blank=True, null=True, verbose_name='closed to departure')),
-                ('note', models.CharField(blank=True, max_length=500, verbose_name='note')),
-                ('listing', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='calendar_days', to='listings.listing', verbose_name='listing')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("date", models.DateField(verbose_name="date")),
+                ("price_minor", models.BigIntegerField(blank=True, null=True, verbose_name="price")),
+                (
+                    "min_nights",
+                    models.PositiveSmallIntegerField(blank=True, null=True, verbose_name="nights at least"),
+                ),
+                (
+                    "max_nights",
+                    models.PositiveSmallIntegerField(blank=True, null=True, verbose_name="nights at most"),
+                ),
+                (
+                    "closed_to_arrival",
+                    models.BooleanField(blank=True, null=True, verbose_name="closed to arrival"),
+                ),
+                (
+                    "closed_to_departure",
+                    models.BooleanField(blank=True, null=True, verbose_name="closed to departure"),
+                ),
+                ("note", models.CharField(blank=True, max_length=500, verbose_name="note")),
+                (
+                    "listing",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="calendar_days",
+                        to="listings.listing",
+                        verbose_name="listing",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'calendar day',
-                'verbose_name_plural': 'calendar days',
-                'db_table': 'calendar_days',
-                'constraints': [models.UniqueConstraint(fields=('listing', 'date'), name='calendar_days_once'), models.CheckConstraint(condition=models.Q(('price_minor', None), ('price_minor__gt', 0), _connector='OR'), name='calendar_days_price_positive'), models.CheckConstraint(condition=models.Q(('min_nights', None), ('max_nights', None), ('max_nights__gte', models.F('min_nights')), _connector='OR'), name='calendar_days_nights_in_order')],
+                "verbose_name": "calendar day",
+                "verbose_name_plural": "calendar days",
+                "db_table": "calendar_days",
+                "constraints": [
+                    models.UniqueConstraint(fields=("listing", "date"), name="calendar_days_once"),
+                    models.CheckConstraint(
+                        condition=models.Q(("price_minor", None), ("price_minor__gt", 0), _connector="OR"),
+                        name="calendar_days_price_positive",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("min_nights", None),
+                            ("max_nights", None),
+                            ("max_nights__gte", models.F("min_nights")),
+                            _connector="OR",
+                        ),
+                        name="calendar_days_nights_in_order",
+                    ),
+                ],
             },
         ),
     ]

@@ -1,0 +1,217 @@
+"""The calendar of a listing: read it night by night, and let its host close, open and price ranges of dates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+from psycopg.types.range import DateRange
+
+from backend.audit import services as audit
+from backend.availability import rules as calendar_rules
+from backend.availability import services as availability
+from backend.availability.models import Block, CalendarDay, Reason
+from backend.availability.rules import NO_RULE, DayRule
+from backend.core import access
+from backend.core.db import lock, retrying
+from backend.core.errors import Invalid
+from backend.core.stay import Stay
+from backend.listings.models import Listing
+
+MAX_ROWS = 730
+"""The longest calendar that is read or written at once, in nights (contract, rulings)."""
+
+WEEKEND = (5, 6)
+"""The evenings that carry the weekend price: Friday and Saturday (ISO weekdays)."""
+
+
+@access.rule("listing.calendar")
+def may_change_calendar(actor: Any, listing: Listing) -> bool:
+    """The host of the listing."""
+    return bool(listing.host_id == actor.pk)
+
+
+class RangeRefused(Invalid):
+    """A range of dates that is empty, too long, or outside of what is sold."""
+
+    code = "invalid_range"
+    title = _("This range of dates is not possible.")
+
+
+@dataclass(frozen=True, slots=True)
+class Night:
+    """One evening of a listing's calendar. The price is in minor units; ``reason`` is why it is closed."""
+
+    date: date
+    available: bool
+    price_minor: int
+    min_nights: int
+    max_nights: int
+    closed_to_arrival: bool
+    closed_to_departure: bool
+    reason: str | None
+    note: str
+
+
+def night_price(listing: Listing, day: DayRule, evening: date) -> int:
+    """The price of one evening before fees, in minor units: the date's own, else the weekend's, else the base."""
+    if day.price_minor is not None:
+        return day.price_minor
+    if listing.weekend_price_minor is not None and evening.isoweekday() in WEEKEND:
+        return listing.weekend_price_minor
+    return listing.price_minor
+
+
+def _range(start: date, end: date) -> None:
+    if end <= start:
+        raise RangeRefused.field("to", "invalid_range", _("The end must come after the beginning."))
+    if (end - start).days > MAX_ROWS:
+        raise RangeRefused.field(
+            "to", "range_too_long", _("At most %(count)d nights at once.") % {"count": MAX_ROWS}
+        )
+
+
+def read(*, listing: Listing, start: date, end: date, now: datetime) -> list[Night]:
+    """The evenings of ``[start, end)`` at ``now`` (UTC), one row each. Two queries.
+
+    A night is closed by a block, by the preparation of a neighbouring stay, by the host's notice, or by lying in
+    the past or beyond the booking window. Raises: RangeRefused.
+    """
+    _range(start, end)
+    rules = availability.rules_of(listing)
+    set_days = availability.days(listing.pk, start, end)
+    gap = timedelta(days=rules.gap)
+    taken: dict[date, tuple[str, str]] = {}
+    blocks = (
+        Block.objects.filter(availability.living(now), listing_id=listing.pk)
+        .filter(nights__overlap=DateRange(start - gap, end + gap))
+        .values_list("nights", "guarded", "reason", "note")
+    )
+    for nights, guarded, reason, note in blocks:
+        if guarded:
+            _mark(taken, nights.lower - gap, nights.lower, ("preparation", ""))
+            _mark(taken, nights.upper, guarded.upper, ("preparation", ""))
+    for nights, _guarded, reason, note in blocks:
+        _mark(taken, nights.lower, nights.upper, (reason, note))
+
+    first, last = rules.today(now), rules.last_check_in(now)
+    rows = []
+    for evening in (start + timedelta(days=index) for index in range((end - start).days)):
+        day = set_days.get(evening, NO_RULE)
+        reason, note = taken.get(evening, (None, ""))
+        if reason is None:
+            if evening < first:
+                reason = "past"
+            elif evening > last:
+                reason = "window"
+            elif calendar_rules.inside_notice(rules, evening, now) and not rules.allow_request_inside_notice:
+                reason = "notice"
+        rows.append(
+            Night(
+                date=evening,
+                available=reason is None,
+                price_minor=night_price(listing, day, evening),
+                min_nights=calendar_rules.min_nights(rules, day, evening),
+                max_nights=calendar_rules.max_nights(rules, day),
+                closed_to_arrival=calendar_rules.closed_to_arrival(rules, day, evening),
+                closed_to_departure=calendar_rules.closed_to_departure(rules, day, evening),
+                reason=reason,
+                note=day.note or note,
+            )
+        )
+    return rows
+
+
+def _mark(taken: dict[date, tuple[str, str]], lower: date, upper: date, value: tuple[str, str]) -> None:
+    for index in range((upper - lower).days):
+        taken[lower + timedelta(days=index)] = value
+
+
+@retrying
+def change(
+    *, actor: Any, listing: Listing, start: date, end: date, changes: dict[str, Any], now: datetime
+) -> None:
+    """Set rules for the dates ``[start, end)`` and close or open their nights, all or nothing.
+
+    ``changes`` holds any of ``available`` (False closes the nights that are still open, True opens what the host had
+    closed), ``price_minor``, ``min_nights``, ``max_nights``, ``closed_to_arrival``, ``closed_to_departure``, ``note``;
+    ``None`` clears a date's own value. Raises: NotAllowed, RangeRefused, DatesUnavailable where a stay stands or another
+    calendar has the nights.
+    """
+    access.require(actor, "listing.calendar", listing)
+    _range(start, end)
+    rules = availability.rules_of(listing)
+    if start < rules.today(now):
+        raise RangeRefused.field("from", "invalid_range", _("The past cannot be changed."))
+    if end > rules.today(now) + timedelta(days=MAX_ROWS + 366):
+        raise RangeRefused.field("to", "invalid_range", _("This lies too far ahead."))
+    with transaction.atomic(durable=True):
+        lock(Listing.objects.all(), pk=listing.pk)
+        available = changes.pop("available", None)
+        if available is not None:
+            _open(listing, start, end, now)
+        if available is False:
+            if _taken(listing, start, end, now):
+                raise availability.DatesUnavailable
+            _close(listing, start, end, now, note=changes.get("note") or "")
+        if changes:
+            _set(listing, start, end, changes)
+        audit.record(
+            actor=actor,
+            action="listing.calendar",
+            subject=listing,
+            now=now,
+            after={"from": start.isoformat(), "to": end.isoformat(), "available": available, **changes},
+        )
+
+
+def _taken(listing: Listing, start: date, end: date, now: datetime) -> bool:
+    return Block.objects.filter(
+        availability.living(now), listing_id=listing.pk, nights__overlap=DateRange(start, end)
+    ).exists()
+
+
+def _open(listing: Listing, start: date, end: date, now: datetime) -> None:
+    """Take the host's own blocks out of the range, keeping what of them lies outside of it."""
+    own = Block.objects.filter(
+        Q(nights__overlap=DateRange(start, end)), listing_id=listing.pk, active=True, reason=Reason.HOST
+    )
+    for block in list(own):
+        availability.release(block=block, now=now)
+        for lower, upper in ((block.nights.lower, start), (end, block.nights.upper)):
+            if lower < upper:
+                _close(listing, lower, upper, now, note=block.note)
+
+
+def _close(listing: Listing, start: date, end: date, now: datetime, *, note: str) -> None:
+    """Close ``[start, end)`` in blocks of at most a stay's length."""
+    while start < end:
+        upper = min(end, start + timedelta(days=365))
+        availability.claim(listing=listing, stay=Stay(start, upper), reason=Reason.HOST, now=now, note=note)
+        start = upper
+
+
+def _set(listing: Listing, start: date, end: date, changes: dict[str, Any]) -> None:
+    values = {name: ("" if name == "note" and value is None else value) for name, value in changes.items()}
+    rows = [
+        CalendarDay(listing_id=listing.pk, date=start + timedelta(days=index), **values)
+        for index in range((end - start).days)
+    ]
+    CalendarDay.objects.bulk_create(
+        rows, update_conflicts=True, unique_fields=["listing", "date"], update_fields=list(values)
+    )
+    CalendarDay.objects.filter(
+        listing_id=listing.pk,
+        date__gte=start,
+        date__lt=end,
+        price_minor=None,
+        min_nights=None,
+        max_nights=None,
+        closed_to_arrival=None,
+        closed_to_departure=None,
+        note="",
+    ).delete()

@@ -1,0 +1,203 @@
+"""The nights as stock: claim them, keep them, let them go, close and price single dates.
+
+How a claim is safe: one ``INSERT … ON CONFLICT DO NOTHING`` against the exclusion constraints of ``blocks``. No row
+back means that somebody has the nights. It cannot oversell (the database refuses), and unlike a plain insert it
+does not deadlock with overlapping claims. What claims nothing takes the listing's lock instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime
+
+from django.db import connection
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+from psycopg.types.range import DateRange
+
+from backend.availability import rules as calendar_rules
+from backend.availability.models import Block, CalendarDay, Reason
+from backend.availability.rules import DayRule, Rules
+from backend.core.errors import Conflict, Invalid
+from backend.core.stay import Stay
+from backend.listings.models import Listing, ListingStatus
+
+
+class DatesUnavailable(Conflict):
+    """Some of the nights are taken."""
+
+    code = "dates_unavailable"
+    title = _("Some of these nights are no longer free.")
+
+
+class Preparation(Invalid):
+    """The nights are free, but the host needs some between two stays."""
+
+    code = "preparation"
+    title = _("The host needs time to prepare between two stays.")
+
+
+class NotAvailable(Invalid):
+    """The listing is not published, so that nothing of it can be booked."""
+
+    code = "not_available"
+    title = _("This place cannot be booked at the moment.")
+
+
+def rules_of(listing: Listing) -> Rules:
+    """The listing's own rules as a value."""
+    return Rules(
+        timezone=listing.timezone,
+        check_in_time=listing.check_in_time,
+        max_guests=listing.max_guests,
+        min_nights=listing.min_nights,
+        max_nights=listing.max_nights,
+        min_nights_by_weekday={int(day): nights for day, nights in listing.min_nights_by_weekday.items()},
+        arrival_weekdays=frozenset(listing.arrival_weekdays),
+        departure_weekdays=frozenset(listing.departure_weekdays),
+        advance_notice_hours=listing.advance_notice_hours,
+        same_day_cutoff_hour=listing.same_day_cutoff_hour,
+        booking_window_days=listing.booking_window_days,
+        preparation_days_before=listing.preparation_days_before,
+        preparation_days_after=listing.preparation_days_after,
+        allow_request_inside_notice=listing.allow_request_inside_notice,
+    )
+
+
+def days(listing_id: int, first: date, last: date) -> dict[date, DayRule]:
+    """What is set for single dates from ``first`` to ``last``, both inclusive. One query."""
+    rows = CalendarDay.objects.filter(listing_id=listing_id, date__range=(first, last)).values_list(
+        "date", "price_minor", "min_nights", "max_nights", "closed_to_arrival", "closed_to_departure", "note"
+    )
+    return {day: DayRule(*values) for day, *values in rows}
+
+
+def require_bookable(
+    *,
+    listing: Listing,
+    stay: Stay,
+    guests: int,
+    now: datetime,
+    set_days: Mapping[date, DayRule] | None = None,
+) -> Rules:
+    """Refuse a stay that breaks a rule of its listing at ``now`` (UTC). Taken nights are not looked at.
+
+    ``set_days`` saves the query where the caller has read ``days`` already. Raises: NotAvailable, StayRefused.
+    """
+    if listing.status != ListingStatus.PUBLISHED:
+        raise NotAvailable
+    rules = rules_of(listing)
+    if set_days is None:
+        set_days = days(listing.pk, stay.check_in, stay.check_out)
+    if found := calendar_rules.refusals(rules, set_days, stay, guests, now):
+        raise calendar_rules.StayRefused(found)
+    return rules
+
+
+def _nights(stay: Stay) -> DateRange:
+    return DateRange(stay.check_in, stay.check_out)
+
+
+def _guarded(stay: Stay, gap: int) -> DateRange | None:
+    return DateRange(stay.check_in, date.fromordinal(stay.check_out.toordinal() + gap)) if gap else None
+
+
+def living(now: datetime) -> Q:
+    """The blocks that take nights at ``now``: active ones, except holds that have run out."""
+    return Q(active=True) & (~Q(reason=Reason.HOLD) | Q(expires_at__gt=now))
+
+
+def refusal_of_nights(*, listing: Listing, stay: Stay, now: datetime) -> Conflict | Invalid | None:
+    """What ``claim`` would answer at ``now``, without claiming: DatesUnavailable, Preparation or nothing."""
+    living = Block.objects.filter(living(now), listing_id=listing.pk)
+    if living.filter(nights__overlap=_nights(stay)).exists():
+        return DatesUnavailable()
+    guarded = _guarded(stay, rules_of(listing).gap)
+    if guarded and living.filter(guarded__overlap=guarded).exists():
+        return Preparation()
+    return None
+
+
+def require_free(*, listing: Listing, stay: Stay, now: datetime) -> None:
+    """As ``refusal_of_nights``, but Raises: DatesUnavailable, Preparation."""
+    if refusal := refusal_of_nights(listing=listing, stay=stay, now=now):
+        raise refusal
+
+
+_CLAIM = """
+    INSERT INTO blocks (listing_id, nights, guarded, reason, active, expires_at, note, created_at)
+    VALUES (%s, %s, %s, %s, true, %s, %s, %s)
+    ON CONFLICT DO NOTHING
+    RETURNING id
+"""
+
+
+def claim(
+    *,
+    listing: Listing,
+    stay: Stay,
+    reason: Reason,
+    now: datetime,
+    expires_at: datetime | None = None,
+    note: str = "",
+) -> Block:
+    """Take the nights of ``stay``, or say that they are taken. To be called inside the caller's transaction.
+
+    Holds that have run out by ``now`` (UTC) make room first. Stays (holds and bookings) keep the listing's preparation
+    gap to each other; a host's own blocks and imported ones may touch them. Waits for a rival transaction that is
+    about to take the same nights. Raises: DatesUnavailable, Preparation.
+    """
+    expired = Block.objects.filter(
+        listing_id=listing.pk, active=True, reason=Reason.HOLD, expires_at__lte=now
+    ).filter(Q(nights__overlap=_nights(stay)) | Q(guarded__overlap=_nights(stay)))
+    expired.update(active=False, released_at=now)
+
+    is_stay = reason in (Reason.HOLD, Reason.BOOKING)
+    guarded = _guarded(stay, rules_of(listing).gap) if is_stay else None
+    with connection.cursor() as cursor:
+        cursor.execute(_CLAIM, [listing.pk, _nights(stay), guarded, str(reason), expires_at, note, now])
+        row = cursor.fetchone()
+    if row is None:
+        if Block.objects.filter(listing_id=listing.pk, active=True, nights__overlap=_nights(stay)).exists():
+            raise DatesUnavailable
+        raise Preparation if guarded else DatesUnavailable
+    return Block(
+        id=row[0],
+        listing=listing,
+        nights=_nights(stay),
+        guarded=guarded,
+        reason=reason,
+        active=True,
+        expires_at=expires_at,
+        note=note,
+        created_at=now,
+    )
+
+
+def keep(*, block: Block, now: datetime, expires_at: datetime | None = None) -> None:
+    """Turn a hold into a booking, or give it until ``expires_at``. Compare-and-set on its being active.
+
+    Raises: DatesUnavailable when it was released in the meantime.
+    """
+    reason = Reason.HOLD if expires_at else Reason.BOOKING
+    changed = Block.objects.filter(pk=block.pk, active=True).update(reason=reason, expires_at=expires_at)
+    if not changed:
+        raise DatesUnavailable
+    block.reason, block.expires_at = reason, expires_at
+
+
+def release(*, block: Block, now: datetime) -> bool:
+    """Let the nights go. True when they were taken until now; a second release does nothing."""
+    changed = Block.objects.filter(pk=block.pk, active=True).update(active=False, released_at=now)
+    block.active = False
+    return bool(changed)
+
+
+def has_living_stays(*, listing: Listing, from_date: date, now: datetime) -> bool:
+    """Whether a booking or a living hold of the listing reaches beyond ``from_date`` (a local date)."""
+    return Block.objects.filter(
+        living(now),
+        listing_id=listing.pk,
+        reason__in=(Reason.HOLD, Reason.BOOKING),
+        nights__endswith__gt=from_date,
+    ).exists()
