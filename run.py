@@ -43,11 +43,17 @@ def say(sentence):
     print(sentence, file=sys.stderr, flush=True)
 
 
+def version():
+    """The running Python's version, as people say it."""
+    return f"{sys.version_info[0]}.{sys.version_info[1]}"
+
+
 def check_machine():
     """Refuse early what could only fail later: an old Python, Windows, a Python without venv."""
-    if sys.version_info < (3, 11):
-        fail("Python 3.11 or newer is needed, this is %d.%d (on Debian 12 and later: apt install python3)."
-             % sys.version_info[:2])  # fmt: skip
+    if sys.version_info < (3, 11):  # noqa: UP036 - the person's Python, not ours, stands here
+        fail(
+            f"Python 3.11 or newer is needed, this is {version()} (on Debian 12 and later: apt install python3)."
+        )
     if os.name != "posix":
         fail("Linux or macOS is needed; on Windows use WSL, or compose.yaml with Docker.")
     try:
@@ -63,12 +69,12 @@ def digest(name):
         with open(os.path.join(ROOT, name), "rb") as lock:
             return hashlib.sha256(lock.read()).hexdigest()
     except FileNotFoundError:
-        fail("%s is missing; restore it from the repository." % name)
+        fail(f"{name} is missing; restore it from the repository.")
 
 
 def wanted(groups):
     """What the stamp must say for the environment to be usable as it is."""
-    stamp = {"python": "%d.%d" % sys.version_info[:2], "path": VENV}
+    stamp = {"python": version(), "path": VENV}
     stamp.update({group: digest(LOCKS[group]) for group in groups})
     return stamp
 
@@ -120,7 +126,11 @@ def healthy():
 
 def tool_environment():
     """The environment for uv and pip: uv does not read pip's configuration, so its main index is handed over."""
-    env = {key: value for key, value in os.environ.items() if key not in ("VIRTUAL_ENV", "PYTHONHOME", "PYTHONPATH")}
+    env = {
+        key: value
+        for key, value in os.environ.items()
+        if key not in ("VIRTUAL_ENV", "PYTHONHOME", "PYTHONPATH")
+    }
     env.update(PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_NO_INPUT="1", UV_NO_PROGRESS="1", UV_LINK_MODE="copy")
     if not {"UV_DEFAULT_INDEX", "UV_INDEX_URL"} & set(env):
         try:
@@ -146,7 +156,7 @@ def uv(env):
     try:
         run(*pip, env=env)
     except subprocess.CalledProcessError as error:
-        say("  uv could not be fetched, pip is used instead (slower): %s" % last_line(error.output))
+        say(f"  uv could not be fetched, pip is used instead (slower): {last_line(error.output)}")
         return None
     return binary
 
@@ -167,14 +177,14 @@ def install(groups):
         else:
             shutil.rmtree(VENV)
     if not os.path.exists(python()):
-        say("Making the environment .venv (Python %d.%d) …" % sys.version_info[:2])
+        say(f"Making the environment .venv (Python {version()}) …")
         os.makedirs(VENV, exist_ok=True)
         mark_installing()
         run(getattr(sys, "_base_executable", None) or sys.executable, "-m", "venv", VENV)
     mark_installing()
     env = tool_environment()
     locks = [os.path.join(ROOT, LOCKS[group]) for group in groups]
-    say("Installing %s …" % " and ".join(LOCKS[group] for group in groups))
+    say(f"Installing {' and '.join(LOCKS[group] for group in groups)} …")
     tool = uv(env)
     if tool is None or not sync_with_uv(tool, locks, env):
         files = [part for lock in locks for part in ("-r", lock)]
@@ -182,7 +192,7 @@ def install(groups):
     with open(STAMP, "w", encoding="utf-8") as stamp:
         json.dump(wanted(groups), stamp)
     os.unlink(INSTALLING)
-    say("The environment is ready (%.0f s)." % (time.monotonic() - started))
+    say(f"The environment is ready ({time.monotonic() - started:.0f} s).")
 
 
 def mark_installing():
@@ -196,7 +206,7 @@ def sync_with_uv(tool, locks, env):
     try:
         run(tool, "pip", "sync", "--python", python(), "--require-hashes", *locks, env=env)
     except (OSError, subprocess.CalledProcessError) as error:
-        say("  uv failed, pip tries instead (slower): %s" % last_line(getattr(error, "output", str(error))))
+        say(f"  uv failed, pip tries instead (slower): {last_line(getattr(error, 'output', str(error)))}")
         return False
     return True
 
@@ -210,7 +220,7 @@ def ensure_environment(groups):
     try:
         guard = open(os.path.join(ROOT, ".venv.lock"), "w")  # noqa: SIM115
     except OSError as error:
-        fail("the environment cannot be made in %s: %s." % (ROOT, error.strerror))
+        fail(f"the environment cannot be made in {ROOT}: {error.strerror}.")
     with guard:
         try:
             fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -227,9 +237,9 @@ def ensure_environment(groups):
             install(groups)
         except subprocess.CalledProcessError as error:
             say((error.output or "").rstrip())
-            fail("the environment could not be made: %s" % last_line(error.output))
+            fail(f"the environment could not be made: {last_line(error.output)}")
         except OSError as error:
-            fail("the environment could not be made: %s" % error)
+            fail(f"the environment could not be made: {error}")
 
 
 def split_command(arguments):
@@ -241,7 +251,7 @@ def split_command(arguments):
         return "serve", arguments
     command = arguments[index]
     if command not in COMMANDS:
-        fail("there is no command %r; there are %s." % (command, ", ".join(COMMANDS)))
+        fail(f"there is no command {command!r}; there are {', '.join(COMMANDS)}.")
     return command, arguments[:index] + arguments[index + 1 :]
 
 
@@ -252,7 +262,7 @@ def main():
     ensure_environment(["runtime", "dev"] if command in NEEDS_DEV else ["runtime"])
     if os.path.realpath(sys.prefix) != os.path.realpath(VENV):
         sys.stdout.flush()
-        os.execv(python(), [python(), os.path.abspath(__file__), *sys.argv[1:]])
+        os.execv(python(), [python(), os.path.abspath(__file__), *sys.argv[1:]])  # noqa: S606
     from backend.local.cli import main as local_main
 
     return local_main(command, rest, uv=os.path.join(UV_HOME, "bin", "uv"))

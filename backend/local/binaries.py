@@ -19,7 +19,16 @@ from backend.local.errors import LocalError
 ROOT_HOME = Path("/var/lib/karibu")
 OLDEST_MAJOR = 15
 # The programs that a cluster and its backups need; the wheel brings twice as many.
-PROGRAMS = ("postgres", "initdb", "pg_dump", "pg_restore", "pg_dumpall", "psql", "pg_isready", "pg_controldata")
+PROGRAMS = (
+    "postgres",
+    "initdb",
+    "pg_dump",
+    "pg_restore",
+    "pg_dumpall",
+    "psql",
+    "pg_isready",
+    "pg_controldata",
+)
 
 
 @dataclass(frozen=True)
@@ -46,7 +55,9 @@ def server_account() -> Account | None:
             continue
         if entry.pw_uid != 0:
             return Account(entry.pw_uid, entry.pw_gid)
-    raise LocalError("PostgreSQL does not run as root and this machine has neither a user 'postgres' nor 'nobody'.")
+    raise LocalError(
+        "PostgreSQL does not run as root and this machine has neither a user 'postgres' nor 'nobody'."
+    )
 
 
 def reachable(path: Path, account: Account | None, *, program: bool = False) -> bool:
@@ -85,7 +96,11 @@ def postgres_folder(account: Account | None) -> Path:
         package = Path(spec.submodule_search_locations[0])
         folder = package / "pginstall" / "bin"
         if _works(folder):
-            return folder if reachable(folder / "postgres", account, program=True) else _copy_for_root(package, account)
+            return (
+                folder
+                if reachable(folder / "postgres", account, program=True)
+                else _copy_for_root(package, account)
+            )
     for folder in _system_folders():
         if _works(folder) and major_version(folder) >= OLDEST_MAJOR:
             return folder
@@ -145,7 +160,9 @@ def _copy_for_root(package: Path, account: Account | None) -> Path:
         except OSError as error:
             raise LocalError(f"PostgreSQL's programs cannot be copied to {home}: {error}.") from error
     if not reachable(folder / "postgres", account, program=True):
-        raise LocalError(f"PostgreSQL's programs in {folder} cannot be run by the user that the server needs.")
+        raise LocalError(
+            f"PostgreSQL's programs in {folder} cannot be run by the user that the server needs."
+        )
     return folder
 
 

@@ -24,11 +24,16 @@ def find_or_install() -> str | None:
         return path
     apt = shutil.which("apt-get")
     if apt is None or os.geteuid() != 0:
-        say("No Chromium here: the browser's tests will fail (on Debian: apt install chromium, or set CHROMIUM).")
+        say(
+            "No Chromium here: the browser's tests will fail (on Debian: apt install chromium, or set CHROMIUM)."
+        )
         return None
     say("Installing Debian's chromium for the browser's tests …")
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for command in ([apt, "-qq", "update"], [apt, "-qq", "-y", "--no-install-recommends", "install", "chromium"]):
+    for command in (
+        [apt, "-qq", "update"],
+        [apt, "-qq", "-y", "--no-install-recommends", "install", "chromium"],
+    ):
         done = subprocess.run(
             command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
         )

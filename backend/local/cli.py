@@ -10,6 +10,7 @@ from backend.local import commands, supervisor
 from backend.local.errors import LocalError
 from backend.local.state import ROOT, open_state, say
 
+
 def take_state(arguments: Sequence[str]) -> tuple[Path, list[str]]:
     """Take ``--state DIR`` out of arguments that otherwise belong to manage.py; it may stand anywhere before ``--``.
 
@@ -35,9 +36,13 @@ def take_state(arguments: Sequence[str]) -> tuple[Path, list[str]]:
 def serve_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     """Read the arguments of ``serve``."""
     parser = argparse.ArgumentParser(prog="run.py serve", description="Run Karibu on this machine.")
-    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: this machine only)")
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="the address to listen on (default: this machine only)"
+    )
     parser.add_argument("--port", type=_port, default=8000, help="the port to listen on (default: 8000)")
-    parser.add_argument("--state", type=Path, default=ROOT / "var", help="where the data lives (default: var)")
+    parser.add_argument(
+        "--state", type=Path, default=ROOT / "var", help="where the data lives (default: var)"
+    )
     parser.add_argument("--no-demo", action="store_true", help="start an empty world")
     return parser.parse_args(arguments)
 
@@ -68,4 +73,6 @@ def _dispatch(command: str, arguments: list[str], uv: str) -> int:
     if command == "lock":
         return commands.lock(uv)
     options = serve_arguments(arguments)
-    return supervisor.serve(open_state(options.state), host=options.host, port=options.port, demo=not options.no_demo)
+    return supervisor.serve(
+        open_state(options.state), host=options.host, port=options.port, demo=not options.no_demo
+    )

@@ -46,7 +46,7 @@ def manage(state: State, arguments: Sequence[str]) -> int:
 
     Returns the exit code of manage.py.
     """
-    command = [sys.executable, ROOT / "manage.py", *arguments]
+    command = [sys.executable, str(ROOT / "manage.py"), *arguments]
     while True:
         with state.lock("servers", who=f"run.py manage (process {os.getpid()})") as ours:
             if ours:
@@ -90,7 +90,8 @@ def throwaway_state() -> Iterator[State]:
 def _signals_end_us() -> Iterator[None]:
     """Turn SIGTERM and SIGHUP into an orderly exit, so that every ``finally`` runs."""
     kept = {
-        number: signal.signal(number, lambda got, _: sys.exit(128 + got)) for number in (signal.SIGTERM, signal.SIGHUP)
+        number: signal.signal(number, lambda got, _: sys.exit(128 + got))
+        for number in (signal.SIGTERM, signal.SIGHUP)
     }
     try:
         yield
@@ -144,10 +145,28 @@ def check() -> int:
 def lock(uv: str) -> int:
     """Resolve pyproject.toml anew into both lock files, for all Pythons and platforms, with hashes and no addresses."""
     if not Path(uv).exists():
-        raise LocalError("uv could not be fetched for this machine, and only uv can resolve for all platforms.")
+        raise LocalError(
+            "uv could not be fetched for this machine, and only uv can resolve for all platforms."
+        )
     common = [
-        *(uv, "pip", "compile", "pyproject.toml", "--universal", "--python-version", "3.11", "--generate-hashes"),
-        *("--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links", "--quiet", "--upgrade"),
+        *(
+            uv,
+            "pip",
+            "compile",
+            "pyproject.toml",
+            "--universal",
+            "--python-version",
+            "3.11",
+            "--generate-hashes",
+        ),
+        *(
+            "--no-header",
+            "--no-annotate",
+            "--no-emit-index-url",
+            "--no-emit-find-links",
+            "--quiet",
+            "--upgrade",
+        ),
     ]
     env = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
     for name, more in (

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -65,16 +66,17 @@ class Postgres:
         for _ in range(20 if again else 5):
             self.port = self.port if again else processes.free_port()
             self.process = self._launch(data)
-            process = self.process
-            if not processes.wait_until(lambda: process.poll() is not None or self._answers(), seconds=60):
-                break
-            if process.poll() is None:
+            if processes.came_up(self.process, self._answers, seconds=60):
                 self._prepare_database()
                 return
+            if self.process.poll() is None:
+                break
             # A port taken in the meantime, or the last backends of a killed server that still hold its memory.
-            processes.wait_until(lambda: False, seconds=0.5)
+            time.sleep(0.5)
         self.stop()
-        raise LocalError(f"PostgreSQL did not start; its last words in {self.log}:\n{processes.tail(self.log, 8)}")
+        raise LocalError(
+            f"PostgreSQL did not start; its last words in {self.log}:\n{processes.tail(self.log, 8)}"
+        )
 
     def stop(self) -> None:
         """End the server with a fast shutdown: transactions are rolled back, data is written."""
@@ -127,7 +129,12 @@ class Postgres:
             "dynamic_shared_memory_type": _shared_memory_type(),
         }
         if self.throwaway:
-            settings |= {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "autovacuum": "on"}
+            settings |= {
+                "fsync": "off",
+                "full_page_writes": "off",
+                "synchronous_commit": "off",
+                "autovacuum": "on",
+            }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         return processes.start(
             [self.programs / "postgres", "-D", data, *options],
@@ -154,7 +161,10 @@ class Postgres:
         folder = binaries.ROOT_HOME / self.state.id
         note = folder / "state.json"
         owner = read_json(note).get("path", str(self.state.path))
-        if owner != str(self.state.path) and read_json(Path(owner) / "secrets.json").get("id") == self.state.id:
+        if (
+            owner != str(self.state.path)
+            and read_json(Path(owner) / "secrets.json").get("id") == self.state.id
+        ):
             raise LocalError(
                 f"{self.state.path} is a copy of {owner}, but the database itself lies in {folder} and belongs to the"
                 " original; start with an empty directory and restore a backup instead."
@@ -191,7 +201,8 @@ class Postgres:
                 os.chown(password, *self.user)
             initdb = processes.start(
                 [
-                    *(self.programs / "initdb", "-D", making, "--encoding=UTF8", *locale),
+                    self.programs / "initdb",
+                    *("-D", str(making), "--encoding=UTF8", *locale),
                     *(f"--username={SUPERUSER}", "--auth=scram-sha-256", f"--pwfile={password}"),
                     *(["--no-sync"] if self.throwaway else []),
                 ],
@@ -201,7 +212,9 @@ class Postgres:
                 user=self.user,
             )
             if initdb.wait(120) != 0:
-                raise LocalError(f"PostgreSQL's initdb failed; see {self.log}:\n{processes.tail(self.log, 8)}")
+                raise LocalError(
+                    f"PostgreSQL's initdb failed; see {self.log}:\n{processes.tail(self.log, 8)}"
+                )
         finally:
             password.unlink(missing_ok=True)
         if data.is_dir():
@@ -273,7 +286,9 @@ class Postgres:
                     _create_extensions(template)
             if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
                 connection.execute(
-                    sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(DATABASE), sql.Identifier(ROLE))
+                    sql.SQL("CREATE DATABASE {} OWNER {}").format(
+                        sql.Identifier(DATABASE), sql.Identifier(ROLE)
+                    )
                 )
         with self.connect(DATABASE) as connection:
             _create_extensions(connection)

@@ -146,14 +146,14 @@ def require_free_port(host: str, port: int) -> None:
         ) from error
 
 
-def wait_until(ready: Callable[[], bool], *, seconds: float, every_s: float = 0.05) -> bool:
-    """Ask ``ready`` again and again until it says yes or the time is up."""
+def came_up(process: subprocess.Popen[bytes], answers: Callable[[], bool], *, seconds: float) -> bool:
+    """Wait until a process answers; False when it ended before that or the time is up."""
     deadline = time.monotonic() + seconds
-    while not ready():
-        if time.monotonic() >= deadline:
-            return False
-        time.sleep(every_s)
-    return True
+    while process.poll() is None and time.monotonic() < deadline:
+        if answers():
+            return process.poll() is None
+        time.sleep(0.05)
+    return False
 
 
 def tail(path: Path, lines: int = 20) -> str:

@@ -100,7 +100,9 @@ def running_urls(state: State, *, wait_s: float = 90.0) -> dict[str, str] | None
             if nobody_has_it:
                 return None
         if time.monotonic() > deadline:
-            raise LocalError(f"Another run.py has {state.path} but its servers did not come up; see {state.logs}.")
+            raise LocalError(
+                f"Another run.py has {state.path} but its servers did not come up; see {state.logs}."
+            )
         time.sleep(0.1)
     urls = {}
     if "postgres" in known:
@@ -123,7 +125,9 @@ def end_leftovers(state: State) -> None:
     state.write_servers({})
 
 
-def environment(state: State, urls: dict[str, str], *, public_url: str = DEFAULT_PUBLIC_URL) -> dict[str, str]:
+def environment(
+    state: State, urls: dict[str, str], *, public_url: str = DEFAULT_PUBLIC_URL
+) -> dict[str, str]:
     """The environment of the project's processes; what the person has set wins.
 
     STATE_DIR alone is always ours: two truths about where the state lies would mix two worlds.
@@ -138,6 +142,8 @@ def environment(state: State, urls: dict[str, str], *, public_url: str = DEFAULT
     }
     given = {name: value for name, value in os.environ.items() if value or name not in ours}
     # psql, pg_dump and their like, for dbshell and backups; a PATH of the person's own comes first.
-    programs = [] if "DATABASE_URL" not in urls else [str(binaries.postgres_folder(binaries.server_account()))]
+    programs = (
+        [] if "DATABASE_URL" not in urls else [str(binaries.postgres_folder(binaries.server_account()))]
+    )
     path = os.pathsep.join([os.environ.get("PATH", os.defpath), *programs])
     return {**ours, **given, "PATH": path, "STATE_DIR": str(state.path), "KARIBU_HOME": str(ROOT)}

@@ -27,7 +27,9 @@ def say(sentence: str) -> None:
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write a small private file in one step, so that a reader never sees half of it."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+    with os.fdopen(
+        os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8"
+    ) as file:
         json.dump(content, file, indent=2)
         file.write("\n")
         file.flush()
@@ -132,7 +134,9 @@ def open_state(path: Path, *, new_secret: Callable[[], str] = lambda: secrets.to
         path.mkdir(parents=True, exist_ok=True)
         foreign = {entry.name for entry in path.iterdir()} - {*SUBDIRECTORIES, "state.lock"}
         if foreign and not (path / "secrets.json").exists():
-            raise LocalError(f"{path} holds other files ({min(foreign)}, …) and no state of Karibu; choose another --state.")
+            raise LocalError(
+                f"{path} holds other files ({min(foreign)}, …) and no state of Karibu; choose another --state."
+            )
         # Root's database server runs as another user, who must pass through; nobody may look inside.
         path.chmod(0o711 if os.geteuid() == 0 else 0o700)
         for name in SUBDIRECTORIES:
@@ -154,4 +158,6 @@ def open_state(path: Path, *, new_secret: Callable[[], str] = lambda: secrets.to
     try:
         return State(path=path, **known)
     except TypeError as error:
-        raise LocalError(f"{path / 'secrets.json'} is not a file of Karibu; is {path} the right directory?") from error
+        raise LocalError(
+            f"{path / 'secrets.json'} is not a file of Karibu; is {path} the right directory?"
+        ) from error

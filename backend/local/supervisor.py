@@ -1,4 +1,224 @@
-"""``run.py serve``: the servers, the web and the worker of one state, watched until told to end."""
-from backend.local.state import State
+"""``run.py serve``: the servers, the web and the job worker of one state, watched until told to end."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from backend.local import processes, world
+from backend.local.errors import LocalError
+from backend.local.servers import Servers, end_leftovers, environment
+from backend.local.state import ROOT, State, say
+
+# uvicorn would believe X-Forwarded-For from this machine; who is a trusted proxy is the application's decision.
+WEB = (
+    *(
+        sys.executable,
+        "-m",
+        "uvicorn",
+        "backend.asgi:application",
+        "--app-dir",
+        str(ROOT),
+        "--lifespan",
+        "on",
+    ),
+    *("--no-proxy-headers", "--no-server-header", "--no-access-log", "--ws-max-size", "65536"),
+    *("--timeout-graceful-shutdown", "10"),
+)
+WORKER = (sys.executable, str(ROOT / "manage.py"), "procrastinate", "worker")
+
+GIVE_UP_AFTER = 3
+LONGEST_PAUSE_S = 30.0
+# A process that ran this long was well: its next death is the first again.
+WELL_AFTER_S = 60.0
+LOG_LIMIT = 20 * 2**20
+
+
+class Ended(BaseException):
+    """Somebody asked us to end, by a signal. Not an Exception, so that nothing on the way swallows it."""
+
+
+@dataclass
+class Child:
+    """A process that is started again when it ends."""
+
+    name: str
+    command: tuple[str, ...]
+    env: dict[str, str]
+    log: Path
+    process: subprocess.Popen[bytes] | None = None
+    deaths: int = 0
+    started_at: float = 0.0
+    retry_at: float = 0.0
+
+    def tend(self, now: float) -> None:
+        """Start it, or start it again after a pause that grows with each death; ``now`` is a monotonic second."""
+        if self.process is not None and self.process.poll() is None:
+            return
+        if self.process is not None:
+            self.deaths = 1 if now - self.started_at > WELL_AFTER_S else self.deaths + 1
+            pause = min(2.0 ** (self.deaths - 1), LONGEST_PAUSE_S)
+            say(
+                f"The {self.name} ended ({describe(self.process.returncode)}); starting it again in {pause:.0f} s."
+            )
+            self.process, self.retry_at = None, now + pause
+        if now >= self.retry_at:
+            self.started_at = now
+            self.process = processes.start(self.command, env=self.env, log=self.log, cwd=ROOT)
+
+
+def describe(code: int | None) -> str:
+    """How a process ended, in words."""
+    if code is not None and code < 0:
+        return f"killed by {signal.Signals(-code).name}"
+    return f"exit code {code}"
+
+
 def serve(state: State, *, host: str, port: int, demo: bool) -> int:
-    raise NotImplementedError
+    """Serve this state until a signal ends it; returns 0 then.
+
+    Raises: LocalError when the state or the port is in use, or something does not come up.
+    """
+    started = time.monotonic()
+    # A signal may arrive between any two lines: it becomes an exception, and the sweep at the end finds the rest.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _end)
+    wait_s = 10.0 if "manage" in state.lock_owner("servers") else 0.0
+    try:
+        with state.lock(
+            "servers", wait_s=wait_s, who=f"run.py serve --port {port} (process {os.getpid()})"
+        ) as ours:
+            if not ours:
+                raise LocalError(
+                    f"{state.path} is in use by {state.lock_owner('servers')}; choose another --state."
+                )
+            try:
+                _serve(state, host=host, port=port, demo=demo, started=started)
+            finally:
+                for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                    signal.signal(number, signal.SIG_IGN)
+                processes.stop(processes.marked(state.marker))
+    except Ended:
+        say("Karibu has ended.")
+    return 0
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    for other in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(other, signal.SIG_IGN)
+    raise Ended
+
+
+def _serve(state: State, *, host: str, port: int, demo: bool, started: float) -> None:
+    end_leftovers(state)
+    processes.require_free_port(host, port)
+    address = "127.0.0.1" if host in ("0.0.0.0", "") else host  # noqa: S104
+    public_url = f"http://{f'[{address}]' if ':' in address else address}:{port}"
+    say("Starting PostgreSQL and Valkey …")
+    with Servers(state) as servers:
+        env = environment(state, servers.urls(), public_url=public_url)
+        if not os.environ.get("ALLOWED_HOSTS") and host not in ("127.0.0.1", "localhost", "::1"):
+            # Who opens the door to the network reaches it by names that we do not know.
+            env["ALLOWED_HOSTS"] = "*"
+        env[processes.MARKER] = state.marker
+        accounts = world.prepare(state, env, demo=demo)
+        children = [
+            Child("web server", (*WEB, "--host", host, "--port", str(port)), env, state.logs / "web.log"),
+            Child("job worker", WORKER, env, state.logs / "worker.log"),
+        ]
+        try:
+            _watch(
+                servers, children, address, port, public_url=public_url, accounts=accounts, started=started
+            )
+        finally:
+            for child in children:
+                if child.process and child.process.poll() is None:
+                    child.process.terminate()
+            for child in children:
+                if child.process:
+                    processes.stop_child(child.process, wait_s=12)
+
+
+def _watch(
+    servers: Servers,
+    children: list[Child],
+    address: str,
+    port: int,
+    *,
+    public_url: str,
+    accounts: str,
+    started: float,
+) -> None:
+    """Keep everything running, for ever; says once when it can be used."""
+    web, ready, patience, tick = children[0], False, started + 60, 0
+    while True:
+        for child in children:
+            child.tend(time.monotonic())
+        for server in servers.dead():
+            say(f"{server.name} ended; starting it again …")
+            try:
+                server.start()
+            except LocalError as error:
+                say(str(error))
+                time.sleep(2)
+        if tick % 10 == 0:
+            pids = {child.name.split()[-1]: child.process.pid for child in children if child.process}
+            servers.write_down(public_url=public_url, **pids)
+        if not ready and answers(address, port):
+            ready = True
+            announce(servers.state, public_url, accounts=accounts, seconds=time.monotonic() - started)
+        elif not ready and web.deaths >= GIVE_UP_AFTER:
+            raise LocalError(
+                f"The web server does not start; its last words in {web.log}:\n{processes.tail(web.log)}"
+            )
+        elif not ready and time.monotonic() > patience:
+            patience += 60
+            say(f"Not ready yet: {public_url}/health/ready does not say so; see {servers.state.logs}.")
+        if tick % 300 == 0:
+            for log in (*servers.state.logs.glob("*.log"), servers.state.path / "postgres.log"):
+                shorten(log)
+        tick += 1
+        time.sleep(0.2)
+
+
+def answers(address: str, port: int) -> bool:
+    """Whether the web server says that it can be used."""
+    connection = http.client.HTTPConnection(address, port, timeout=3)
+    try:
+        connection.request("GET", "/health/ready")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def announce(state: State, public_url: str, *, accounts: str, seconds: float) -> None:
+    """Say where to look, and who may sign in when the demo data is new."""
+    lines = [
+        "",
+        f"Karibu is ready ({seconds:.0f} s). Ctrl-C ends it.",
+        f"  API documentation  {public_url}/api/docs",
+        f"  Back office        {public_url}/admin/",
+        f"  Live events        {public_url.replace('http', 'ws', 1)}/ws/",
+        f"  State and logs     {state.path}",
+    ]
+    print("\n".join([*lines, *(["", accounts] if accounts else [])]), flush=True)
+
+
+def shorten(log: Path, limit: int = LOG_LIMIT) -> None:
+    """Move a log aside that has grown over ``limit`` bytes.
+
+    Its writers keep it open for appending, so it is copied and cut; lines written in between may be lost.
+    """
+    if log.exists() and log.stat().st_size > limit:
+        shutil.copyfile(log, log.with_suffix(".log.1"))
+        os.truncate(log, 0)

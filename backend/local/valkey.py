@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 from pathlib import Path
 
 from backend.local import processes
@@ -23,7 +24,9 @@ def find_server() -> Path | None:
         machine = platform.machine().lower().replace("amd64", "x86_64")
         if platform.system() == "Linux":
             machine = machine.replace("arm64", "aarch64")
-        folder = Path(spec.submodule_search_locations[0]) / "_binaries" / f"{platform.system().lower()}-{machine}"
+        folder = (
+            Path(spec.submodule_search_locations[0]) / "_binaries" / f"{platform.system().lower()}-{machine}"
+        )
         if os.access(folder / "valkey-server", os.X_OK):
             return folder / "valkey-server"
     for name in ("valkey-server", "redis-server"):
@@ -64,14 +67,15 @@ class Valkey:
                 log=self.log,
                 cwd=self.folder,
             )
-            process = self.process
-            if processes.wait_until(lambda: process.poll() is not None or self.answers(), seconds=10):
-                if process.poll() is None:
-                    return
-                continue
-            break
+            if processes.came_up(self.process, self.answers, seconds=10):
+                return
+            if self.process.poll() is None:
+                break
+            time.sleep(0.1)
         self.stop()
-        raise LocalError(f"Valkey did not start; its last words in {self.log}:\n{processes.tail(self.log, 8)}")
+        raise LocalError(
+            f"Valkey did not start; its last words in {self.log}:\n{processes.tail(self.log, 8)}"
+        )
 
     def answers(self) -> bool:
         """Whether it takes our password and answers a ping."""
