@@ -91,7 +91,7 @@ def read(*, listing: Listing, start: date, end: date, now: datetime) -> list[Nig
         .filter(nights__overlap=DateRange(start - gap, end + gap))
         .values_list("nights", "guarded", "reason", "note")
     )
-    for nights, guarded, reason, note in blocks:
+    for nights, guarded, _reason, _note in blocks:
         if guarded:
             _mark(taken, nights.lower - gap, nights.lower, ("preparation", ""))
             _mark(taken, nights.upper, guarded.upper, ("preparation", ""))

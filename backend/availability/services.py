@@ -109,11 +109,11 @@ def living(now: datetime) -> Q:
 
 def refusal_of_nights(*, listing: Listing, stay: Stay, now: datetime) -> Conflict | Invalid | None:
     """What ``claim`` would answer at ``now``, without claiming: DatesUnavailable, Preparation or nothing."""
-    living = Block.objects.filter(living(now), listing_id=listing.pk)
-    if living.filter(nights__overlap=_nights(stay)).exists():
+    blocks = Block.objects.filter(living(now), listing_id=listing.pk)
+    if blocks.filter(nights__overlap=_nights(stay)).exists():
         return DatesUnavailable()
     guarded = _guarded(stay, rules_of(listing).gap)
-    if guarded and living.filter(guarded__overlap=guarded).exists():
+    if guarded and blocks.filter(guarded__overlap=guarded).exists():
         return Preparation()
     return None
 
@@ -147,13 +147,14 @@ def claim(
     gap to each other; a host's own blocks and imported ones may touch them. Waits for a rival transaction that is
     about to take the same nights. Raises: DatesUnavailable, Preparation.
     """
-    expired = Block.objects.filter(
-        listing_id=listing.pk, active=True, reason=Reason.HOLD, expires_at__lte=now
-    ).filter(Q(nights__overlap=_nights(stay)) | Q(guarded__overlap=_nights(stay)))
-    expired.update(active=False, released_at=now)
-
     is_stay = reason in (Reason.HOLD, Reason.BOOKING)
     guarded = _guarded(stay, rules_of(listing).gap) if is_stay else None
+    in_the_way = Q(nights__overlap=_nights(stay))
+    if guarded:
+        in_the_way |= Q(guarded__overlap=guarded)
+    Block.objects.filter(
+        in_the_way, listing_id=listing.pk, active=True, reason=Reason.HOLD, expires_at__lte=now
+    ).update(active=False, released_at=now)
     with connection.cursor() as cursor:
         cursor.execute(_CLAIM, [listing.pk, _nights(stay), guarded, str(reason), expires_at, note, now])
         row = cursor.fetchone()

@@ -10,6 +10,7 @@ class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
+        ("core", "0002_extensions"),
         ("listings", "0001_initial"),
     ]
 
