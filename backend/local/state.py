@@ -16,7 +16,7 @@ from typing import Any
 from backend.local.errors import LocalError
 
 ROOT = Path(__file__).resolve().parents[2]
-SUBDIRECTORIES = ("logs", "mail", "media", "sms", "valkey")
+SUBDIRECTORIES = ("logs", "mail", "media", "sms", "static", "valkey")
 
 
 def say(sentence: str) -> None:

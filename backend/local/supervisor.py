@@ -20,18 +20,9 @@ from backend.local.state import ROOT, State, say
 
 # uvicorn would believe X-Forwarded-For from this machine; who is a trusted proxy is the application's decision.
 WEB = (
-    *(
-        sys.executable,
-        "-m",
-        "uvicorn",
-        "backend.asgi:application",
-        "--app-dir",
-        str(ROOT),
-        "--lifespan",
-        "on",
-    ),
-    *("--no-proxy-headers", "--no-server-header", "--no-access-log", "--ws-max-size", "65536"),
-    *("--timeout-graceful-shutdown", "10"),
+    *(sys.executable, "-m", "uvicorn", "backend.asgi:application", "--app-dir", str(ROOT)),
+    *("--lifespan", "auto", "--no-proxy-headers", "--no-server-header", "--no-access-log"),
+    *("--ws-max-size", "65536", "--timeout-graceful-shutdown", "10"),
 )
 WORKER = (sys.executable, str(ROOT / "manage.py"), "procrastinate", "worker")
 
