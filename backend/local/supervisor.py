@@ -45,6 +45,7 @@ class Child:
     command: tuple[str, ...]
     env: dict[str, str]
     log: Path
+    death_signal: int = signal.SIGTERM
     process: subprocess.Popen[bytes] | None = None
     deaths: int = 0
     started_at: float = 0.0
@@ -63,7 +64,9 @@ class Child:
             self.process, self.retry_at = None, now + pause
         if now >= self.retry_at:
             self.started_at = now
-            self.process = processes.start(self.command, env=self.env, log=self.log, cwd=ROOT)
+            self.process = processes.start(
+                self.command, env=self.env, log=self.log, cwd=ROOT, death_signal=self.death_signal
+            )
 
 
 def describe(code: int | None) -> str:
@@ -121,9 +124,11 @@ def _serve(state: State, *, host: str, port: int, demo: bool, started: float) ->
             env["ALLOWED_HOSTS"] = "*"
         env[processes.MARKER] = state.marker
         accounts = world.prepare(state, env, demo=demo)
+        # If we are killed, our PostgreSQL ends with us, and a worker told to finish its jobs would wait for it for ever.
+        worker_signal = signal.SIGKILL if servers.postgres else signal.SIGTERM
         children = [
             Child("web server", (*WEB, "--host", host, "--port", str(port)), env, state.logs / "web.log"),
-            Child("job worker", WORKER, env, state.logs / "worker.log"),
+            Child("job worker", WORKER, env, state.logs / "worker.log", worker_signal),
         ]
         try:
             _watch(
