@@ -71,7 +71,7 @@ def _dispatch(command: str, arguments: list[str], uv: str) -> int:
     if command == "check":
         return commands.check()
     if command == "lock":
-        return commands.lock(uv)
+        return commands.lock(uv, arguments)
     options = serve_arguments(arguments)
     return supervisor.serve(
         open_state(options.state), host=options.host, port=options.port, demo=not options.no_demo

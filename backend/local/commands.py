@@ -142,38 +142,27 @@ def check() -> int:
     return 1 if any(code for _, code, _ in results) else 0
 
 
-def lock(uv: str) -> int:
-    """Resolve pyproject.toml anew into both lock files, for all Pythons and platforms, with hashes and no addresses."""
+def lock(uv: str, arguments: Sequence[str]) -> int:
+    """Resolve pyproject.toml into both lock files: all Pythons, all platforms, hashes, and no addresses.
+
+    Pins are kept where they still fit; ``arguments`` such as ``--upgrade`` go to uv. Returns uv's exit code.
+
+    Raises: LocalError when there is no uv for this machine.
+    """
     if not Path(uv).exists():
         raise LocalError(
             "uv could not be fetched for this machine, and only uv can resolve for all platforms."
         )
     common = [
-        *(
-            uv,
-            "pip",
-            "compile",
-            "pyproject.toml",
-            "--universal",
-            "--python-version",
-            "3.11",
-            "--generate-hashes",
-        ),
-        *(
-            "--no-header",
-            "--no-annotate",
-            "--no-emit-index-url",
-            "--no-emit-find-links",
-            "--quiet",
-            "--upgrade",
-        ),
+        *(uv, "pip", "compile", "--universal", "--python-version", "3.11", "--generate-hashes", "--quiet"),
+        *("--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links", *arguments),
     ]
     env = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
-    for name, more in (
-        ("requirements.lock", []),
-        ("requirements-dev.lock", ["--only-group", "dev", "--constraints", "requirements.lock"]),
+    for name, source in (
+        ("requirements.lock", ["pyproject.toml"]),
+        ("requirements-dev.lock", ["--group", "pyproject.toml:dev", "--constraints", "requirements.lock"]),
     ):
         say(f"Resolving {name} …")
-        if code := call([*common, *more, "--output-file", name], env, cwd=ROOT):
+        if code := call([*common, *source, "--output-file", name], env, cwd=ROOT):
             return code
     return 0

@@ -170,8 +170,10 @@ class Postgres:
                 " original; start with an empty directory and restore a backup instead."
             )
         binaries.ROOT_HOME.mkdir(mode=0o755, parents=True, exist_ok=True)
+        if not folder.exists():
+            _remove_replaced(self.state.path)
         folder.mkdir(mode=0o711, exist_ok=True)
-        write_json(note, {"path": str(self.state.path)})
+        write_json(note, {"path": str(self.state.path), "device": self.state.path.stat().st_dev})
         if not inside.is_symlink() and not inside.exists():
             inside.symlink_to(folder / "postgres", target_is_directory=True)
         return folder / "postgres"
@@ -292,6 +294,17 @@ class Postgres:
                 )
         with self.connect(DATABASE) as connection:
             _create_extensions(connection)
+
+
+def _remove_replaced(state_path: Path) -> None:
+    """Delete the data of a state directory that was deleted and has now been made anew at the same place.
+
+    On another device it is not the same place: a volume that is not mounted must not cost its data.
+    """
+    place = {"path": str(state_path), "device": state_path.stat().st_dev}
+    for note in binaries.ROOT_HOME.glob("*/state.json"):
+        if read_json(note) == place:
+            shutil.rmtree(note.parent, ignore_errors=True)
 
 
 def _create_extensions(connection: psycopg.Connection) -> None:

@@ -68,6 +68,8 @@ class Servers:
         for server in (self.valkey, self.postgres):
             if server is not None:
                 server.stop()
+        if self.throwaway and self.postgres is not None:
+            self.postgres.remove()
         self.state.write_servers({})
 
     def write_down(self, **more: object) -> None:
