@@ -39,23 +39,50 @@ class Location(models.Model):
     geoname_id = models.BigIntegerField(primary_key=True)
     name = models.CharField(_("name"), max_length=120)
     region = models.CharField(_("region"), max_length=120, blank=True)
+    region_code = models.CharField(_("code of the region"), max_length=8, blank=True)
     country = models.CharField(_("country"), max_length=2)
     country_name = models.CharField(_("country name"), max_length=80)
     latitude = models.FloatField(_("latitude"))
     longitude = models.FloatField(_("longitude"))
     timezone = models.CharField(_("time zone"), max_length=64)
     population = models.PositiveIntegerField(_("population"))
-    search_name = models.CharField(max_length=120, editable=False, help_text=_("The name folded: lower case, no accents."))
+    search_name = models.CharField(
+        max_length=120, editable=False, help_text=_("The name folded: lower case, no accents.")
+    )
 
     class Meta:
         db_table = "locations"
         ordering = ["-population"]
         verbose_name = _("location")
         verbose_name_plural = _("locations")
-        indexes = [models.Index(fields=["search_name"], name="locations_name", opclasses=["varchar_pattern_ops"])]
+        indexes = [
+            models.Index(fields=["search_name"], name="locations_name", opclasses=["varchar_pattern_ops"])
+        ]
 
     def __str__(self) -> str:
         return f"{self.name}, {self.country_name}"
+
+
+class LocationName(models.Model):
+    """A name by which a city may be looked up, folded: its own, and what other languages call it."""
+
+    location = models.ForeignKey(Location, on_delete=models.CASCADE, related_name="names")
+    search_name = models.CharField(max_length=120)
+    is_own = models.BooleanField()
+
+    class Meta:
+        db_table = "location_names"
+        constraints = [
+            models.UniqueConstraint(fields=["location", "search_name"], name="location_names_once")
+        ]
+        indexes = [
+            models.Index(
+                fields=["search_name"], name="location_names_name", opclasses=["varchar_pattern_ops"]
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.search_name
 
 
 class ListingQuerySet(models.QuerySet["Listing"]):
@@ -64,12 +91,12 @@ class ListingQuerySet(models.QuerySet["Listing"]):
         return self.filter(status=ListingStatus.PUBLISHED)
 
     def visible_to(self, actor: Any) -> ListingQuerySet:
-        """What ``actor`` may know of: the published ones, their own, and for staff all."""
+        """What ``actor`` may know of: the published ones, their own until they withdraw them, and for staff all."""
         if actor.is_authenticated and actor.has_role("support", "moderator", "finance", "admin", "system"):
             return self
         known = models.Q(status=ListingStatus.PUBLISHED)
         if actor.is_authenticated:
-            known |= models.Q(host_id=actor.pk)
+            known |= models.Q(host_id=actor.pk) & ~models.Q(status=ListingStatus.ARCHIVED)
         return self.filter(known)
 
 
@@ -112,12 +139,20 @@ class Listing(models.Model):
 
     min_nights = models.PositiveSmallIntegerField(_("nights at least"), default=1)
     max_nights = models.PositiveSmallIntegerField(_("nights at most"), default=365)
-    min_nights_by_weekday = models.JSONField(_("nights at least by arrival weekday"), default=dict, blank=True)
+    min_nights_by_weekday = models.JSONField(
+        _("nights at least by arrival weekday"), default=dict, blank=True
+    )
     arrival_weekdays = ArrayField(
-        models.PositiveSmallIntegerField(), default=list, blank=True, verbose_name=_("arrival weekdays (empty: all)")
+        models.PositiveSmallIntegerField(),
+        default=list,
+        blank=True,
+        verbose_name=_("arrival weekdays (empty: all)"),
     )
     departure_weekdays = ArrayField(
-        models.PositiveSmallIntegerField(), default=list, blank=True, verbose_name=_("departure weekdays (empty: all)")
+        models.PositiveSmallIntegerField(),
+        default=list,
+        blank=True,
+        verbose_name=_("departure weekdays (empty: all)"),
     )
     advance_notice_hours = models.PositiveSmallIntegerField(_("advance notice (hours)"), default=0)
     same_day_cutoff_hour = models.PositiveSmallIntegerField(_("same-day cut-off hour"), null=True, blank=True)
@@ -190,14 +225,19 @@ class Listing(models.Model):
                 name="properties_fees_not_negative",
             ),
             models.CheckConstraint(
-                condition=models.Q(min_nights__gte=1, max_nights__gte=models.F("min_nights"), max_nights__lte=365),
+                condition=models.Q(
+                    min_nights__gte=1, max_nights__gte=models.F("min_nights"), max_nights__lte=365
+                ),
                 name="properties_nights_in_order",
             ),
             models.CheckConstraint(
-                condition=models.Q(max_guests__gte=1, guests_included__gte=1), name="properties_guests_positive"
+                condition=models.Q(max_guests__gte=1, guests_included__gte=1),
+                name="properties_guests_positive",
             ),
             models.CheckConstraint(
-                condition=models.Q(latitude__gte=-90, latitude__lte=90, longitude__gte=-180, longitude__lte=180)
+                condition=models.Q(
+                    latitude__gte=-90, latitude__lte=90, longitude__gte=-180, longitude__lte=180
+                )
                 | models.Q(latitude=None, longitude=None),
                 name="properties_point_on_earth",
             ),
@@ -221,7 +261,9 @@ class ListingTransition(models.Model):
     class Meta:
         db_table = "property_transitions"
         ordering = ["listing", "seq"]
-        constraints = [models.UniqueConstraint(fields=["listing", "seq"], name="property_transitions_gapless")]
+        constraints = [
+            models.UniqueConstraint(fields=["listing", "seq"], name="property_transitions_gapless")
+        ]
 
     def __str__(self) -> str:
         return f"{self.listing_id}#{self.seq} {self.old} → {self.new}"
@@ -230,7 +272,9 @@ class ListingTransition(models.Model):
 class Photo(models.Model):
     """A picture of a listing, re-encoded to fresh pixels when it was taken in. ``sizes`` maps a width to a stored name."""
 
-    listing = models.ForeignKey(Listing, on_delete=models.CASCADE, related_name="photos", verbose_name=_("listing"))
+    listing = models.ForeignKey(
+        Listing, on_delete=models.CASCADE, related_name="photos", verbose_name=_("listing")
+    )
     file = models.ImageField(_("picture"), upload_to="listings/", width_field="width", height_field="height")
     width = models.PositiveIntegerField(editable=False)
     height = models.PositiveIntegerField(editable=False)
@@ -246,7 +290,9 @@ class Photo(models.Model):
         verbose_name = _("photo")
         verbose_name_plural = _("photos")
         constraints = [
-            models.UniqueConstraint(fields=["listing"], condition=models.Q(is_cover=True), name="photos_one_cover"),
+            models.UniqueConstraint(
+                fields=["listing"], condition=models.Q(is_cover=True), name="photos_one_cover"
+            ),
         ]
 
     def __str__(self) -> str:
