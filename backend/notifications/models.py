@@ -6,12 +6,17 @@ from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from backend.accounts.models import Session
+
 
 class Notification(models.Model):
     """Something a user should know, once per kind and object. Texts are rendered when it is read, in their language."""
 
     user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="notifications", verbose_name=_("user")
+        settings.AUTH_USER_MODEL,
+        on_delete=models.CASCADE,
+        related_name="notifications",
+        verbose_name=_("user"),
     )
     kind = models.CharField(_("kind"), max_length=40)
     object_key = models.CharField(_("about"), max_length=80)
@@ -39,10 +44,14 @@ class Notification(models.Model):
 
 
 class LiveEvent(models.Model):
-    """A frame for a user's sockets, numbered without gaps per user, kept so that a client can resume."""
+    """A frame for a user's sockets, kept so that a client can resume.
+
+    ``seq`` counts without gaps per user. The database gives it when the transaction commits, so that numbers
+    appear in their order and an operation holds no user's row for longer than the commit takes.
+    """
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
-    seq = models.BigIntegerField()
+    seq = models.BigIntegerField(null=True, editable=False)
     type = models.CharField(max_length=40)
     data = models.JSONField()
     created_at = models.DateTimeField()
@@ -50,17 +59,23 @@ class LiveEvent(models.Model):
     class Meta:
         db_table = "live_events"
         constraints = [models.UniqueConstraint(fields=["user", "seq"], name="live_events_gapless")]
-        indexes = [models.Index(fields=["created_at"], name="live_events_age")]
+        indexes = [
+            models.Index(fields=["created_at"], name="live_events_age"),
+            models.Index(fields=["id"], condition=models.Q(seq=None), name="live_events_unnumbered"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.user_id}#{self.seq} {self.type}"
 
 
 class Delivery(models.Model):
-    """A notice on its way by another channel, with what came of it."""
+    """A notice on its way by another channel, with what came of it.
+
+    ``sending`` is held by the job that took it at ``attempted_at``; a job that died lets go after a while.
+    """
 
     EMAIL = "email"
-    QUEUED, SENT, FAILED = "queued", "sent", "failed"
+    QUEUED, SENDING, SENT, FAILED = "queued", "sending", "sent", "failed"
 
     notification = models.ForeignKey(
         Notification, on_delete=models.CASCADE, related_name="deliveries", verbose_name=_("notification")
@@ -70,11 +85,17 @@ class Delivery(models.Model):
         _("state"),
         max_length=10,
         default=QUEUED,
-        choices=[(QUEUED, _("queued")), (SENT, _("sent")), (FAILED, _("failed"))],
+        choices=[
+            (QUEUED, _("queued")),
+            (SENDING, _("being sent")),
+            (SENT, _("sent")),
+            (FAILED, _("failed")),
+        ],
     )
     attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
     error = models.CharField(_("error"), max_length=300, blank=True)
     created_at = models.DateTimeField(_("created at"))
+    attempted_at = models.DateTimeField(_("last attempt at"), null=True, blank=True)
     sent_at = models.DateTimeField(_("sent at"), null=True, blank=True)
 
     class Meta:
@@ -86,3 +107,19 @@ class Delivery(models.Model):
 
     def __str__(self) -> str:
         return f"{self.channel} · {self.notification}"
+
+
+class SocketTicket(models.Model):
+    """Leave to open one websocket, once and soon. Only its hash is kept; it dies with the session that asked."""
+
+    hash = models.BinaryField(primary_key=True, max_length=32, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    session = models.ForeignKey(Session, on_delete=models.CASCADE, related_name="+")
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "socket_tickets"
+        indexes = [models.Index(fields=["expires_at"], name="socket_tickets_age")]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} until {self.expires_at:%H:%M:%S}"

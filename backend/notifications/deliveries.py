@@ -1,0 +1,116 @@
+"""Notices on their way by mail: composed in the reader's language, sent outside of any transaction, sent once."""
+
+from __future__ import annotations
+
+import smtplib
+from datetime import datetime, timedelta
+from urllib.parse import urlsplit
+
+import structlog
+from django.conf import settings
+from django.core.mail import EmailMultiAlternatives
+from django.db.models import F, Q
+from django.template.loader import render_to_string
+from django.utils.translation import get_language_info, override
+
+from backend.core.db import outside_transaction
+from backend.notifications.models import Delivery
+from backend.notifications.rendering import render, supported
+
+LEASE = timedelta(minutes=5)
+"""How long a job may take to hand a mail over; after that it counts as dead."""
+
+log = structlog.get_logger(__name__)
+
+
+class BeingSent(Exception):
+    """Another job has this delivery at the moment; look again later whether it lived."""
+
+
+class NotDelivered(Exception):
+    """The mail could not be handed over this time."""
+
+
+def deliver(delivery_id: int, *, now: datetime, last: bool = False) -> str:
+    """Mail one notice and return the delivery's state; one that is already sent or failed stays as it is.
+
+    At most one job at a time holds a delivery. A job that dies between the hand-over and its note leaves one
+    that is sent again after the lease, under the same Message-ID. ``last`` says that nobody will try again.
+
+    Raises: BeingSent; NotDelivered when it should be tried again, and after the last try.
+    """
+    outside_transaction("mail")
+    taken = (
+        Delivery.objects.filter(pk=delivery_id)
+        .filter(Q(state=Delivery.QUEUED) | Q(state=Delivery.SENDING, attempted_at__lt=now - LEASE))
+        .update(state=Delivery.SENDING, attempted_at=now, attempts=F("attempts") + 1)
+    )
+    delivery = Delivery.objects.select_related("notification__user__profile").filter(pk=delivery_id).first()
+    if delivery is None:
+        return Delivery.FAILED
+    if not taken:
+        if delivery.state == Delivery.SENDING:
+            raise BeingSent
+        return delivery.state
+    if not delivery.notification.user.is_active:
+        return _note(delivery, Delivery.FAILED, now, error="the account is closed")
+    try:
+        compose(delivery).send()
+    except smtplib.SMTPRecipientsRefused as error:
+        # The address is wrong for good; trying again annoys the mail server only.
+        return _note(delivery, Delivery.FAILED, now, error=str(error))
+    except (OSError, smtplib.SMTPException) as error:
+        _note(
+            delivery,
+            Delivery.FAILED if last else Delivery.QUEUED,
+            now,
+            error=f"{type(error).__name__}: {error}",
+        )
+        raise NotDelivered(str(error)) from error
+    return _note(delivery, Delivery.SENT, now)
+
+
+def compose(delivery: Delivery) -> EmailMultiAlternatives:
+    """The mail of a delivery: plain text and HTML in the language of its reader."""
+    notification = delivery.notification
+    user = notification.user
+    language = supported(user.profile.language if hasattr(user, "profile") else "")
+    title, body = render(notification, language)
+    context = {
+        "title": title,
+        "body": body,
+        "name": user.get_short_name(),
+        "link": f"{settings.PUBLIC_URL}{notification.url}"
+        if notification.url.startswith("/")
+        else notification.url,
+        "language": language,
+        "direction": "rtl" if get_language_info(language)["bidi"] else "ltr",
+    }
+    with override(language):
+        text = render_to_string("notifications/mail.txt", context)
+        html = render_to_string("notifications/mail.html", context)
+    message = EmailMultiAlternatives(
+        # A header is one line, whatever a listing is called.
+        subject=" ".join(title.split()),
+        body=text,
+        to=[user.email],
+        headers={
+            "Message-ID": f"<delivery-{delivery.pk}@{urlsplit(settings.PUBLIC_URL).hostname}>",
+            "Content-Language": language,
+            "Auto-Submitted": "auto-generated",
+        },
+    )
+    message.attach_alternative(html, "text/html")
+    return message
+
+
+def _note(delivery: Delivery, state: str, now: datetime, *, error: str = "") -> str:
+    delivery.state, delivery.error = state, error[:300]
+    delivery.sent_at = now if state == Delivery.SENT else None
+    # Only the holder writes: a lease that was lost in the meantime belongs to somebody else.
+    Delivery.objects.filter(
+        pk=delivery.pk, state=Delivery.SENDING, attempted_at=delivery.attempted_at
+    ).update(state=delivery.state, error=delivery.error, sent_at=delivery.sent_at)
+    if error:
+        log.warning("mail_not_delivered", delivery=delivery.pk, state=state, error=error)
+    return state

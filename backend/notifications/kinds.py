@@ -1,0 +1,124 @@
+"""What people are told of: one table of kinds with their texts, and which of them are mailed.
+
+Texts are translated when they are read. Values in them come from the notice's ``params``:
+
+=====================  =====================================================================
+``listing guest host``  names as people know them
+``reference``           the booking's
+``check_in check_out``  ISO dates
+``guests``              a number
+``total amount``        minor units of ``currency``
+``reason``              what a person wrote
+``device address``      of a sign-in
+=====================  =====================================================================
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.utils.translation import gettext_lazy as _
+
+from backend.core.errors import Text
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of notice. ``body_with_reason`` replaces ``body`` when a reason was given; ``mandatory`` ones are
+    mailed whatever the user prefers."""
+
+    title: Text
+    body: Text
+    body_with_reason: Text = ""
+    email: bool = False
+    mandatory: bool = False
+
+
+KINDS: dict[str, Kind] = {
+    "booking.requested": Kind(
+        _("%(guest)s would like to stay at %(listing)s"),
+        _("%(check_in)s to %(check_out)s, guests: %(guests)s, total %(total)s. Accept or decline the request %(reference)s."),
+        email=True,
+    ),
+    "booking.confirmed": Kind(
+        _("Confirmed: %(listing)s, %(check_in)s to %(check_out)s"),
+        _("The booking %(reference)s of %(guest)s at %(listing)s is confirmed. Guests: %(guests)s, total %(total)s."),
+        email=True,
+        mandatory=True,
+    ),
+    "booking.accepted": Kind(
+        _("%(host)s accepted your request"),
+        _("%(listing)s, %(check_in)s to %(check_out)s: pay %(total)s to confirm the booking %(reference)s."),
+        email=True,
+        mandatory=True,
+    ),
+    "booking.canceled": Kind(
+        _("Canceled: %(listing)s, %(check_in)s to %(check_out)s"),
+        _("The booking %(reference)s of %(guest)s at %(listing)s was canceled."),
+        _("The booking %(reference)s of %(guest)s at %(listing)s was canceled: %(reason)s"),
+        email=True,
+        mandatory=True,
+    ),
+    "booking.declined": Kind(
+        _("Declined: %(listing)s, %(check_in)s to %(check_out)s"),
+        _("%(host)s could not take the request %(reference)s. Nothing is charged."),
+        _("%(host)s could not take the request %(reference)s: %(reason)s. Nothing is charged."),
+        email=True,
+        mandatory=True,
+    ),
+    "booking.expired": Kind(
+        _("Expired: %(listing)s, %(check_in)s to %(check_out)s"),
+        _("The time for the booking %(reference)s ran out. The nights are free again."),
+        email=True,
+    ),
+    "booking.completed": Kind(
+        _("Completed: %(listing)s, %(check_in)s to %(check_out)s"),
+        _("The stay %(reference)s of %(guest)s at %(listing)s is completed."),
+    ),
+    "payment.completed": Kind(
+        _("Payment received: %(amount)s"),
+        _("%(amount)s for the booking %(reference)s at %(listing)s were paid."),
+    ),
+    "payment.failed": Kind(
+        _("The payment of %(amount)s failed"),
+        _("%(amount)s for the booking %(reference)s at %(listing)s could not be taken. Try again or use another way to pay."),
+        email=True,
+        mandatory=True,
+    ),
+    "payment.refunded": Kind(
+        _("Refund: %(amount)s"),
+        _("%(amount)s for the booking %(reference)s at %(listing)s go back to %(guest)s."),
+        email=True,
+        mandatory=True,
+    ),
+    "listing.approved": Kind(
+        _("Approved: %(listing)s"), _("Your listing %(listing)s is published."), email=True
+    ),
+    "listing.flagged": Kind(
+        _("On hold: %(listing)s"),
+        _("Your listing %(listing)s is hidden while we look at it."),
+        _("Your listing %(listing)s is hidden while we look at it: %(reason)s"),
+        email=True,
+        mandatory=True,
+    ),
+    "listing.rejected": Kind(
+        _("Rejected: %(listing)s"),
+        _("Your listing %(listing)s was not accepted."),
+        _("Your listing %(listing)s was not accepted: %(reason)s"),
+        email=True,
+        mandatory=True,
+    ),
+    "security.new_device": Kind(
+        _("New sign-in to your account"),
+        _("Somebody signed in with %(device)s from %(address)s. If that was not you, sign this device out and change your password."),
+        email=True,
+        mandatory=True,
+    ),
+    "security.password_changed": Kind(
+        _("Your password was changed"),
+        _("All other devices were signed out. If that was not you, reset your password now."),
+        email=True,
+        mandatory=True,
+    ),
+}  # fmt: skip
+"""Every kind that operations tell of. Clients know a kind by its dotted word; it never changes its meaning."""

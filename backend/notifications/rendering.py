@@ -1,0 +1,133 @@
+"""From a notice's kind and values to what people read and clients receive. Pure but for the active translations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+
+from babel import Locale, UnknownLocaleError, dates, numbers
+from django.conf import settings
+from django.utils.translation import get_supported_language_variant, override
+
+from backend.core.money import Money, exponent
+from backend.notifications.kinds import KINDS
+from backend.notifications.models import LiveEvent, Notification
+
+DATES = ("check_in", "check_out")
+AMOUNTS = ("total", "amount")
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What a text is made from, whether it comes from the table or from a live event."""
+
+    id: int
+    kind: str
+    params: Mapping[str, Any]
+    data: Mapping[str, Any]
+    url: str
+    created_at: str
+    read_at: str | None = None
+
+
+class _Values(dict[str, str]):
+    """A text that names a value which was not given shows a dash; an old notice must not break a list."""
+
+    def __missing__(self, key: str) -> str:
+        return "–"
+
+
+def supported(language: str) -> str:
+    """The language of ours that serves ``language``, else the platform's."""
+    try:
+        return get_supported_language_variant(language)
+    except LookupError:
+        return settings.LANGUAGE_CODE
+
+
+def instant(value: datetime) -> str:
+    """RFC 3339 in UTC with ``Z``."""
+    return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def money(minor: int, currency: str, language: str) -> str:
+    """An amount as people of a language write it, never with fewer decimals than the currency has."""
+    locale, major = _locale(language), Money(minor, currency).major()
+    if numbers.get_currency_precision(currency) == exponent(currency):
+        return numbers.format_currency(major, currency, locale=locale)
+    return f"{numbers.format_decimal(major, locale=locale, decimal_quantization=False)} {currency}"
+
+
+def render(notification: Notification | Notice, language: str) -> tuple[str, str]:
+    """Title and body in ``language``."""
+    kind, language = KINDS[notification.kind], supported(language)
+    values = _values(notification.params, language)
+    body = kind.body_with_reason if kind.body_with_reason and notification.params.get("reason") else kind.body
+    with override(language):
+        return str(kind.title) % values, str(body) % values
+
+
+def payload(notification: Notification | Notice, language: str) -> dict[str, Any]:
+    """The notice as the API and the sockets show it."""
+    notice = notification if isinstance(notification, Notice) else notice_of(notification)
+    title, body = render(notice, language)
+    return {
+        "id": notice.id,
+        "kind": notice.kind,
+        "title": title,
+        "body": body,
+        "data": dict(notice.data),
+        "url": notice.url,
+        "read_at": notice.read_at,
+        "created_at": notice.created_at,
+    }
+
+
+def notice_of(row: Notification) -> Notice:
+    """The plain values of a row."""
+    return Notice(
+        id=row.pk,
+        kind=row.kind,
+        params=row.params,
+        data=row.data,
+        url=row.url,
+        created_at=instant(row.created_at),
+        read_at=instant(row.read_at) if row.read_at else None,
+    )
+
+
+def event_data(type_: str, data: Mapping[str, Any], language: str) -> dict[str, Any]:
+    """What a frame's ``data`` shows of a stored live event."""
+    return payload(Notice(**data), language) if type_ == "notification" else dict(data)
+
+
+def event_message(event: LiveEvent) -> dict[str, Any]:
+    """A stored live event in the form in which processes hand it to each other."""
+    return {
+        "type": event.type,
+        "user_id": event.user_id,
+        "seq": event.seq,
+        "at": instant(event.created_at),
+        "data": event.data,
+    }
+
+
+def _locale(language: str) -> Locale:
+    try:
+        return Locale.parse(language.replace("-", "_"))
+    except (UnknownLocaleError, ValueError):
+        return Locale.parse(settings.LANGUAGE_CODE)
+
+
+def _values(params: Mapping[str, Any], language: str) -> _Values:
+    locale, values = _locale(language), _Values()
+    for name, value in params.items():
+        if name in AMOUNTS and isinstance(value, int) and params.get("currency"):
+            values[name] = money(value, str(params["currency"]), language)
+        elif name in DATES and isinstance(value, str):
+            values[name] = dates.format_date(date.fromisoformat(value), format="medium", locale=locale)
+        else:
+            values[name] = str(value)
+    return values
