@@ -6,11 +6,14 @@ Amounts are minor units of the ``currency`` beside them.
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
+
+from backend.payments.states import OPEN_OPS, OpState, PaymentStatus
 
 
 class Folio(models.Model):
@@ -41,7 +44,9 @@ class FolioLine(models.Model):
 
     folio = models.ForeignKey(Folio, on_delete=models.PROTECT, related_name="lines", verbose_name=_("folio"))
     position = models.PositiveSmallIntegerField(_("position"))
-    side = models.CharField(_("side"), max_length=5, default=GUEST, choices=[(GUEST, _("guest")), (HOST, _("host"))])
+    side = models.CharField(
+        _("side"), max_length=5, default=GUEST, choices=[(GUEST, _("guest")), (HOST, _("host"))]
+    )
     code = models.CharField(_("code"), max_length=16)
     quantity = models.IntegerField(_("quantity"))
     unit_minor = models.BigIntegerField(_("unit amount"))
@@ -60,6 +65,20 @@ class FolioLine(models.Model):
         return f"{self.folio_id}.{self.position} {self.code}"
 
 
+class PaymentQuerySet(models.QuerySet["Payment"]):
+    def as_guest(self, actor: Any) -> PaymentQuerySet:
+        return self.filter(folio__guest_id=actor.pk)
+
+    def as_host(self, actor: Any) -> PaymentQuerySet:
+        return self.filter(folio__host_id=actor.pk)
+
+    def visible_to(self, actor: Any) -> PaymentQuerySet:
+        """Those of one's own stays and of one's own listings; staff who deal with money see all."""
+        if actor.has_role("support", "finance", "admin", "system"):
+            return self
+        return self.filter(Q(folio__guest_id=actor.pk) | Q(folio__host_id=actor.pk))
+
+
 class Payment(models.Model):
     """What a guest sees of a movement: a payment, or a refund of one (``parent``)."""
 
@@ -67,27 +86,33 @@ class Payment(models.Model):
         PAYMENT = "payment", _("payment")
         REFUND = "refund", _("refund")
 
-    class Status(models.TextChoices):
-        PENDING = "pending", _("pending")
-        COMPLETED = "completed", _("completed")
-        FAILED = "failed", _("failed")
-        REFUNDED = "refunded", _("refunded")
-        PARTIALLY_REFUNDED = "partially_refunded", _("partially refunded")
+    Status = PaymentStatus
 
     reference = models.CharField(_("reference"), max_length=16, unique=True)
-    folio = models.ForeignKey(Folio, on_delete=models.PROTECT, related_name="payments", verbose_name=_("folio"))
+    folio = models.ForeignKey(
+        Folio, on_delete=models.PROTECT, related_name="payments", verbose_name=_("folio")
+    )
     parent = models.ForeignKey(
-        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="refunds", verbose_name=_("refund of")
+        "self",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="refunds",
+        verbose_name=_("refund of"),
     )
     kind = models.CharField(_("kind"), max_length=8, choices=Kind.choices)
     provider = models.CharField(_("provider"), max_length=12)
     amount_minor = models.BigIntegerField(_("amount"))
     currency = models.CharField(_("currency"), max_length=3)
-    status = models.CharField(_("status"), max_length=20, choices=Status.choices, default=Status.PENDING)
+    status = models.CharField(
+        _("status"), max_length=20, choices=PaymentStatus.choices, default=PaymentStatus.PENDING
+    )
     refunded_minor = models.BigIntegerField(_("refunded"), default=0)
     created_at = models.DateTimeField(_("created at"))
     authorized_at = models.DateTimeField(_("authorized at"), null=True, blank=True)
     completed_at = models.DateTimeField(_("completed at"), null=True, blank=True)
+
+    objects = PaymentQuerySet.as_manager()
 
     class Meta:
         db_table = "payments"
@@ -127,21 +152,18 @@ class MoneyOp(models.Model):
         REFUND = "refund", _("refund")
         PAYOUT = "payout", _("payout")
 
-    class State(models.TextChoices):
-        CREATED = "created", _("created")
-        SENDING = "sending", _("being sent")
-        SUCCEEDED = "succeeded", _("succeeded")
-        FAILED = "failed", _("failed")
-        UNKNOWN = "unknown", _("unknown")
+    State = OpState
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="ops", verbose_name=_("payment"))
+    payment = models.ForeignKey(
+        Payment, on_delete=models.PROTECT, related_name="ops", verbose_name=_("payment")
+    )
     kind = models.CharField(_("kind"), max_length=9, choices=Kind.choices)
     provider = models.CharField(_("provider"), max_length=12)
     amount_minor = models.BigIntegerField(_("amount"))
     currency = models.CharField(_("currency"), max_length=3)
     options = models.JSONField(_("options"), default=dict)
-    state = models.CharField(_("state"), max_length=9, choices=State.choices, default=State.CREATED)
+    state = models.CharField(_("state"), max_length=9, choices=OpState.choices, default=OpState.CREATED)
     provider_ref = models.CharField(_("provider's reference"), max_length=120, blank=True)
     error_code = models.CharField(_("error"), max_length=60, blank=True)
     attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
@@ -157,24 +179,38 @@ class MoneyOp(models.Model):
         indexes = [
             models.Index(
                 fields=["created_at"],
-                condition=Q(state__in=["created", "sending", "unknown"]),
+                condition=Q(state__in=OPEN_OPS),
                 name="money_ops_open",
             ),
             models.Index(fields=["provider", "provider_ref"], name="money_ops_ref"),
         ]
-        constraints = [models.CheckConstraint(condition=Q(amount_minor__gt=0), name="money_ops_amount_positive")]
+        constraints = [
+            models.CheckConstraint(condition=Q(amount_minor__gt=0), name="money_ops_amount_positive"),
+            models.UniqueConstraint(
+                fields=["payment"], condition=Q(state__in=OPEN_OPS), name="money_ops_one_open"
+            ),
+            models.UniqueConstraint(
+                fields=["payment"],
+                condition=Q(kind__in=["charge", "capture"], state="succeeded"),
+                name="money_ops_taken_once",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.id}"
 
 
 class ProviderEvent(models.Model):
-    """A webhook as it came, kept once per provider and event id, applied by the worker."""
+    """A webhook as it came, kept once per provider and event id, applied by the worker.
+
+    ``op_key`` is our own key, where the provider hands it back.
+    """
 
     provider = models.CharField(_("provider"), max_length=12)
     event_id = models.CharField(_("event"), max_length=120)
     type = models.CharField(_("type"), max_length=60)
     object_ref = models.CharField(_("object"), max_length=120, db_index=True)
+    op_key = models.CharField(_("our key"), max_length=80, blank=True)
     payload = models.JSONField(_("payload"))
     received_at = models.DateTimeField(_("received at"))
     applied_at = models.DateTimeField(_("applied at"), null=True, blank=True)
@@ -196,7 +232,9 @@ class LedgerTransaction(models.Model):
     """A set of entries that sums to zero per currency, with its cause."""
 
     cause = models.CharField(_("cause"), max_length=40)
-    folio = models.ForeignKey(Folio, null=True, on_delete=models.PROTECT, related_name="+", verbose_name=_("folio"))
+    folio = models.ForeignKey(
+        Folio, null=True, on_delete=models.PROTECT, related_name="+", verbose_name=_("folio")
+    )
     money_op = models.ForeignKey(
         MoneyOp, null=True, on_delete=models.PROTECT, related_name="+", verbose_name=_("money operation")
     )
@@ -208,7 +246,12 @@ class LedgerTransaction(models.Model):
         verbose_name = _("ledger transaction")
         verbose_name_plural = _("ledger transactions")
         constraints = [
-            models.UniqueConstraint(fields=["money_op"], condition=~Q(money_op=None), name="ledger_once_per_op"),
+            models.UniqueConstraint(
+                fields=["money_op"], condition=~Q(money_op=None), name="ledger_once_per_op"
+            ),
+            models.UniqueConstraint(
+                fields=["folio"], condition=Q(cause="stay.completed"), name="ledger_stay_earned_once"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -248,6 +291,7 @@ class SandboxRecord(models.Model):
     currency = models.CharField(_("currency"), max_length=3)
     outcome = models.CharField(_("asked outcome"), max_length=12)
     state = models.CharField(_("state"), max_length=12)
+    error_code = models.CharField(_("error"), max_length=60, blank=True)
     calls = models.PositiveIntegerField(_("calls"), default=1)
     created_at = models.DateTimeField(_("created at"))
 

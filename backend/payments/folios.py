@@ -1,0 +1,108 @@
+"""The account of one stay: open it with its priced lines, and read what it comes to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Sum
+
+from backend.accounts.models import User
+from backend.core.money import exponent
+from backend.payments.models import Folio, FolioLine
+
+GUEST, HOST = FolioLine.GUEST, FolioLine.HOST
+SERVICE_FEE, TAX = "service_fee", "tax"
+"""The line codes that are not the host's: the platform's fee, on either side, and taxes that are passed on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One signed line in minor units, before it is written. What lowers a side's amount is negative.
+
+    Lines of the guest's side sum to what the guest pays. Lines of the host's side are taken from what the host
+    receives, so that a fee on the host is negative.
+    """
+
+    side: str
+    code: str
+    quantity: int
+    unit_minor: int
+    amount_minor: int
+    rule: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.side not in (GUEST, HOST):
+            raise ValueError(f"{self.side!r} is no side of a folio")
+        if self.side == HOST and self.code == SERVICE_FEE and self.amount_minor > 0:
+            raise ValueError("a fee lowers what the host receives: its line is negative")
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """Whose the guest's total is, in minor units: the three sum to it."""
+
+    host: int
+    revenue: int
+    tax: int
+
+    @property
+    def total(self) -> int:
+        return self.host + self.revenue + self.tax
+
+
+def open_folio(*, guest: User, host: User, currency: str, lines: Sequence[Line], now: datetime) -> Folio:
+    """Open the account of a stay in ``currency`` with its lines, numbered from 1 in the given order.
+
+    Raises: ValueError when there is no line, or the guest's total or somebody's share of it is below zero;
+    MoneyError for what is no currency.
+    """
+    exponent(currency)
+    if not lines:
+        raise ValueError("a folio has at least one line")
+    parts = shares_of(lines)
+    if min(parts.total, parts.host, parts.revenue, parts.tax) < 0:
+        raise ValueError(f"a folio's total and its shares are not negative: {parts}")
+    folio = Folio.objects.create(guest=guest, host=host, currency=currency, created_at=now)
+    FolioLine.objects.bulk_create(
+        FolioLine(
+            folio=folio,
+            position=position,
+            side=line.side,
+            code=line.code,
+            quantity=line.quantity,
+            unit_minor=line.unit_minor,
+            amount_minor=line.amount_minor,
+            rule=line.rule,
+            created_at=now,
+        )
+        for position, line in enumerate(lines, 1)
+    )
+    return folio
+
+
+def total(folio: Folio) -> int:
+    """What the guest owes for the stay in all, in minor units: the sum of the guest's side."""
+    return int(folio.lines.filter(side=GUEST).aggregate(sum=Sum("amount_minor"))["sum"] or 0)
+
+
+def shares(folio: Folio) -> Shares:
+    """How the guest's total divides between host, platform and tax."""
+    return shares_of(folio.lines.all())
+
+
+def shares_of(lines: Sequence[Line] | Any) -> Shares:
+    """As ``shares``, of lines (written or not). The platform has both sides' fees, the host all that is left."""
+    guest_total = revenue = tax = 0
+    for line in lines:
+        if line.side == HOST:
+            revenue -= line.amount_minor
+            continue
+        guest_total += line.amount_minor
+        if line.code == SERVICE_FEE:
+            revenue += line.amount_minor
+        elif line.code == TAX:
+            tax += line.amount_minor
+    return Shares(host=guest_total - revenue - tax, revenue=revenue, tax=tax)

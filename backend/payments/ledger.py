@@ -1,0 +1,119 @@
+"""The books: double entry, append-only, every transaction sums to zero in each currency.
+
+The sign: positive is debit, negative is credit. What the platform holds or is owed grows by debit (``clearing:…``,
+``provider_fees``), what it owes or has earned grows by credit (``guest_funds``, ``host_payable``, ``tax``,
+``revenue``). So a captured payment of 100.00 is
+
+    clearing:sandbox  +10000
+    guest_funds       -10000
+
+and the completed stay turns what is held for the guest into what is owed and earned:
+
+    guest_funds       +10000
+    host_payable       -8450
+    revenue            -1550
+
+The rules are enforced by the database at commit (``ledger_sums_to_zero``); this module refuses earlier and with a
+clearer sentence.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import connection, transaction
+from django.db.models import Sum
+
+from backend.core.money import exponent
+from backend.payments.models import Folio, LedgerEntry, LedgerTransaction, MoneyOp
+
+GUEST_FUNDS = "guest_funds"
+HOST_PAYABLE = "host_payable"
+REVENUE = "revenue"
+TAX = "tax"
+PROVIDER_FEES = "provider_fees"
+DISPUTES = "disputes"
+FX = "fx"
+ACCOUNTS = frozenset({GUEST_FUNDS, HOST_PAYABLE, REVENUE, TAX, PROVIDER_FEES, DISPUTES, FX})
+
+CAPTURED = "payment.captured"
+REFUNDED = "payment.refunded"
+EARNED = "stay.completed"
+"""The causes. A folio is earned once: the database refuses a second one (``ledger_stay_earned_once``)."""
+
+
+class Unbalanced(ValueError):
+    """Entries that may not stand together: under two, not summing to zero, or on an account that does not exist."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One side of a movement in minor units: positive is debit, negative is credit."""
+
+    account: str
+    amount_minor: int
+    currency: str
+
+
+def clearing(provider: str) -> str:
+    """The account of what a provider holds for the platform."""
+    return f"clearing:{provider}"
+
+
+def post(
+    *,
+    cause: str,
+    entries: Sequence[Entry],
+    now: datetime,
+    folio: Folio | None = None,
+    money_op: MoneyOp | None = None,
+) -> LedgerTransaction:
+    """Write one ledger transaction with its entries; entries of zero are left out.
+
+    Raises: Unbalanced. A second transaction for the same ``money_op`` is refused by the database
+    (``ledger_once_per_op``), which is a defect of the caller.
+    """
+    written = [entry for entry in entries if entry.amount_minor]
+    sums: defaultdict[str, int] = defaultdict(int)
+    for entry in written:
+        if entry.account not in ACCOUNTS and not entry.account.startswith("clearing:"):
+            raise Unbalanced(f"there is no account {entry.account!r}")
+        exponent(entry.currency)
+        sums[entry.currency] += entry.amount_minor
+    if len(written) < 2 or any(sums.values()):
+        raise Unbalanced(f"{cause}: {len(written)} entries with the sums {dict(sums)}")
+    with transaction.atomic():
+        posted = LedgerTransaction.objects.create(cause=cause, folio=folio, money_op=money_op, at=now)
+        LedgerEntry.objects.bulk_create(
+            LedgerEntry(
+                transaction=posted,
+                account=entry.account,
+                currency=entry.currency,
+                amount_minor=entry.amount_minor,
+            )
+            for entry in written
+        )
+    return posted
+
+
+def balances(folio: Folio) -> dict[str, int]:
+    """Account → balance in minor units of the folio's currency, of all that was booked for the folio."""
+    rows = (
+        LedgerEntry.objects.filter(transaction__folio=folio, currency=folio.currency)
+        .values_list("account")
+        .annotate(sum=Sum("amount_minor"))
+        .order_by()
+    )
+    return defaultdict(int, rows)
+
+
+def trial_balance() -> dict[tuple[str, str], int]:
+    """(account, currency) → balance in minor units over the whole ledger, for the back office."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT account, currency, sum(amount_minor)::bigint FROM ledger_entries GROUP BY 1, 2 ORDER BY 1, 2"
+        )
+        return {(account, currency): amount for account, currency, amount in cursor.fetchall()}

@@ -1,0 +1,109 @@
+"""Ask the provider for what was written down, never inside a transaction.
+
+An operation is leased by compare-and-set, so that two workers do not ask at the same time; should they still do (a
+lease ran out while the first was slow), the provider sees the same key twice and acts once. Nothing but the lease is
+written here: what the provider said is recorded by ``services.record``.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import structlog
+from django.db.models import F, Q
+
+from backend.core.db import outside_transaction
+from backend.payments.models import MoneyOp
+from backend.payments.providers import registry
+from backend.payments.providers.base import Order, ProviderUnavailable, Result
+from backend.payments.states import OpState
+
+log = structlog.get_logger(__name__)
+
+LEASE = timedelta(seconds=60)
+"""Three times what a provider's call may take; after it another worker may take the operation over."""
+
+KEY_REMEMBERED = timedelta(hours=23)
+"""How long a provider surely knows our key; after it we ask what became of the order before asking again."""
+
+ROOTS = (MoneyOp.Kind.AUTHORIZE, MoneyOp.Kind.CHARGE)
+"""The kinds that begin a payment; captures, voids and refunds refer to them."""
+
+
+def due(now: datetime) -> Q:
+    """Which operations may be (re)sent at ``now``: those that nobody holds a lease of."""
+    open_ops = Q(state__in=[OpState.CREATED, OpState.SENDING, OpState.UNKNOWN])
+    return open_ops & (Q(lease_until=None) | Q(lease_until__lte=now))
+
+
+def lease(op_id: UUID, *, now: datetime) -> MoneyOp | None:
+    """Take the operation for sending until ``now + LEASE``; None when it is settled or somebody else has it."""
+    taken = MoneyOp.objects.filter(due(now), pk=op_id).update(
+        state=OpState.SENDING, lease_until=now + LEASE, attempts=F("attempts") + 1, updated_at=now
+    )
+    return MoneyOp.objects.select_related("payment").get(pk=op_id) if taken else None
+
+
+def send(op_id: UUID, *, now: datetime) -> Result | None:
+    """Ask the provider for an open operation, with the operation's id as the key.
+
+    None: there was nothing to send (settled, or another worker is at it). ``unknown``: the provider did not
+    answer; the operation stays open and is sent again with the same key. Any other error leaves it leased, and the
+    next worker takes it when the lease has run out. Call it outside of a transaction.
+    """
+    outside_transaction("a payment provider")
+    op = lease(op_id, now=now)
+    if op is None:
+        return None
+    try:
+        result = _ask(op, now)
+    except ProviderUnavailable as error:
+        log.warning(
+            "payments.outcome_unknown", op=str(op.pk), kind=op.kind, attempts=op.attempts, error=str(error)
+        )
+        return Result("unknown", reference=op.provider_ref)
+    log.info("payments.sent", op=str(op.pk), kind=op.kind, attempts=op.attempts, status=result.status)
+    return result
+
+
+def look_up(op: MoneyOp, *, at: datetime) -> Result | None:
+    """What the provider knows of an operation; None when it never heard of it. Changes nothing.
+
+    Raises: ProviderUnavailable, ProviderUnknown.
+    """
+    outside_transaction("a payment provider")
+    return registry.get(op.provider).look_up(_order(op, at))
+
+
+def _ask(op: MoneyOp, now: datetime) -> Result:
+    """Look first where the order was taken on before or the key may be forgotten; else (re)send under the key."""
+    provider, order = registry.get(op.provider), _order(op, now)
+    forgotten = op.attempts > 1 and now - op.created_at > KEY_REMEMBERED
+    if op.provider_ref or forgotten:
+        result = provider.look_up(order)
+        if result is not None:
+            return result
+        if forgotten and op.kind in ROOTS:
+            # It never arrived and the guest has gone long since: a card is not charged a day later.
+            return Result("failed", error_code="never_arrived")
+    return provider.carry_out(order)
+
+
+def _order(op: MoneyOp, now: datetime) -> Order:
+    parent_ref = ""
+    if op.kind not in ROOTS:
+        root = MoneyOp.objects.filter(
+            payment_id=op.payment.parent_id or op.payment_id, kind__in=ROOTS, state=OpState.SUCCEEDED
+        )
+        parent_ref = root.values_list("provider_ref", flat=True).get()
+    return Order(
+        key=str(op.pk),
+        kind=op.kind,
+        amount_minor=op.amount_minor,
+        currency=op.currency,
+        at=now,
+        parent_ref=parent_ref,
+        reference=op.provider_ref,
+        options=op.options,
+    )
