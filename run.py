@@ -244,6 +244,9 @@ def ensure_environment(groups):
 
 def split_command(arguments):
     """The command and what belongs to it; options before the command count as if they stood behind it."""
+    if arguments[:1] in (["-h"], ["--help"]):
+        print(__doc__.strip())
+        sys.exit()
     index = 0
     while index < len(arguments) and arguments[index].startswith("-"):
         index += 2 if arguments[index] in VALUED_OPTIONS else 1

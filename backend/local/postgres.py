@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -297,13 +298,18 @@ class Postgres:
 
 
 def _remove_replaced(state_path: Path) -> None:
-    """Delete the data of a state directory that was deleted and has now been made anew at the same place.
+    """Delete the data of state directories that are gone: replaced by this one, or temporary ones.
 
     On another device it is not the same place: a volume that is not mounted must not cost its data.
     """
     place = {"path": str(state_path), "device": state_path.stat().st_dev}
+    temporary = Path(tempfile.gettempdir()).resolve()
     for note in binaries.ROOT_HOME.glob("*/state.json"):
-        if read_json(note) == place:
+        other = read_json(note)
+        path = Path(other.get("path", "/"))
+        gone = path.is_relative_to(temporary) and not path.exists()
+        pid = _first_number(note.with_name("postgres") / "postmaster.pid")
+        if (other == place or gone) and not (pid and processes.alive(pid)):
             shutil.rmtree(note.parent, ignore_errors=True)
 
 

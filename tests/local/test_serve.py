@@ -1,0 +1,142 @@
+"""``run.py serve`` and ``manage``: what they refuse, and how they watch."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from backend.local import commands, processes
+from backend.local.state import ROOT, State
+from backend.local.supervisor import Child, describe
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(ROOT / "run.py"), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_serve_refuses_a_taken_port_before_anything_is_started(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+
+        done = run("serve", "--port", str(port), "--state", str(tmp_path / "state"), "--no-demo")
+
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr == (
+        f"run.py: Port {port} on 127.0.0.1 cannot be used (Address already in use);"
+        " choose another one: run.py serve --port N.\n"
+    )
+    assert not (tmp_path / "state" / "postgres").exists()
+    assert not (tmp_path / "state" / "postgres.log").exists()
+
+
+def test_serve_refuses_a_state_in_use(state: State) -> None:
+    with state.lock("servers", who="run.py serve --port 1 (process 2)"):
+        done = run("serve", "--port", str(processes.free_port()), "--state", str(state.path))
+
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"run.py: {state.path} is in use by run.py serve --port 1 (process 2); choose another --state.\n"
+    )
+    assert not (state.path / "postgres.log").exists()
+
+
+def test_child_is_started_again_with_growing_pauses(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    child = Child("thing", (sys.executable, "-c", "raise SystemExit(3)"), dict(os.environ), tmp_path / "log")
+    pauses = []
+    now = 1000.0
+    for _ in range(4):
+        child.tend(now)
+        assert child.process
+        child.process.wait()
+        child.tend(now)
+        pauses.append(child.retry_at - now)
+        now = child.retry_at
+
+    child.tend(now - 0.5)
+
+    assert child.process is None
+    assert pauses == [1, 2, 4, 8]
+    assert "The thing ended (exit code 3); starting it again in 8 s." in capfd.readouterr().err
+
+
+def test_child_that_ran_long_starts_counting_again(tmp_path: Path) -> None:
+    child = Child("thing", (sys.executable, "-c", ""), dict(os.environ), tmp_path / "log", deaths=5)
+    child.tend(1000.0)
+    assert child.process
+    child.process.wait()
+
+    child.tend(1061.0)
+
+    assert child.deaths == 1
+
+
+def test_describe_names_the_signal() -> None:
+    assert describe(-9) == "killed by SIGKILL"
+    assert describe(3) == "exit code 3"
+
+
+@pytest.mark.parametrize(
+    ("script", "code"), [("raise SystemExit(7)", 7), ("import os; os.kill(os.getpid(), 9)", 137)]
+)
+def test_call_returns_the_exit_code_as_a_shell_would(script: str, code: int) -> None:
+    assert commands.call([sys.executable, "-c", script], dict(os.environ)) == code
+
+
+def test_throwaway_state_is_gone_afterwards_and_clears_the_killed_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands.tempfile, "tempdir", str(tmp_path))
+    killed = tmp_path / f"{commands.THROWAWAY_PREFIX}killed"
+    killed.mkdir()
+    (killed / "alive").touch()
+    foreign = tmp_path / "other"
+    foreign.mkdir()
+
+    with commands.throwaway_state() as first, commands.throwaway_state() as second:
+        assert not killed.exists()
+        assert first.path.exists()
+        assert second.path.exists()
+
+    assert list(tmp_path.iterdir()) == [foreign]
+
+
+def test_manage_runs_with_the_servers_of_the_state_and_ends_them(state: State) -> None:
+    if not (ROOT / "backend" / "settings.py").exists():
+        pytest.fail("backend/settings.py is missing")
+    script = "from django.db import connection as c; k = c.cursor(); k.execute('SELECT current_user'); print(k.fetchone())"
+    env = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("DATABASE_URL", "REDIS_URL", "ENVIRONMENT")
+    }
+    started = time.monotonic()
+
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "run.py"), "manage", "shell", "-c", script, "--state", str(state.path)],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "('karibu',)"
+    assert list(processes.marked(state.marker)) == []
+    assert state.servers() == {}
+    assert time.monotonic() - started < 30
