@@ -215,7 +215,7 @@ REDIS_URL = ENV.redis_url
 # cachalot serves only small reference tables, which nothing but the ORM changes; see DECISIONS.md.
 if ENV.redis_url:
     INSTALLED_APPS.insert(INSTALLED_APPS.index("procrastinate.contrib.django"), "cachalot")
-CACHALOT_ONLY_CACHABLE_TABLES = ("amenities", "currencies", "exchange_rates", "platform_settings", "locations")
+CACHALOT_ONLY_CACHABLE_TABLES = ("amenities", "currencies", "exchange_rates", "platform_settings", "locations", "location_names")
 CACHALOT_FINAL_SQL_CHECK = True
 CACHALOT_TIMEOUT = 300
 
@@ -246,6 +246,7 @@ NINJA_JWT = {
     "AUDIENCE": "karibu",
     "USER_ID_FIELD": "id",
     "USER_ID_CLAIM": "sub",
+    "TOKEN_TYPE_CLAIM": "typ",
 }
 
 LANGUAGE_CODE = "en"

@@ -32,6 +32,7 @@ KEPT = {
     "django_content_type",
     "django_migrations",
     "exchange_rates",
+    "location_names",
     "locations",
     "search_window",
     "spatial_ref_sys",

@@ -296,4 +296,4 @@ class Photo(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.caption or self.file.name
+        return self.caption or f"{self.listing_id}#{self.position}"

@@ -69,18 +69,24 @@ def countries() -> dict[str, str]:
     known: dict[str, str] = {}
     codes = [
         code
-        for code in Locale("en").territories
+        for code in map(str, Locale("en").territories)
         if re.fullmatch(r"[A-Z]{2}", code) and code not in ("EU", "UN", "ZZ")
     ]
     for language, _name in settings.LANGUAGES:
         territories = Locale(language).territories
-        known.update({fold(territories[code]): code for code in codes if code in territories})
+        known.update({fold(str(territories[code])): code for code in codes if code in territories})
     return {**{code.lower(): code for code in codes}, **known, **_COMMON_COUNTRIES}
 
 
 def country_of(text: str) -> str:
     """The ISO code of the country that ``text`` names, or an empty string."""
     return countries().get(fold(text), "")
+
+
+def timezone_of_country(code: str) -> str:
+    """The clock of most people in a country: its largest city's; empty for a country without one that we know."""
+    zones = Location.objects.filter(country=code).order_by("-population").values_list("timezone", flat=True)
+    return zones.first() or ""
 
 
 def resolve(text: str) -> Place | None:

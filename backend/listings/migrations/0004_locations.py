@@ -6,13 +6,15 @@ from pathlib import Path
 
 from babel import Locale
 from django.db import migrations
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+from django.db.migrations.state import StateApps
 
 from backend.listings.places import fold
 
 SOURCE = Path(__file__).resolve().parent.parent / "data" / "locations.csv.gz"
 
 
-def load(apps, schema_editor):
+def load(apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     countries = Locale("en").territories
     with gzip.open(SOURCE, "rt", encoding="utf-8", newline="") as lines:
         rows = list(csv.DictReader(lines))
@@ -38,7 +40,7 @@ def load(apps, schema_editor):
                         copy.write_row((row["geoname_id"], name, False))
 
 
-def empty(apps, schema_editor):
+def empty(apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     apps.get_model("listings", "Location").objects.all().delete()
 
 

@@ -1,0 +1,36 @@
+"""Who may do what to a listing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from backend.core import access
+
+
+@access.rule("listing.create")
+def may_create(actor: Any, subject: None) -> bool:
+    """Hosts may; whoever registered as a guest only becomes a host first."""
+    return actor.has_role("host")
+
+
+@access.rule("listing.edit")
+def may_edit(actor: Any, listing: Any) -> bool:
+    """Its host: texts, prices, rules, pictures, and whether it is offered."""
+    return listing.host_id == actor.pk
+
+
+@access.rule("listing.see_exact")
+def may_see_exact(actor: Any, listing: Any) -> bool:
+    """Its host and staff; guests get to know the address through a booking, which is not asked here."""
+    return listing.host_id == actor.pk or actor.has_role("support", "moderator", "finance", "admin")
+
+
+@access.rule("listing.withdraw")
+def may_withdraw(actor: Any, listing: Any) -> bool:
+    return listing.host_id == actor.pk or actor.has_role("moderator", "admin")
+
+
+@access.rule("listing.moderate")
+def may_moderate(actor: Any, listing: Any) -> bool:
+    """Approve, flag, reject: moderators, but nobody judges a listing of their own."""
+    return actor.has_role("moderator", "admin") and listing.host_id != actor.pk
