@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Prefetch, Q
 from django.utils.translation import gettext_lazy as _
 
 from backend.availability.models import Block
 from backend.bookings.states import BookingStatus
 from backend.core.stay import Stay
 from backend.listings.models import Listing
-from backend.payments.models import Folio
+from backend.payments.models import Folio, FolioLine, Payment
 
 
 class BookingQuerySet(models.QuerySet["Booking"]):
@@ -28,6 +29,30 @@ class BookingQuerySet(models.QuerySet["Booking"]):
         if actor.has_role("support", "moderator", "finance", "admin", "system"):
             return self
         return self.filter(Q(guest_id=actor.pk) | Q(host_id=actor.pk))
+
+    def unpaid_holds(self, now: datetime) -> BookingQuerySet:
+        """Pending ones that still take nights at ``now`` and for which no money is reserved or taken."""
+        secured = (
+            Payment.objects.filter(folio_id=OuterRef("folio_id"), kind=Payment.Kind.PAYMENT)
+            .filter(Q(authorized_at__isnull=False) | Q(completed_at__isnull=False))
+            .exclude(status="failed")
+        )
+        return self.filter(~Exists(secured), status=BookingStatus.PENDING, expires_at__gt=now)
+
+    def coming(self, now: datetime) -> BookingQuerySet:
+        """Those whose guests still count on the place at ``now``: held, waiting, or confirmed and not checked out."""
+        return self.filter(
+            Q(status=BookingStatus.PENDING, expires_at__gt=now)
+            | Q(status=BookingStatus.CONFIRMED, check_out_at__gt=now)
+        )
+
+    def detailed(self) -> BookingQuerySet:
+        """With all that a reader of one booking is shown: parties, lines, payments, timeline. A fixed number of queries."""
+        return self.select_related("listing", "guest", "host", "folio").prefetch_related(
+            Prefetch("folio__lines", FolioLine.objects.order_by("position")),
+            Prefetch("folio__payments", Payment.objects.order_by("id")),
+            Prefetch("transitions", BookingTransition.objects.order_by("seq")),
+        )
 
 
 class Booking(models.Model):
@@ -48,7 +73,9 @@ class Booking(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="hosted", verbose_name=_("host")
     )
     block = models.ForeignKey(Block, on_delete=models.PROTECT, related_name="+", verbose_name=_("block"))
-    folio = models.OneToOneField(Folio, on_delete=models.PROTECT, related_name="booking", verbose_name=_("folio"))
+    folio = models.OneToOneField(
+        Folio, on_delete=models.PROTECT, related_name="booking", verbose_name=_("folio")
+    )
 
     check_in = models.DateField(_("check-in"))
     check_out = models.DateField(_("check-out"))
@@ -58,7 +85,11 @@ class Booking(models.Model):
     message = models.TextField(_("message"), max_length=2000, blank=True)
 
     status = models.CharField(
-        _("status"), max_length=10, choices=BookingStatus.choices, default=BookingStatus.PENDING, editable=False
+        _("status"),
+        max_length=10,
+        choices=BookingStatus.choices,
+        default=BookingStatus.PENDING,
+        editable=False,
     )
     pending_reason = models.CharField(
         _("waits for"),
@@ -97,17 +128,23 @@ class Booking(models.Model):
             models.Index(fields=["host", "-id"], name="bookings_host"),
             models.Index(fields=["listing", "check_in"], name="bookings_listing"),
             models.Index(fields=["expires_at"], condition=Q(status="pending"), name="bookings_expiring"),
-            models.Index(fields=["check_out_at"], condition=Q(status="confirmed"), name="bookings_completing"),
+            models.Index(
+                fields=["check_out_at"], condition=Q(status="confirmed"), name="bookings_completing"
+            ),
             models.Index(fields=["status", "-id"], name="bookings_status"),
         ]
         constraints = [
             models.UniqueConstraint(
-                fields=["block"], condition=Q(status__in=["pending", "confirmed", "completed"]), name="bookings_own_block"
+                fields=["block"],
+                condition=Q(status__in=["pending", "confirmed", "completed"]),
+                name="bookings_own_block",
             ),
             models.CheckConstraint(condition=Q(check_out__gt=F("check_in")), name="bookings_dates_in_order"),
             models.CheckConstraint(condition=Q(total_minor__gte=0), name="bookings_total_not_negative"),
             models.CheckConstraint(
-                condition=Q(status="pending", pending_reason__in=["host", "payment"], expires_at__isnull=False)
+                condition=Q(
+                    status="pending", pending_reason__in=["host", "payment"], expires_at__isnull=False
+                )
                 | (~Q(status="pending") & Q(pending_reason="", expires_at=None)),
                 name="bookings_pending_waits",
             ),

@@ -6,120 +6,252 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('availability', '0001_initial'),
-        ('listings', '0001_initial'),
-        ('payments', '0001_initial'),
+        ("availability", "0001_initial"),
+        ("listings", "0001_initial"),
+        ("payments", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Booking',
+            name="Booking",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('reference', models.CharField(max_length=12, unique=True, verbose_name='reference')),
-                ('check_in', models.DateField(verbose_name='check-in')),
-                ('check_out', models.DateField(verbose_name='check-out')),
-                ('check_in_at', models.DateTimeField(verbose_name='check-in at')),
-                ('check_out_at', models.DateTimeField(verbose_name='check-out at')),
-                ('guests', models.PositiveSmallIntegerField(verbose_name='guests')),
-                ('message', models.TextField(blank=True, max_length=2000, verbose_name='message')),
-                ('status', models.CharField(choices=[('pending', 'pending'), ('confirmed', 'confirmed'), ('canceled', 'canceled'), ('completed', 'completed'), ('declined', 'declined'), ('expired', 'expired')], default='pending', editable=False, max_length=10, verbose_name='status')),
-                ('pending_reason', models.CharField(blank=True, choices=[('host', 'the host'), ('payment', 'the payment')], max_length=8, verbose_name='waits for')),
-                ('canceled_by', models.CharField(blank=True, choices=[('guest', 'guest'), ('host', 'host'), ('platform', 'platform')], max_length=8, verbose_name='canceled by')),
-                ('expires_at', models.DateTimeField(blank=True, null=True, verbose_name='expires at')),
-                ('accepted_at', models.DateTimeField(blank=True, null=True, verbose_name='accepted at')),
-                ('confirmed_at', models.DateTimeField(blank=True, null=True, verbose_name='confirmed at')),
-                ('ended_at', models.DateTimeField(blank=True, null=True, verbose_name='ended at')),
-                ('currency', models.CharField(max_length=3, verbose_name='currency')),
-                ('total_minor', models.BigIntegerField(verbose_name='total')),
-                ('host_payout_minor', models.BigIntegerField(verbose_name="host's payout")),
-                ('refund_minor', models.BigIntegerField(blank=True, null=True, verbose_name='refund')),
-                ('terms', models.JSONField(default=dict, verbose_name='terms')),
-                ('version', models.PositiveIntegerField(default=1, editable=False)),
-                ('created_at', models.DateTimeField(verbose_name='created at')),
-                ('updated_at', models.DateTimeField(verbose_name='updated at')),
-                ('block', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='availability.block', verbose_name='block')),
-                ('folio', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='booking', to='payments.folio', verbose_name='folio')),
-                ('guest', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='stays', to=settings.AUTH_USER_MODEL, verbose_name='guest')),
-                ('host', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='hosted', to=settings.AUTH_USER_MODEL, verbose_name='host')),
-                ('listing', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='bookings', to='listings.listing', verbose_name='listing')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("reference", models.CharField(max_length=12, unique=True, verbose_name="reference")),
+                ("check_in", models.DateField(verbose_name="check-in")),
+                ("check_out", models.DateField(verbose_name="check-out")),
+                ("check_in_at", models.DateTimeField(verbose_name="check-in at")),
+                ("check_out_at", models.DateTimeField(verbose_name="check-out at")),
+                ("guests", models.PositiveSmallIntegerField(verbose_name="guests")),
+                ("message", models.TextField(blank=True, max_length=2000, verbose_name="message")),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("pending", "pending"),
+                            ("confirmed", "confirmed"),
+                            ("canceled", "canceled"),
+                            ("completed", "completed"),
+                            ("declined", "declined"),
+                            ("expired", "expired"),
+                        ],
+                        default="pending",
+                        editable=False,
+                        max_length=10,
+                        verbose_name="status",
+                    ),
+                ),
+                (
+                    "pending_reason",
+                    models.CharField(
+                        blank=True,
+                        choices=[("host", "the host"), ("payment", "the payment")],
+                        max_length=8,
+                        verbose_name="waits for",
+                    ),
+                ),
+                (
+                    "canceled_by",
+                    models.CharField(
+                        blank=True,
+                        choices=[("guest", "guest"), ("host", "host"), ("platform", "platform")],
+                        max_length=8,
+                        verbose_name="canceled by",
+                    ),
+                ),
+                ("expires_at", models.DateTimeField(blank=True, null=True, verbose_name="expires at")),
+                ("accepted_at", models.DateTimeField(blank=True, null=True, verbose_name="accepted at")),
+                ("confirmed_at", models.DateTimeField(blank=True, null=True, verbose_name="confirmed at")),
+                ("ended_at", models.DateTimeField(blank=True, null=True, verbose_name="ended at")),
+                ("currency", models.CharField(max_length=3, verbose_name="currency")),
+                ("total_minor", models.BigIntegerField(verbose_name="total")),
+                ("host_payout_minor", models.BigIntegerField(verbose_name="host's payout")),
+                ("refund_minor", models.BigIntegerField(blank=True, null=True, verbose_name="refund")),
+                ("terms", models.JSONField(default=dict, verbose_name="terms")),
+                ("version", models.PositiveIntegerField(default=1, editable=False)),
+                ("created_at", models.DateTimeField(verbose_name="created at")),
+                ("updated_at", models.DateTimeField(verbose_name="updated at")),
+                (
+                    "block",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="availability.block",
+                        verbose_name="block",
+                    ),
+                ),
+                (
+                    "folio",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="booking",
+                        to="payments.folio",
+                        verbose_name="folio",
+                    ),
+                ),
+                (
+                    "guest",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="stays",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="guest",
+                    ),
+                ),
+                (
+                    "host",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="hosted",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="host",
+                    ),
+                ),
+                (
+                    "listing",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="bookings",
+                        to="listings.listing",
+                        verbose_name="listing",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'booking',
-                'verbose_name_plural': 'bookings',
-                'db_table': 'bookings',
+                "verbose_name": "booking",
+                "verbose_name_plural": "bookings",
+                "db_table": "bookings",
             },
         ),
         migrations.CreateModel(
-            name='BookingTransition',
+            name="BookingTransition",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('seq', models.PositiveIntegerField()),
-                ('old', models.CharField(blank=True, max_length=10, verbose_name='from')),
-                ('new', models.CharField(max_length=10, verbose_name='to')),
-                ('event', models.CharField(max_length=40, verbose_name='event')),
-                ('by', models.CharField(max_length=8, verbose_name='by')),
-                ('reason', models.CharField(blank=True, max_length=500, verbose_name='reason')),
-                ('at', models.DateTimeField(verbose_name='at')),
-                ('actor', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('booking', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='transitions', to='bookings.booking')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("seq", models.PositiveIntegerField()),
+                ("old", models.CharField(blank=True, max_length=10, verbose_name="from")),
+                ("new", models.CharField(max_length=10, verbose_name="to")),
+                ("event", models.CharField(max_length=40, verbose_name="event")),
+                ("by", models.CharField(max_length=8, verbose_name="by")),
+                ("reason", models.CharField(blank=True, max_length=500, verbose_name="reason")),
+                ("at", models.DateTimeField(verbose_name="at")),
+                (
+                    "actor",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "booking",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="transitions",
+                        to="bookings.booking",
+                    ),
+                ),
             ],
             options={
-                'db_table': 'booking_transitions',
-                'ordering': ['booking', 'seq'],
+                "db_table": "booking_transitions",
+                "ordering": ["booking", "seq"],
             },
         ),
         migrations.AddIndex(
-            model_name='booking',
-            index=models.Index(fields=['guest', '-id'], name='bookings_guest'),
+            model_name="booking",
+            index=models.Index(fields=["guest", "-id"], name="bookings_guest"),
         ),
         migrations.AddIndex(
-            model_name='booking',
-            index=models.Index(fields=['host', '-id'], name='bookings_host'),
+            model_name="booking",
+            index=models.Index(fields=["host", "-id"], name="bookings_host"),
         ),
         migrations.AddIndex(
-            model_name='booking',
-            index=models.Index(fields=['listing', 'check_in'], name='bookings_listing'),
+            model_name="booking",
+            index=models.Index(fields=["listing", "check_in"], name="bookings_listing"),
         ),
         migrations.AddIndex(
-            model_name='booking',
-            index=models.Index(condition=models.Q(('status', 'pending')), fields=['expires_at'], name='bookings_expiring'),
+            model_name="booking",
+            index=models.Index(
+                condition=models.Q(("status", "pending")), fields=["expires_at"], name="bookings_expiring"
+            ),
         ),
         migrations.AddIndex(
-            model_name='booking',
-            index=models.Index(condition=models.Q(('status', 'confirmed')), fields=['check_out_at'], name='bookings_completing'),
+            model_name="booking",
+            index=models.Index(
+                condition=models.Q(("status", "confirmed")),
+                fields=["check_out_at"],
+                name="bookings_completing",
+            ),
         ),
         migrations.AddIndex(
-            model_name='booking',
-            index=models.Index(fields=['status', '-id'], name='bookings_status'),
+            model_name="booking",
+            index=models.Index(fields=["status", "-id"], name="bookings_status"),
         ),
         migrations.AddConstraint(
-            model_name='booking',
-            constraint=models.UniqueConstraint(condition=models.Q(('status__in', ['pending', 'confirmed', 'completed'])), fields=('block',), name='bookings_own_block'),
+            model_name="booking",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("status__in", ["pending", "confirmed", "completed"])),
+                fields=("block",),
+                name="bookings_own_block",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='booking',
-            constraint=models.CheckConstraint(condition=models.Q(('check_out__gt', models.F('check_in'))), name='bookings_dates_in_order'),
+            model_name="booking",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("check_out__gt", models.F("check_in"))), name="bookings_dates_in_order"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='booking',
-            constraint=models.CheckConstraint(condition=models.Q(('total_minor__gte', 0)), name='bookings_total_not_negative'),
+            model_name="booking",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("total_minor__gte", 0)), name="bookings_total_not_negative"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='booking',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('expires_at__isnull', False), ('pending_reason__in', ['host', 'payment']), ('status', 'pending')), models.Q(models.Q(('status', 'pending'), _negated=True), ('expires_at', None), ('pending_reason', '')), _connector='OR'), name='bookings_pending_waits'),
+            model_name="booking",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(
+                        ("expires_at__isnull", False),
+                        ("pending_reason__in", ["host", "payment"]),
+                        ("status", "pending"),
+                    ),
+                    models.Q(
+                        models.Q(("status", "pending"), _negated=True),
+                        ("expires_at", None),
+                        ("pending_reason", ""),
+                    ),
+                    _connector="OR",
+                ),
+                name="bookings_pending_waits",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='booking',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('canceled_by__in', ['guest', 'host', 'platform']), ('status', 'canceled')), models.Q(models.Q(('status', 'canceled'), _negated=True), ('canceled_by', '')), _connector='OR'), name='bookings_canceled_by_somebody'),
+            model_name="booking",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("canceled_by__in", ["guest", "host", "platform"]), ("status", "canceled")),
+                    models.Q(models.Q(("status", "canceled"), _negated=True), ("canceled_by", "")),
+                    _connector="OR",
+                ),
+                name="bookings_canceled_by_somebody",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='bookingtransition',
-            constraint=models.UniqueConstraint(fields=('booking', 'seq'), name='booking_transitions_gapless'),
+            model_name="bookingtransition",
+            constraint=models.UniqueConstraint(fields=("booking", "seq"), name="booking_transitions_gapless"),
         ),
     ]

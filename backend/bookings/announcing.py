@@ -1,0 +1,81 @@
+"""Tell the parties of a booking what became of it: notices to whom they concern, a live event to both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from backend.accounts.models import User
+from backend.bookings.models import Booking
+from backend.notifications import services as notifications
+from backend.notifications.services import Event
+
+
+def announce(
+    booking: Booking,
+    *,
+    now: datetime,
+    guest: Sequence[str] = (),
+    host: Sequence[str] = (),
+    amount_minor: int | None = None,
+    reason: str = "",
+    key: str = "",
+) -> None:
+    """Notify the guest of the kinds ``guest`` and the host of the kinds ``host``, inside the transaction.
+
+    Both are told once per kind and ``key`` (default: the booking). Both get a live ``booking`` event with its state.
+    """
+    values = params(booking, amount_minor=amount_minor, reason=reason)
+    for kinds, user in ((guest, booking.guest), (host, booking.host)):
+        for kind in kinds:
+            _notify(booking, user, kind, key or f"booking:{booking.pk}", values, now)
+    frame = live_data(booking)
+    notifications.push_on_commit(
+        [Event(booking.guest_id, "booking", frame), Event(booking.host_id, "booking", frame)], now=now
+    )
+
+
+def _notify(booking: Booking, user: User, kind: str, key: str, values: dict[str, Any], now: datetime) -> None:
+    notifications.notify(
+        user=user,
+        kind=kind,
+        object_key=key,
+        now=now,
+        params=values,
+        data={"booking_id": booking.pk, "property_id": booking.listing_id},
+        url=f"/bookings/{booking.pk}",
+    )
+
+
+def params(booking: Booking, *, amount_minor: int | None = None, reason: str = "") -> dict[str, Any]:
+    """The values of the texts about ``booking``; amounts in minor units of its currency."""
+    values: dict[str, Any] = {
+        "reference": booking.reference,
+        "listing": booking.listing.title,
+        "guest": booking.guest.get_short_name(),
+        "host": booking.host.get_short_name(),
+        "check_in": booking.check_in.isoformat(),
+        "check_out": booking.check_out.isoformat(),
+        "guests": booking.guests,
+        "total": booking.total_minor,
+        "amount": booking.total_minor if amount_minor is None else amount_minor,
+        "currency": booking.currency,
+    }
+    if reason:
+        values["reason"] = reason
+    return values
+
+
+def live_data(booking: Booking) -> dict[str, Any]:
+    """What the live ``booking`` event says."""
+    return {
+        "id": booking.pk,
+        "reference": booking.reference,
+        "status": booking.status,
+        "pending_reason": booking.pending_reason or None,
+        "property_id": booking.listing_id,
+        "property": booking.listing.title,
+        "check_in": booking.check_in.isoformat(),
+        "check_out": booking.check_out.isoformat(),
+    }

@@ -1,0 +1,192 @@
+"""Making a booking: the nights are claimed first, and whoever has them may pay or wait for the host."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.db import connection, transaction
+from django.utils.translation import gettext_lazy as _
+
+from backend.accounts.models import User
+from backend.availability import services as availability
+from backend.availability.models import Reason
+from backend.availability.rules import Refusal, StayRefused
+from backend.bookings import quotes
+from backend.bookings.announcing import announce
+from backend.bookings.clock import instant
+from backend.bookings.models import Booking
+from backend.bookings.quotes import Quote
+from backend.bookings.states import BookingStatus
+from backend.bookings.steps import GUEST, pin, record
+from backend.core import platform
+from backend.core.db import retrying
+from backend.core.errors import NotAllowed, NotFound, Throttled
+from backend.core.money import Money
+from backend.core.stay import Stay
+from backend.listings.models import Listing
+from backend.payments import folios
+from backend.payments import services as payments
+from backend.payments.folios import Line
+from backend.payments.models import Folio
+
+ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
+"""What references are made of: no character that is read as another one."""
+
+
+class OwnListing(NotAllowed):
+    """Nobody books their own place."""
+
+    code = "own_property"
+    title = _("You cannot book your own place.")
+
+
+class TooManyHolds(Throttled):
+    """The guest holds as many unpaid stays as one person may."""
+
+    code = "too_many_holds"
+    title = _("You hold several stays already. Pay for one of them or cancel it first.")
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a guest asks for. ``expected_total`` is in major units of the listing's currency."""
+
+    listing_id: int
+    stay: Stay
+    guests: int | None = None
+    quote_token: str = ""
+    expected_total: Decimal | None = None
+    message: str = ""
+    promo_code: str = ""
+
+
+def reference() -> str:
+    """A new reference: ten characters that people can read to each other, 30**10 of them."""
+    return "".join(secrets.choice(ALPHABET) for _ in range(10))
+
+
+@retrying
+def create(*, guest: User, wish: Wish, now: datetime) -> Booking:
+    """Claim the nights that ``guest`` asks for and open the account of the stay.
+
+    The booking is pending: for the payment (held for ``hold_minutes``) where the listing books instantly, else for
+    the host's answer (``request_hours``, never past check-in). ``now`` is UTC. Without a quote token the price is
+    the one of ``now``.
+
+    Raises: NotFound, OwnListing, TooManyHolds, NotAvailable, StayRefused, Preparation, InvalidPromoCode, InvalidQuote (422),
+    DatesUnavailable, QuoteExpired, PriceChanged (409).
+    """
+    with transaction.atomic(durable=True):
+        pin(wish.listing_id)
+        listing = Listing.objects.visible_to(guest).select_related("host").filter(pk=wish.listing_id).first()
+        if listing is None:
+            raise NotFound
+        if listing.host_id == guest.pk:
+            raise OwnListing
+        _require_another_hold(guest, now)
+        quote = _agreed(listing, wish, now)
+        asks_host = quotes.needs_request(listing, wish.stay, now)
+        expires_at = _expiry(quote, asks_host, now)
+
+        block = availability.claim(
+            listing=listing, stay=wish.stay, reason=Reason.HOLD, now=now, expires_at=expires_at
+        )
+        folio = _open_folio(guest, listing, quote, now)
+        terms = quote.terms()
+        booking = Booking.objects.create(
+            reference=reference(),
+            listing=listing,
+            guest=guest,
+            host=listing.host,
+            block=block,
+            folio=folio,
+            check_in=wish.stay.check_in,
+            check_out=wish.stay.check_out,
+            check_in_at=terms.check_in_at,
+            check_out_at=terms.check_out_at,
+            guests=quote.guests,
+            message=wish.message,
+            status=BookingStatus.PENDING,
+            pending_reason="host" if asks_host else "payment",
+            expires_at=expires_at,
+            currency=quote.price.currency,
+            total_minor=quote.price.total_minor,
+            host_payout_minor=quote.price.host_payout_minor,
+            terms=_terms(quote),
+            created_at=now,
+            updated_at=now,
+        )
+        event = "requested" if asks_host else "held"
+        record(booking, old="", event=event, by=GUEST, actor=guest, reason="", now=now)
+        announce(booking, now=now, host=["booking.requested"] if asks_host else [])
+    return booking
+
+
+def _require_another_hold(guest: User, now: datetime) -> None:
+    # Counting and claiming are two steps; the guest's other attempts wait here until this one is written.
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"holds:{guest.pk}"])
+    held = Booking.objects.as_guest(guest).unpaid_holds(now).count()
+    if held >= platform.get("limit_holds_user"):
+        raise TooManyHolds(retry_after=60)
+
+
+def _agreed(listing: Listing, wish: Wish, now: datetime) -> Quote:
+    """The price that the guest agrees to, for a stay that the listing's rules allow."""
+    quotes.refuse_promo(wish.promo_code)
+    if listing.host.suspended_at is not None or not listing.host.is_active:
+        raise availability.NotAvailable
+    days = availability.days(listing.pk, wish.stay.check_in, wish.stay.check_out)
+    if wish.quote_token:
+        quote = quotes.redeem(wish.quote_token, listing=listing, stay=wish.stay, guests=wish.guests, now=now)
+    else:
+        quote = quotes.offer(listing=listing, days=days, stay=wish.stay, guests=wish.guests or 1, now=now)
+    availability.require_bookable(
+        listing=listing, stay=wish.stay, guests=quote.guests, now=now, set_days=days
+    )
+    total = Money(quote.price.total_minor, quote.price.currency).major()
+    if wish.expected_total is not None and wish.expected_total != total:
+        availability.require_free(listing=listing, stay=wish.stay, now=now)
+        raise quotes.PriceChanged(quote)
+    return quote
+
+
+def _expiry(quote: Quote, asks_host: bool, now: datetime) -> datetime:
+    if not asks_host:
+        return now + timedelta(minutes=platform.get("hold_minutes"))
+    listing = quote.listing
+    check_in_at = instant(quote.stay.check_in, listing.check_in_time, listing.timezone)
+    if check_in_at <= now:
+        # The host would have no time at all to answer.
+        raise StayRefused(
+            [Refusal("advance_notice", "check_in", _("It is too late to ask the host for this day."))]
+        )
+    return min(now + timedelta(hours=platform.get("request_hours")), check_in_at)
+
+
+def _open_folio(guest: User, listing: Listing, quote: Quote, now: datetime) -> Folio:
+    sides = ((folios.GUEST, quote.price.lines), (folios.HOST, quote.price.host_lines))
+    lines: Sequence[Line] = [
+        Line(side, line.code, line.quantity, line.unit_minor, line.amount_minor, line.rule)
+        for side, found in sides
+        for line in found
+    ]
+    return payments.open_folio(
+        guest=guest, host=listing.host, currency=quote.price.currency, lines=lines, now=now
+    )
+
+
+def _terms(quote: Quote) -> dict[str, Any]:
+    listing = quote.listing
+    return {
+        "policy": quote.policy,
+        "zone": listing.timezone,
+        "check_in_time": listing.check_in_time.isoformat("minutes"),
+        "check_out_time": listing.check_out_time.isoformat("minutes"),
+        "priced": quotes.dump(quote.priced),
+    }

@@ -1,0 +1,125 @@
+"""A guest pays for a stay: straight away, or set aside until the host has answered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import structlog
+from django.db import transaction
+from django.utils.translation import gettext_lazy as _
+
+from backend.bookings import settlement
+from backend.bookings.models import Booking
+from backend.bookings.states import BookingStatus
+from backend.bookings.steps import hold_still
+from backend.core import access
+from backend.core.db import retrying
+from backend.core.errors import PaymentRefused, Unavailable, WrongState
+from backend.payments import services as payments
+from backend.payments.models import MoneyOp, Payment
+from backend.payments.services import AlreadyPaid
+
+ABANDONED = "abandoned"
+"""The error of a payment that was given up before it was sent, since its booking had ended."""
+
+log = structlog.get_logger(__name__)
+
+
+class Refused(PaymentRefused):
+    """The provider refused for good; ``code`` is its own word (``card_declined``). The hold stays."""
+
+    title = _("The payment was refused. Try again or use another way to pay.")
+
+    def __init__(self, code: str) -> None:
+        super().__init__()
+        self.code = code or PaymentRefused.code
+
+
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """A payment after the attempt. ``client`` is what the guest's own client needs to go on."""
+
+    payment: Payment
+    client: dict[str, str]
+
+    @property
+    def is_authorized(self) -> bool:
+        """The amount is set aside and waits for the host's answer."""
+        return self.payment.status == Payment.Status.PENDING and self.payment.authorized_at is not None
+
+
+def pay(
+    *, actor: Any, booking_id: int, now: datetime, provider: str = "", options: dict[str, Any] | None = None
+) -> Paid:
+    """Ask ``provider`` (default: the preferred one) for the stay's total and wait for its first answer.
+
+    A booking that waits for the payment is charged and confirmed when the answer arrives; one that waits for the
+    host has the amount authorized. An answer that stays open leaves the payment pending.
+    Raises: NotFound, NotAllowed, WrongState (over), AlreadyPaid, PaymentInProgress, ProviderUnknown, Refused (402).
+    """
+    op = _start(actor=actor, booking_id=booking_id, provider=provider, options=options or {}, now=now)
+    client: dict[str, str] = {}
+    try:
+        settled = settlement.settle(op.pk, now=now)
+    except Unavailable as error:
+        # The provider was asked, but its answer could not be written: it stays open and is settled later.
+        log.warning("payment_left_open", op_id=str(op.pk), code=error.code)
+    else:
+        client = dict(settled.result.client) if settled.result else {}
+        if settled.op.state == MoneyOp.State.FAILED:
+            if settled.op.error_code == ABANDONED:
+                raise WrongState
+            raise Refused(settled.op.error_code)
+    return Paid(Payment.objects.get(pk=op.payment_id), client)
+
+
+@retrying
+def _start(*, actor: Any, booking_id: int, provider: str, options: dict[str, Any], now: datetime) -> MoneyOp:
+    with transaction.atomic(durable=True):
+        booking = hold_still(actor, booking_id)
+        access.require(actor, "booking.pay", booking)
+        if booking.status in (BookingStatus.CONFIRMED, BookingStatus.COMPLETED):
+            raise AlreadyPaid
+        if booking.status != BookingStatus.PENDING or booking.expires_at is None or booking.expires_at <= now:
+            raise WrongState(extra={"state": booking.status})
+        return payments.start(
+            folio=booking.folio,
+            provider=provider,
+            amount_minor=booking.total_minor,
+            capture=booking.pending_reason == "payment",
+            options=options,
+            now=now,
+        )
+
+
+def authorization(booking: Booking) -> Payment | None:
+    """The payment that is set aside for ``booking`` and neither taken nor given up."""
+    pending = payments.pending_payment(booking.folio)
+    return pending if pending is not None and pending.authorized_at is not None else None
+
+
+def let_go(booking: Booking, *, now: datetime) -> list[MoneyOp]:
+    """Give up the open payment of a booking that has ended; returns the operations to send.
+
+    What was never sent is dropped, what is set aside is voided. What is under way is left to its outcome: money that
+    it takes is given back when it arrives.
+    """
+    payment = payments.pending_payment(booking.folio)
+    if payment is None:
+        return []
+    if payment.authorized_at is None:
+        payments.abandon(payment=payment, now=now)
+        return []
+    if payment.ops.filter(kind=MoneyOp.Kind.CAPTURE).exclude(state=MoneyOp.State.FAILED).exists():
+        return []
+    return [payments.void(payment=payment, now=now)]
+
+
+def taken_minor(booking: Booking) -> int:
+    """What the guest has paid for ``booking`` and not got back, in minor units."""
+    rows = Payment.objects.filter(folio_id=booking.folio_id, kind=Payment.Kind.PAYMENT).exclude(
+        status__in=(Payment.Status.PENDING, Payment.Status.FAILED)
+    )
+    return sum(row.amount_minor - row.refunded_minor for row in rows)

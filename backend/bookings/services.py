@@ -1,0 +1,30 @@
+"""The operations on bookings, gathered from the modules that hold them: ``from backend.bookings import services as bookings``."""
+
+from __future__ import annotations
+
+from backend.bookings.answers import accept, decline
+from backend.bookings.cancellation import Preview, cancel, preview
+from backend.bookings.creation import OwnListing, TooManyHolds, Wish, create
+from backend.bookings.lapses import complete, expire
+from backend.bookings.payment import Paid, Refused, pay
+from backend.bookings.withdrawal import ActiveBookings, knows_address, withdraw_listing
+
+__all__ = [
+    "ActiveBookings",
+    "OwnListing",
+    "Paid",
+    "Preview",
+    "Refused",
+    "TooManyHolds",
+    "Wish",
+    "accept",
+    "cancel",
+    "complete",
+    "create",
+    "decline",
+    "expire",
+    "knows_address",
+    "pay",
+    "preview",
+    "withdraw_listing",
+]

@@ -1,0 +1,122 @@
+"""How a booking is fetched, held still and moved: one place that takes the locks and writes the steps.
+
+A change locks the listing first and the booking second, so that two changes of one calendar never wait for each
+other in a circle. Every step is a compare-and-set on the status and the version that were read, and leaves one row
+in the timeline: the version of a booking is the number of its last step.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.db import connection
+
+from backend.accounts.models import ADMIN, SUPPORT
+from backend.bookings.models import Booking, BookingTransition
+from backend.bookings.states import TRANSITIONS, BookingStatus
+from backend.core import access
+from backend.core.db import lock
+from backend.core.errors import NotFound, WrongState
+from backend.listings.models import Listing
+
+GUEST, HOST, PLATFORM = "guest", "host", "platform"
+
+
+@access.rule("booking.answer")
+def may_answer(actor: Any, booking: Booking) -> bool:
+    """The host answers a request."""
+    return bool(booking.host_id == actor.pk)
+
+
+@access.rule("booking.pay")
+def may_pay(actor: Any, booking: Booking) -> bool:
+    """The guest pays for their own stay."""
+    return bool(booking.guest_id == actor.pk)
+
+
+@access.rule("booking.cancel")
+def may_cancel(actor: Any, booking: Booking) -> bool:
+    """Its guest, its host, and staff in the platform's name."""
+    return actor.pk in (booking.guest_id, booking.host_id) or actor.has_role(SUPPORT, ADMIN)
+
+
+def side_of(actor: Any, booking: Booking) -> str:
+    """In whose name ``actor`` acts on ``booking``: guest, host or platform."""
+    if actor.pk is not None and actor.pk == booking.guest_id:
+        return GUEST
+    if actor.pk is not None and actor.pk == booking.host_id:
+        return HOST
+    return PLATFORM
+
+
+def hold_still(actor: Any, booking_id: int) -> Booking:
+    """Lock the booking (its listing first) and return it with its parties, listing, block and folio.
+
+    Raises: NotFound for one that ``actor`` may not know of, Unavailable when somebody else holds it for too long.
+    """
+    listing_id = (
+        Booking.objects.visible_to(actor).filter(pk=booking_id).values_list("listing_id", flat=True).first()
+    )
+    if listing_id is None:
+        raise NotFound
+    lock(Listing.objects.all(), pk=listing_id)
+    parties = Booking.objects.select_related("listing", "guest", "host", "block", "folio")
+    return lock(parties, pk=booking_id)
+
+
+def pin(listing_id: int) -> None:
+    """Keep the listing from being withdrawn until the transaction ends, without hindering anything else.
+
+    ``FOR KEY SHARE`` collides with ``FOR UPDATE`` only: claims, answers and edits pass.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM properties WHERE id = %s FOR KEY SHARE", [listing_id])
+
+
+def step(
+    booking: Booking,
+    *,
+    event: str,
+    by: str,
+    now: datetime,
+    actor: Any = None,
+    new: str | None = None,
+    reason: str = "",
+    **fields: Any,
+) -> None:
+    """Write the next step of a locked booking: its new status (None: it stays) and ``fields``, and a timeline row.
+
+    Raises: WrongState when no edge leads there, or when somebody was faster.
+    """
+    old = booking.status
+    if new is None:
+        new = old
+    else:
+        TRANSITIONS.require(old, new)
+    if new != BookingStatus.PENDING:
+        fields = {"pending_reason": "", "expires_at": None, **fields}
+    values = {**fields, "status": new, "version": booking.version + 1, "updated_at": now}
+    changed = Booking.objects.filter(pk=booking.pk, status=old, version=booking.version).update(**values)
+    if not changed:
+        raise WrongState(extra={"state": old})
+    for name, value in values.items():
+        setattr(booking, name, value)
+    record(booking, old=old, event=event, by=by, actor=actor, reason=reason, now=now)
+
+
+def record(
+    booking: Booking, *, old: str, event: str, by: str, actor: Any, reason: str, now: datetime
+) -> BookingTransition:
+    """Write the timeline row of the step that ``booking`` has just taken."""
+    return BookingTransition.objects.create(
+        booking=booking,
+        seq=booking.version,
+        old=old,
+        new=booking.status,
+        event=event,
+        by=by,
+        actor_id=getattr(actor, "pk", None),
+        reason=reason[:500],
+        at=now,
+    )
