@@ -2,6 +2,91 @@
 
 from __future__ import annotations
 
-from ninja import NinjaAPI
+from typing import Any
 
-api = NinjaAPI(title="Karibu", version="1.0.0", urls_namespace="api", openapi_url="/openapi.json", docs_url="/docs")
+from ninja import NinjaAPI
+from ninja.openapi.schema import OpenAPISchema
+from ninja.operation import Operation, PathView
+from ninja.router import BoundRouter
+
+from api import (
+    accounts,
+    bookings,
+    calendar,
+    ground,
+    notifications,
+    openapi,
+    payments,
+    photos,
+    problems,
+    properties,
+    quotes,
+    realtime,
+    reference,
+    search,
+)
+from api.auth import bearer
+from api.parsing import StrictParser
+from api.rendering import Renderer
+
+
+class KaribuAPI(NinjaAPI):
+    """Ninja with our documents: one word per operation, problems and examples everywhere."""
+
+    def get_openapi_schema(
+        self, *, path_prefix: str | None = None, path_params: dict[str, Any] | None = None
+    ) -> OpenAPISchema:
+        schema = super().get_openapi_schema(path_prefix=path_prefix, path_params=path_params)
+        return openapi.complete(self, schema)
+
+    def _get_bound_routers(self) -> list[BoundRouter]:
+        """Join operations on one path that stand in different files: Django would find the first file's only."""
+        if self._bound_routers_cache is None:
+            first: dict[str, PathView] = {}
+            for bound in super()._get_bound_routers():
+                for path, view in list(bound.path_operations.items()):
+                    if path in first:
+                        first[path].operations.extend(view.operations)
+                        del bound.path_operations[path]
+                    else:
+                        first[path] = view
+        return super()._get_bound_routers()
+
+    def get_openapi_operation_id(self, operation: Operation) -> str:
+        module = operation.view_func.__module__.rpartition(".")[2]
+        return f"{module}_{operation.view_func.__name__}"
+
+
+api = KaribuAPI(
+    title="Karibu",
+    version="1.0.0",
+    description=openapi.DESCRIPTION,
+    urls_namespace="api",
+    openapi_url="/openapi.json",
+    docs_url="/docs",
+    auth=bearer,
+    parser=StrictParser(),
+    renderer=Renderer(),
+)
+api.add_exception_handler(Exception, problems.handle)
+for handled in problems.HANDLED:
+    api.add_exception_handler(handled, problems.handle)
+
+api.add_decorator(ground.before, mode="view")
+api.add_decorator(ground.remember, mode="view")
+api.add_decorator(ground.checked, mode="operation")
+
+for resource in (
+    accounts,
+    search,
+    properties,
+    photos,
+    calendar,
+    quotes,
+    bookings,
+    payments,
+    notifications,
+    realtime,
+    reference,
+):
+    api.add_router("", resource.router)

@@ -1,21 +1,170 @@
-"""What surrounds every request: its id in logs and answers, and problems in place of bare errors."""
+"""What surrounds every request: its id in logs and answers, bounds, CORS, problems in place of bare errors."""
 
 from __future__ import annotations
 
+import re
+import time
+import uuid
 from collections.abc import Callable
 
+import structlog
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.utils.cache import patch_vary_headers
+
+from api import problems, throttling
+from api.bodies import body_limit
+from backend.core import addresses, limits
+from backend.core.errors import DomainError, NotFound
+
+log = structlog.get_logger("access")
+
+GetResponse = Callable[[HttpRequest], HttpResponseBase]
+
+SANE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
+DOCUMENTS = re.compile(r"/api/(docs|[^/]+\.json)/?|/api/.+\.(ics|pdf)/?")
+"""Paths whose canonical form has no slash at the end."""
+
+PREFLIGHT = {
+    "Access-Control-Allow-Methods": "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, Accept-Language, Idempotency-Key, If-Match, "
+    "If-None-Match, X-Request-ID",
+    "Access-Control-Max-Age": "7200",
+}
+EXPOSED = "ETag, X-Request-ID, Retry-After, RateLimit, RateLimit-Policy, Idempotent-Replayed, Location, Content-Language"
+
+
+def is_api(request: HttpRequest) -> bool:
+    """Whether the answer belongs to the API, so that its errors are problem documents."""
+    return request.path_info.startswith("/api/") or request.path_info == "/api"
 
 
 class RequestContextMiddleware:
-    """Give the request an id and bind it to the logging context."""
+    """Outermost: the request's id and address in the logs, its line in the access log, the limits' headers."""
 
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+    def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        return self.get_response(request)
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        started = time.perf_counter()
+        request_id = request_id_of(request.META.get("HTTP_X_REQUEST_ID", ""))
+        request.request_id = request_id  # type: ignore[attr-defined]
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request_id, address=throttling.address(request))
+        if not addresses.is_trusted(request.META.get("REMOTE_ADDR", ""), settings.TRUSTED_PROXIES):
+            # Only a trusted proxy may say that the request came over TLS.
+            request.META.pop("HTTP_X_FORWARDED_PROTO", None)
+        windows: list[limits.Window] = []
+        collecting = limits.seen.set(windows)
+        try:
+            response = self.get_response(request)
+            response["X-Request-ID"] = request_id
+            if isinstance(response, HttpResponse):
+                throttling.announce(response, windows)
+            self.tell(request, response, started)
+            return response
+        finally:
+            limits.seen.reset(collecting)
+            structlog.contextvars.clear_contextvars()
+
+    @staticmethod
+    def tell(request: HttpRequest, response: HttpResponseBase, started: float) -> None:
+        """Write the access log's line: the route's template instead of the path, never the query."""
+        match = request.resolver_match
+        log.info(
+            "request",
+            method=request.method,
+            route=f"/{match.route}" if match else "",
+            status=response.status_code,
+            ms=round((time.perf_counter() - started) * 1000, 1),
+        )
 
 
-class ProblemMiddleware(RequestContextMiddleware):
-    """Answer errors below ``/api/`` as problem documents."""
+def request_id_of(given: str) -> str:
+    """The client's own request id where it is sane, else a new one."""
+    return given if SANE_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+class ProblemMiddleware:
+    """For everything below ``/api/``: one slash, bounded bodies, HEAD as GET, CORS, and problems for all errors."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if not is_api(request):
+            return self.get_response(request)
+        if request.method == "OPTIONS" and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in request.META:
+            response: HttpResponseBase = HttpResponse(status=204)
+        else:
+            response = self.answer(request)
+        self.allow_origin(request, response)
+        response.setdefault("X-Content-Type-Options", "nosniff")
+        response.setdefault("Cross-Origin-Resource-Policy", "cross-origin")
+        if not request.path_info.startswith("/api/docs"):
+            response.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+            response.setdefault("Cache-Control", "no-store")
+        return response
+
+    def answer(self, request: HttpRequest) -> HttpResponseBase:
+        """The inner answer, with every bare error turned into a problem."""
+        path = request.path_info
+        canonical = path.rstrip("/") if DOCUMENTS.fullmatch(path) else f"{path.rstrip('/')}/"
+        if path != canonical:
+            request.path_info = canonical
+            request.path = f"{request.path.removesuffix(path)}{canonical}"
+        if _content_length(request) > body_limit(path, request.META.get("CONTENT_TYPE", "")):
+            return problems.response(request, problems.TooLarge())
+        head = request.method == "HEAD"
+        if head:
+            # The server leaves the body out; everything else is what GET answers.
+            request.method = "GET"
+        try:
+            response = self.get_response(request)
+        finally:
+            if head:
+                request.method = "HEAD"
+        return self.as_problem(request, response)
+
+    @staticmethod
+    def as_problem(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        """``response`` itself, or the problem that says the same as a bare error of Django's or Ninja's."""
+        if response.status_code < 400 or response.get("Content-Type", "").startswith("application/"):
+            return response
+        problem = problems.response(request, _error_of(response.status_code))
+        if "Allow" in response:
+            allowed = {method.strip() for method in response["Allow"].split(",")}
+            problem["Allow"] = ", ".join(sorted({*allowed, *({"HEAD"} if "GET" in allowed else set())}))
+        return problem
+
+    @staticmethod
+    def allow_origin(request: HttpRequest, response: HttpResponseBase) -> None:
+        """Let the listed origins read the answer. Tokens travel in headers, so no credentials are allowed."""
+        origin = request.META.get("HTTP_ORIGIN")
+        if not settings.CORS_ORIGINS:
+            return
+        patch_vary_headers(response, ["Origin"])
+        if origin in settings.CORS_ORIGINS:
+            response["Access-Control-Allow-Origin"] = origin
+            response["Access-Control-Expose-Headers"] = EXPOSED
+            if request.method == "OPTIONS":
+                for name, value in PREFLIGHT.items():
+                    response[name] = value
+
+
+def _content_length(request: HttpRequest) -> int:
+    try:
+        return int(request.META.get("CONTENT_LENGTH") or 0)
+    except ValueError:
+        return 0
+
+
+def _error_of(status: int) -> DomainError:
+    by_status: dict[int, type[DomainError]] = {
+        404: NotFound,
+        405: problems.MethodNotAllowed,
+        413: problems.TooLarge,
+        415: problems.UnsupportedMediaType,
+    }
+    return by_status.get(status, problems.BadRequestError if status < 500 else problems.InternalError)()

@@ -74,3 +74,27 @@ class RateCounter(models.Model):
 
     def __str__(self) -> str:
         return self.key
+
+
+class IdempotencyKey(models.Model):
+    """A request that a user named with an Idempotency-Key, and its answer once there is one.
+
+    ``user_id`` is no foreign key: core stands below accounts, and the rows live for days only.
+    """
+
+    pk = models.CompositePrimaryKey("user_id", "key")
+    user_id = models.BigIntegerField()
+    key = models.CharField(max_length=255)
+    fingerprint = models.BinaryField(max_length=32)
+    claim = models.UUIDField()
+    claimed_at = models.DateTimeField()
+    expires_at = models.DateTimeField(db_index=True)
+    status = models.PositiveSmallIntegerField(null=True)
+    headers = models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()))
+    body = models.BinaryField(null=True)
+
+    class Meta:
+        db_table = "idempotency_keys"
+
+    def __str__(self) -> str:
+        return f"{self.user_id} · {self.key}"

@@ -1,0 +1,84 @@
+"""Who is asking: bearer tokens, checked by identity. The answer is on ``request.auth`` and ``request.user``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+from django.http import HttpRequest
+from django.utils import timezone
+from ninja.security.base import AuthBase
+
+from api import throttling
+from backend.core.errors import Unauthenticated
+
+
+class Anonymous:
+    """Nobody in particular. May see what everyone may see."""
+
+    id = None
+    pk = None
+    username = ""
+    is_authenticated = False
+    is_active = False
+    is_staff = False
+    is_superuser = False
+    session_id = None
+    roles: frozenset[str] = frozenset()
+
+    def has_role(self, *roles: str) -> bool:
+        return False
+
+    def __str__(self) -> str:
+        return "anonymous"
+
+
+ANONYMOUS = Anonymous()
+
+
+class Bearer(AuthBase):
+    """``Authorization: Bearer <access token>``; without one, or with a bad one, 401."""
+
+    openapi_type = "http"
+    openapi_scheme = "bearer"
+    openapi_bearerFormat = "JWT"
+    optional = False
+
+    def __call__(self, request: HttpRequest) -> Any:
+        known = getattr(request, "_bearer", None)
+        if known is not None:
+            return known
+        header = request.headers.get("Authorization", "")
+        if not header:
+            if not self.optional:
+                raise Unauthenticated
+            user: Any = ANONYMOUS
+        else:
+            user = self._user_of(request, header)
+            structlog.contextvars.bind_contextvars(user_id=user.id)
+        request.user = user
+        request._bearer = user  # type: ignore[attr-defined]
+        return user
+
+    @staticmethod
+    def _user_of(request: HttpRequest, header: str) -> Any:
+        from backend.identity import services as identity
+
+        scheme, _, token = header.partition(" ")
+        try:
+            if scheme.lower() != "bearer" or not token.strip() or len(token) > 4096:
+                raise Unauthenticated
+            return identity.authenticate(token=token.strip(), now=timezone.now())
+        except Unauthenticated:
+            throttling.count_anonymous(request)
+            raise
+
+
+class OptionalBearer(Bearer):
+    """As ``Bearer``, but nobody is welcome too. A bad token is still a 401."""
+
+    optional = True
+
+
+bearer = Bearer()
+optional_bearer = OptionalBearer()

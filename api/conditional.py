@@ -1,0 +1,56 @@
+"""ETags: 304 for what the client has already, 412 for a change of what it has not seen."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+
+from api.rendering import dumps
+from backend.core.errors import Stale
+
+_TAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
+
+
+def etag(*source: Any) -> str:
+    """A strong ETag of whatever decides about the bytes: versions, instants, the viewer's relation, the language."""
+    return f'"{hashlib.blake2b(dumps(source), digest_size=12).hexdigest()}"'
+
+
+def not_modified(request: HttpRequest, tag: str) -> bool:
+    """Whether ``If-None-Match`` names ``tag`` (weak comparison) or any version at all."""
+    header = request.headers.get("If-None-Match", "").strip()
+    if not header:
+        return False
+    return header == "*" or tag.removeprefix("W/") in {
+        each.removeprefix("W/") for each in _TAG.findall(header)
+    }
+
+
+def etag_response(request: HttpRequest, source: Any, payload: Any | Callable[[], Any]) -> HttpResponse:
+    """200 with ``payload`` and its ETag, or 304. ``payload``: JSON values, bytes, or a function that makes them.
+
+    ``source`` is an ETag made by ``etag`` or what to make one of; a function is called only when the answer
+    is needed.
+    """
+    tag = source if isinstance(source, str) and _TAG.fullmatch(source) else etag(source)
+    if not_modified(request, tag):
+        response = HttpResponse(status=304)
+    else:
+        content = payload() if callable(payload) else payload
+        body = content if isinstance(content, bytes) else dumps(content)
+        response = HttpResponse(body, content_type="application/json; charset=utf-8")
+    response["ETag"] = tag
+    response["Cache-Control"] = "private, no-cache"
+    response["Vary"] = "Authorization, Accept-Language"
+    return response
+
+
+def require_match(request: HttpRequest, tag: str) -> None:
+    """Raises: Stale when ``If-Match`` is given and does not name ``tag`` (strong comparison)."""
+    header = request.headers.get("If-Match", "").strip()
+    if header and header != "*" and tag not in _TAG.findall(header):
+        raise Stale

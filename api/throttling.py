@@ -1,0 +1,54 @@
+"""Limits that stand before authentication."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+
+from backend.core import addresses, limits, platform
+
+READS = ("GET", "HEAD")
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def address(request: HttpRequest) -> str:
+    """The address that the request came from, by the trusted proxies alone."""
+    return addresses.client_address(
+        request.META.get("REMOTE_ADDR", ""),
+        request.META.get("HTTP_X_FORWARDED_FOR", ""),
+        settings.TRUSTED_PROXIES,
+    )
+
+
+def counts_as_read(view: F) -> F:
+    """Mark an operation that is no GET but reads only (a quote): anonymous callers are limited there too."""
+    view._counts_as_read = True  # type: ignore[attr-defined]
+    return view
+
+
+def before(request: HttpRequest, view: Callable[..., Any]) -> None:
+    """Count an anonymous read before anything else is done for it. Raises: Throttled."""
+    reads = request.method in READS or getattr(view, "_counts_as_read", False)
+    if reads and not request.headers.get("Authorization"):
+        count_anonymous(request)
+
+
+def count_anonymous(request: HttpRequest) -> None:
+    """Count one request of nobody in particular against its address. Raises: Throttled."""
+    key = f"anonymous:{addresses.subject(address(request))}"
+    limits.hit(key, limit=platform.get("limit_reads_address"), window_s=60, shared=False)
+
+
+def announce(response: HttpResponse, windows: list[limits.Window]) -> None:
+    """Tell the client what is left (draft-ietf-httpapi-ratelimit-headers)."""
+    if windows:
+        response["RateLimit-Policy"] = ", ".join(
+            f'"{each.policy}";q={each.limit};w={each.window_s}' for each in windows
+        )
+        response["RateLimit"] = ", ".join(
+            f'"{each.policy}";r={each.remaining};t={each.reset_s}' for each in windows
+        )

@@ -1,0 +1,231 @@
+"""Rate limits: fixed windows counted atomically in Valkey, and in PostgreSQL while that is away.
+
+A key is ``policy:subject`` (``sign_in_account:anna``); the policy's name is what the ``RateLimit`` headers show.
+Windows start with the first hit and end by themselves. A dead Valkey costs one short timeout, then nobody asks
+it again for ``BREAK_S`` seconds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import threading
+import time
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import redis
+import structlog
+from django.conf import settings
+from django.db import connection
+
+from backend.core.errors import Throttled
+
+log = structlog.get_logger(__name__)
+
+BREAK_S = 5.0
+"""How long Valkey is left alone after it failed to answer."""
+
+TIMEOUT_S = 0.25
+"""How long one question to Valkey may take; on one machine it takes 0.1 ms."""
+
+COUNT = """
+local count = redis.call('INCRBY', KEYS[1], ARGV[1])
+local left = redis.call('PTTL', KEYS[1])
+if left < 0 then
+    redis.call('PEXPIRE', KEYS[1], ARGV[2])
+    left = tonumber(ARGV[2])
+end
+return {count, left}
+"""
+
+GIVE_BACK = """
+if tonumber(redis.call('GET', KEYS[1]) or '0') > 0 then
+    redis.call('DECR', KEYS[1])
+end
+"""
+
+UPSERT = """
+INSERT INTO rate_counters AS c (key, count, resets_at)
+VALUES (%(key)s, %(cost)s, clock_timestamp() + make_interval(secs => %(window_s)s))
+ON CONFLICT (key) DO UPDATE SET
+    count = CASE WHEN c.resets_at <= clock_timestamp() THEN excluded.count
+                 ELSE least(c.count::bigint + excluded.count, 2147483647) END,
+    resets_at = CASE WHEN c.resets_at <= clock_timestamp() THEN excluded.resets_at ELSE c.resets_at END
+RETURNING count, extract(epoch FROM resets_at - clock_timestamp())
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What is left of a limit: ``remaining`` of ``limit`` for the next ``reset_s`` seconds."""
+
+    policy: str
+    limit: int
+    remaining: int
+    reset_s: int
+    window_s: int
+
+
+seen: ContextVar[list[Window] | None] = ContextVar("limits_seen", default=None)
+"""Where a door collects the windows that were asked for during one request, to tell its client."""
+
+
+def hit(key: str, *, limit: int, window_s: int, cost: int = 1, shared: bool = True) -> Window:
+    """Count ``cost`` against ``key`` and return what is left of the window of ``window_s`` seconds.
+
+    With ``shared=False`` the stand-in for a missing Valkey is this process's memory instead of PostgreSQL: for
+    what is asked so often that a row update would cost more than the limit saves. Call it outside of transactions:
+    a rollback would forget the count. Raises: Throttled once more than ``limit`` was counted.
+    """
+    count, left_s = _count(key, cost, window_s, shared)
+    return _judge(key, count, left_s, limit=limit, window_s=window_s)
+
+
+def peek(key: str, *, limit: int, window_s: int, shared: bool = True) -> Window:
+    """As ``hit`` without counting. Raises: Throttled when the limit is already used up."""
+    count, left_s = _count(key, 0, window_s, shared)
+    return _judge(key, count + 1, left_s, limit=limit, window_s=window_s)
+
+
+def forget(key: str) -> None:
+    """Start the window of ``key`` anew, as after a successful sign-in."""
+    _memory.forget(key)
+    if _valkey.usable():
+        try:
+            _valkey.client().delete(_valkey_key(key))
+        except redis.RedisError as error:
+            _valkey.broke(error)
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM rate_counters WHERE key = %s", [_row_key(key)])
+
+
+def give_back(key: str) -> None:
+    """Take one ``hit`` back: what was counted beforehand turned out not to count. Never goes below nothing."""
+    if _valkey.usable():
+        try:
+            _valkey.give_back(key)
+            return
+        except redis.RedisError as error:
+            _valkey.broke(error)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE rate_counters SET count = count - 1 WHERE key = %s AND count > 0", [_row_key(key)]
+        )
+
+
+def purge() -> int:
+    """Delete the rows of windows that have ended; how many."""
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM rate_counters WHERE resets_at < clock_timestamp()")
+        return cursor.rowcount
+
+
+def _judge(key: str, count: int, left_s: float, *, limit: int, window_s: int) -> Window:
+    reset_s = max(1, math.ceil(left_s))
+    window = Window(key.partition(":")[0], limit, max(0, limit - count), reset_s, window_s)
+    collected = seen.get()
+    if collected is not None:
+        collected[:] = [other for other in collected if other.policy != window.policy]
+        collected.append(window)
+    if count > limit:
+        raise Throttled(retry_after=reset_s)
+    return window
+
+
+def _count(key: str, cost: int, window_s: int, shared: bool) -> tuple[int, float]:
+    if _valkey.usable():
+        try:
+            return _valkey.count(key, cost, window_s)
+        except redis.RedisError as error:
+            _valkey.broke(error)
+    if not shared:
+        return _memory.count(key, cost, window_s)
+    with connection.cursor() as cursor:
+        cursor.execute(UPSERT, {"key": _row_key(key), "cost": cost, "window_s": window_s})
+        count, left_s = cursor.fetchone()
+    return int(count), float(left_s)
+
+
+def _row_key(key: str) -> str:
+    """The key as a row's: what is longer than the column becomes a digest."""
+    return (
+        key if len(key) <= 200 else f"{key.partition(':')[0][:60]}:{hashlib.sha256(key.encode()).hexdigest()}"
+    )
+
+
+def _valkey_key(key: str) -> str:
+    return f"karibu:limit:{_row_key(key)}"
+
+
+class _Valkey:
+    """The shared counter, behind a circuit breaker."""
+
+    def __init__(self) -> None:
+        self._broken_until = 0.0
+
+    def usable(self) -> bool:
+        return bool(settings.REDIS_URL) and time.monotonic() >= self._broken_until
+
+    def broke(self, error: Exception) -> None:
+        self._broken_until = time.monotonic() + BREAK_S
+        log.warning("limits.valkey_away", error=type(error).__name__, pause_s=BREAK_S)
+
+    @staticmethod
+    def client() -> redis.Redis:
+        return _client(settings.REDIS_URL)
+
+    def count(self, key: str, cost: int, window_s: int) -> tuple[int, float]:
+        name = _valkey_key(key)
+        if cost == 0:
+            pipeline = self.client().pipeline(transaction=False)
+            raw, left = pipeline.get(name).pttl(name).execute()
+            return int(raw or 0), (left if left > 0 else window_s * 1000) / 1000
+        count, left = _script(settings.REDIS_URL, COUNT)(keys=[name], args=[cost, window_s * 1000])
+        return int(count), int(left) / 1000
+
+    def give_back(self, key: str) -> None:
+        _script(settings.REDIS_URL, GIVE_BACK)(keys=[_valkey_key(key)])
+
+
+@lru_cache(maxsize=4)
+def _client(url: str) -> redis.Redis:
+    return redis.Redis.from_url(url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S, retry=None)
+
+
+@lru_cache(maxsize=4)
+def _script(url: str, source: str) -> redis.commands.core.Script:
+    return _client(url).register_script(source)
+
+
+@dataclass
+class _Memory:
+    """Counters of this process alone."""
+
+    MOST = 50_000
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    counters: dict[str, tuple[int, float]] = field(default_factory=dict)
+
+    def count(self, key: str, cost: int, window_s: int) -> tuple[int, float]:
+        now = time.monotonic()
+        with self.lock:
+            count, ends = self.counters.get(key, (0, 0.0))
+            if ends <= now:
+                count, ends = 0, now + window_s
+            if cost:
+                if len(self.counters) >= self.MOST:
+                    self.counters = {name: entry for name, entry in self.counters.items() if entry[1] > now}
+                    if len(self.counters) >= self.MOST:
+                        self.counters.clear()
+                self.counters[key] = (count + cost, ends)
+            return count + cost, ends - now
+
+    def forget(self, key: str) -> None:
+        with self.lock:
+            self.counters.pop(key, None)
+
+
+_memory = _Memory()
+_valkey = _Valkey()
