@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import uuid
 from functools import cached_property
+from typing import Any
 
-from django.contrib.auth.models import AbstractBaseUser, PermissionsMixin
+from django.contrib.auth.models import AbstractBaseUser, Group, PermissionsMixin
 from django.contrib.auth.models import UserManager as DjangoUserManager
 from django.contrib.postgres.fields import ArrayField
 from django.core.validators import RegexValidator
-from django.db import models
+from django.db import models, transaction
 from django.db.models.functions import Lower
+from django.db.models.lookups import Exact
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 GUEST, HOST = "guest", "host"
@@ -20,10 +23,31 @@ ROLES = (GUEST, HOST, *STAFF_ROLES)
 
 
 class UserManager(DjangoUserManager["User"]):
-    """Users are found by name or email without regard to case."""
+    """Users are found by name or email without regard to case, and never without a profile."""
 
     def get_by_natural_key(self, username: str | None) -> User:
-        return self.get(username__iexact=username)
+        return self.called(username or "").get()
+
+    def called(self, username: str) -> models.QuerySet[User]:
+        """Whoever has this name in any case; none or one."""
+        return self.filter(Exact(Lower("username"), username.lower()))
+
+    def at(self, email: str) -> models.QuerySet[User]:
+        """Whoever has this email address in any case; none or one."""
+        return self.filter(Exact(Lower("email"), email.lower()))
+
+    def _create_user(
+        self, username: str, email: str | None, password: str | None, **extra_fields: Any
+    ) -> User:
+        """What ``create_user`` and ``createsuperuser`` end in: the user, its profile and, for a superuser, the role."""
+        user = self.model(username=username, email=(email or "").lower(), **extra_fields)
+        user.set_password(password)
+        with transaction.atomic(using=self._db):
+            user.save(using=self._db)
+            Profile.objects.using(self._db).create(user=user)
+            if user.is_superuser:
+                user.groups.add(Group.objects.using(self._db).get(name=ADMIN))
+        return user
 
 
 class User(AbstractBaseUser, PermissionsMixin):
@@ -41,8 +65,11 @@ class User(AbstractBaseUser, PermissionsMixin):
     is_staff = models.BooleanField(_("staff"), default=False, help_text=_("May sign in to the back office."))
     suspended_at = models.DateTimeField(_("suspended at"), null=True, blank=True)
     suspended_reason = models.CharField(_("reason of the suspension"), max_length=500, blank=True)
-    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
     event_seq = models.BigIntegerField(default=0, editable=False)
+
+    session_id: uuid.UUID | None = None
+    """The session that the caller is signed in with; the session check sets it."""
 
     objects = UserManager()
 
@@ -73,6 +100,11 @@ class User(AbstractBaseUser, PermissionsMixin):
         """The names of the user's groups. The session check fills it from its own query."""
         return frozenset(self.groups.values_list("name", flat=True))
 
+    @cached_property
+    def language(self) -> str:
+        """The language that the user has chosen, "" when none. The session check fills it from its own query."""
+        return self.profile.language
+
     def has_role(self, *roles: str) -> bool:
         """Whether the user has one of the roles; a superuser counts as ``admin``."""
         return not self.roles.isdisjoint(roles) or (self.is_superuser and ADMIN in roles)
@@ -83,8 +115,11 @@ class Profile(models.Model):
 
     user = models.OneToOneField(User, on_delete=models.CASCADE, primary_key=True, related_name="profile")
     phone = models.CharField(_("phone"), max_length=20, blank=True)
+    phone_verified_at = models.DateTimeField(_("phone verified at"), null=True, blank=True)
     bio = models.TextField(_("about"), max_length=2000, blank=True)
-    languages = ArrayField(models.CharField(max_length=8), default=list, blank=True, verbose_name=_("languages"))
+    languages = ArrayField(
+        models.CharField(max_length=8), default=list, blank=True, verbose_name=_("languages")
+    )
     photo = models.ImageField(_("photo"), upload_to="people/", blank=True)
     currency = models.CharField(_("currency"), max_length=3, blank=True)
     language = models.CharField(_("language"), max_length=8, blank=True)
@@ -104,7 +139,11 @@ class Profile(models.Model):
 
 
 class Session(models.Model):
-    """A signed-in device. Access tokens carry its id and die with it; refresh tokens are kept as hashes only."""
+    """A signed-in device. Access tokens carry its id and die with it.
+
+    Refresh tokens are not kept: token number n is made of ``refresh_secret`` and n under a key that the database
+    does not know (``identity.tokens``). ``refresh_number`` is the newest one that was given out.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sessions", verbose_name=_("user"))
@@ -113,8 +152,8 @@ class Session(models.Model):
     created_at = models.DateTimeField(_("signed in at"))
     last_used_at = models.DateTimeField(_("last used at"))
     expires_at = models.DateTimeField(_("expires at"))
-    refresh_hash = models.BinaryField(max_length=32, editable=False)
-    previous_hash = models.BinaryField(max_length=32, null=True, editable=False)
+    refresh_secret = models.BinaryField(max_length=32, editable=False)
+    refresh_number = models.PositiveIntegerField(default=0, editable=False)
     rotated_at = models.DateTimeField(null=True, editable=False)
     revoked_at = models.DateTimeField(_("ended at"), null=True, blank=True)
     revoked_reason = models.CharField(_("ended because"), max_length=40, blank=True)
@@ -125,8 +164,6 @@ class Session(models.Model):
         verbose_name_plural = _("sessions")
         indexes = [
             models.Index(fields=["user"], condition=models.Q(revoked_at=None), name="sessions_living"),
-            models.Index(fields=["refresh_hash"], name="sessions_refresh"),
-            models.Index(fields=["previous_hash"], condition=~models.Q(previous_hash=None), name="sessions_previous"),
         ]
 
     def __str__(self) -> str:

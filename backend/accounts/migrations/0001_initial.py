@@ -5,6 +5,7 @@ import django.contrib.postgres.fields
 import django.core.validators
 import django.db.models.deletion
 import django.db.models.functions.text
+import django.utils.timezone
 import uuid
 from django.conf import settings
 from django.db import migrations, models
@@ -34,7 +35,7 @@ class Migration(migrations.Migration):
                 ('is_staff', models.BooleanField(default=False, help_text='May sign in to the back office.', verbose_name='staff')),
                 ('suspended_at', models.DateTimeField(blank=True, null=True, verbose_name='suspended at')),
                 ('suspended_reason', models.CharField(blank=True, max_length=500, verbose_name='reason of the suspension')),
-                ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='created at')),
+                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name='created at')),
                 ('event_seq', models.BigIntegerField(default=0, editable=False)),
                 ('groups', models.ManyToManyField(blank=True, help_text='The groups this user belongs to. A user will get all permissions granted to each of their groups.', related_name='user_set', related_query_name='user', to='auth.group', verbose_name='groups')),
                 ('user_permissions', models.ManyToManyField(blank=True, help_text='Specific permissions for this user.', related_name='user_set', related_query_name='user', to='auth.permission', verbose_name='user permissions')),
@@ -53,6 +54,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('user', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='profile', serialize=False, to=settings.AUTH_USER_MODEL)),
                 ('phone', models.CharField(blank=True, max_length=20, verbose_name='phone')),
+                ('phone_verified_at', models.DateTimeField(blank=True, null=True, verbose_name='phone verified at')),
                 ('bio', models.TextField(blank=True, max_length=2000, verbose_name='about')),
                 ('languages', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=8), blank=True, default=list, size=None, verbose_name='languages')),
                 ('photo', models.ImageField(blank=True, upload_to='people/', verbose_name='photo')),
@@ -79,8 +81,8 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(verbose_name='signed in at')),
                 ('last_used_at', models.DateTimeField(verbose_name='last used at')),
                 ('expires_at', models.DateTimeField(verbose_name='expires at')),
-                ('refresh_hash', models.BinaryField(max_length=32)),
-                ('previous_hash', models.BinaryField(max_length=32, null=True)),
+                ('refresh_secret', models.BinaryField(max_length=32)),
+                ('refresh_number', models.PositiveIntegerField(default=0, editable=False)),
                 ('rotated_at', models.DateTimeField(editable=False, null=True)),
                 ('revoked_at', models.DateTimeField(blank=True, null=True, verbose_name='ended at')),
                 ('revoked_reason', models.CharField(blank=True, max_length=40, verbose_name='ended because')),
@@ -103,13 +105,5 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='session',
             index=models.Index(condition=models.Q(('revoked_at', None)), fields=['user'], name='sessions_living'),
-        ),
-        migrations.AddIndex(
-            model_name='session',
-            index=models.Index(fields=['refresh_hash'], name='sessions_refresh'),
-        ),
-        migrations.AddIndex(
-            model_name='session',
-            index=models.Index(condition=models.Q(('previous_hash', None), _negated=True), fields=['previous_hash'], name='sessions_previous'),
         ),
     ]

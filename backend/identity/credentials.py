@@ -1,0 +1,213 @@
+"""Proving who one is with a password: sign-in, its limits, and changing the password.
+
+Failed sign-ins are limited by account and by address. An attempt is counted before its password is looked at and
+given back when it was right, so that a burst of guesses gets no more tries than the same guesses one by one.
+
+Beyond the limit only a device that the account knows is heard: one that presents a living session of the account,
+or has the address and user agent of one. So nobody can lock an account's owner out by guessing. Such a device has
+an allowance of its own, because those who share an address can also share a user agent.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.contrib.auth.hashers import check_password, make_password
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from backend.accounts.models import Session, User
+from backend.audit import services as audit
+from backend.core import access, addresses, db, limits, platform
+from backend.core.errors import FieldError, Invalid, Throttled, Unauthenticated
+from backend.identity import sessions
+from backend.identity.sessions import Device, SignedIn
+from backend.notifications import services as notifications
+
+HOUR_S = 3600
+KNOWN_DEVICE_TRIES = 100
+"""Wrong passwords an hour from one known device of one account, beyond the limits of everybody."""
+
+MAX_PASSWORD = 512
+UNUSABLE = make_password(None)
+"""Stands in for the password of an account that does not exist: checking it runs the hasher once, as for any other."""
+
+
+class InvalidCredentials(Unauthenticated):
+    """Unknown, suspended, or the wrong password: the same words for all."""
+
+    code = "invalid_credentials"
+    title = _("The name or the password is wrong.")
+
+
+@access.rule("password.change")
+def _may_change(actor: User, user: User) -> bool:
+    return actor.pk == user.pk
+
+
+def sign_in(*, login: str, password: str, device: Device, now: datetime) -> SignedIn:
+    """Open a session for whoever ``login`` (email or username, in any case) and ``password`` belong to.
+
+    Raises: InvalidCredentials, Throttled after too many failures.
+    """
+    user = check(login=login, password=password, device=device, now=now)
+    with transaction.atomic():
+        # The account may have been suspended, or its password changed, while the hash was computed.
+        locked = db.lock(User.objects.all(), pk=user.pk)
+        if not _may_sign_in(locked) or locked.password != user.password:
+            raise InvalidCredentials
+        locked.last_login = now
+        locked.save(update_fields=["last_login"])
+        unknown = _is_new(locked, device)
+        signed_in = sessions.open_session(user=locked, device=device, now=now)
+        if unknown:
+            notifications.notify(
+                user=locked,
+                kind="security.new_device",
+                object_key=f"session:{locked.session_id}",
+                now=now,
+                params={"device": device.name, "address": device.ip or ""},
+            )
+        return signed_in
+
+
+def check(*, login: str, password: str, device: Device, now: datetime) -> User:
+    """The user that ``login`` and ``password`` belong to; every door where a password is typed asks here.
+
+    Takes as long for an unknown account as for a known one. Raises: InvalidCredentials, Throttled.
+    """
+    user = _find(login)
+    attempt = _count(f"account:{user.pk}" if user else f"name:{folded(login)}", user, device, now)
+    right = _matches(user, password)
+    if user is None or not right or not _may_sign_in(user):
+        raise attempt.refusal or InvalidCredentials()
+    attempt.give_back()
+    return user
+
+
+def change_password(*, actor: User, current: str, new: str, device: Device, now: datetime) -> None:
+    """Set a new password and sign every other device out; the session that asks stays.
+
+    Wrong guesses of the current one count as failed sign-ins. Raises: Invalid (``wrong_password`` on
+    ``current_password``, the password rules on ``new_password``), Throttled.
+    """
+    access.require(actor, "password.change", actor)
+    user = User.objects.get(pk=actor.pk)
+    attempt = _count(f"account:{user.pk}", user, device, now)
+    if not _matches(user, current):
+        raise attempt.refusal or _wrong_password()
+    attempt.give_back()
+    require_good_password(new, user=user, field="new_password")
+    encoded = make_password(new)
+    with transaction.atomic():
+        locked = db.lock(User.objects.all(), pk=user.pk)
+        if locked.password != user.password:
+            raise _wrong_password()
+        locked.password = encoded
+        locked.save(update_fields=["password"])
+        ended = sessions.end_all_sessions(
+            user=locked, reason=sessions.PASSWORD, now=now, but=actor.session_id
+        )
+        audit.record(
+            actor=actor, action="password.changed", subject=locked, now=now, after={"sessions_ended": ended}
+        )
+        notifications.notify(
+            user=locked, kind="security.password_changed", object_key=f"password:{now.isoformat()}", now=now
+        )
+
+
+def require_good_password(password: str, *, user: User, field: str = "password") -> None:
+    """Raises: Invalid with every rule that the password breaks: too short, too long, too common, one's own name."""
+    problems: list[FieldError] = []
+    try:
+        validate_password(password)
+    except ValidationError as refused:
+        problems = [
+            FieldError(field, each.code or "invalid", each.messages[0]) for each in refused.error_list
+        ]
+    if len(password) > MAX_PASSWORD:
+        problems.append(FieldError(field, "password_too_long", _("At most 512 characters.")))
+    own = {user.username.casefold(), user.email.casefold(), user.email.partition("@")[0].casefold()}
+    if password.casefold() in own:
+        problems.append(FieldError(field, "password_too_similar", _("The password is your name or address.")))
+    if problems:
+        raise Invalid(problems[0].message, errors=problems)
+
+
+def folded(login: str) -> str:
+    """A login as a limit counts it: without case, accents and surrounding blanks."""
+    decomposed = unicodedata.normalize("NFKD", login.strip().casefold())
+    return "".join(character for character in decomposed if not unicodedata.combining(character))
+
+
+def _find(login: str) -> User | None:
+    login = unicodedata.normalize("NFKC", login.strip())
+    if "\x00" in login:
+        return None
+    return (User.objects.at(login) if "@" in login else User.objects.called(login)).first()
+
+
+def _matches(user: User | None, password: str) -> bool:
+    # What is too long is never right, but is looked at as long as anything else.
+    looked_at = password[:MAX_PASSWORD]
+    right = user.check_password(looked_at) if user else check_password(looked_at, UNUSABLE)
+    return right and looked_at == password
+
+
+def _wrong_password() -> Invalid:
+    return Invalid.field("current_password", "wrong_password", _("This is not your present password."))
+
+
+def _may_sign_in(user: User) -> bool:
+    return user.is_active and user.suspended_at is None
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """A counted try. ``refusal`` is what a wrong password gets from a device that is heard beyond the limit."""
+
+    keys: tuple[str, ...]
+    refusal: Throttled | None = None
+
+    def give_back(self) -> None:
+        for key in self.keys:
+            limits.give_back(key)
+
+
+def _count(subject: str, user: User | None, device: Device, now: datetime) -> _Attempt:
+    """Count an attempt before it is made. Raises: Throttled."""
+    address = f"sign_in_address:{addresses.subject(device.ip or 'unknown')}"
+    account = f"sign_in_account:{subject}"
+    counted: list[str] = []
+    try:
+        for key, setting in ((address, "limit_sign_in_address"), (account, "limit_sign_in_account")):
+            limits.hit(key, limit=platform.get(setting), window_s=HOUR_S)
+            counted.append(key)
+    except Throttled as refusal:
+        for key in counted:
+            limits.give_back(key)
+        if user is None or not _known(user, device, now):
+            raise
+        known = f"sign_in_known_device:{user.pk}:{device.session_id or device.ip}"
+        limits.hit(known, limit=KNOWN_DEVICE_TRIES, window_s=HOUR_S)
+        return _Attempt((known,), refusal)
+    return _Attempt((address, account))
+
+
+def _known(user: User, device: Device, now: datetime) -> bool:
+    living = Session.objects.filter(user=user, revoked_at=None, expires_at__gt=now)
+    same = Q(address=device.ip, device=device.name) if device.ip else Q(pk=None)
+    if device.session_id is not None:
+        same |= Q(pk=device.session_id)
+    return living.filter(same).exists()
+
+
+def _is_new(user: User, device: Device) -> bool:
+    """Whether the account was used before, but never from a device like this one."""
+    before = Session.objects.filter(user=user)
+    return before.exists() and not before.filter(device=device.name, address=device.ip).exists()

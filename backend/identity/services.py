@@ -1,0 +1,54 @@
+"""The verbs on accounts, under one name: ``from backend.identity import services as identity``."""
+
+from __future__ import annotations
+
+from backend.identity.credentials import InvalidCredentials, change_password, sign_in
+from backend.identity.profiles import (
+    become_host,
+    preferences_language,
+    remove_photo,
+    set_photo,
+    update_profile,
+)
+from backend.identity.registration import EmailTaken, UsernameTaken, register
+from backend.identity.sessions import (
+    Device,
+    RefreshRefused,
+    SignedIn,
+    authenticate,
+    end_all_sessions,
+    end_session,
+    living,
+    purge,
+    refresh,
+    sign_out,
+)
+from backend.identity.suspension import grant_role, restore, revoke_role, suspend
+
+__all__ = [
+    "Device",
+    "EmailTaken",
+    "InvalidCredentials",
+    "RefreshRefused",
+    "SignedIn",
+    "UsernameTaken",
+    "authenticate",
+    "become_host",
+    "change_password",
+    "end_all_sessions",
+    "end_session",
+    "grant_role",
+    "living",
+    "preferences_language",
+    "purge",
+    "refresh",
+    "register",
+    "remove_photo",
+    "restore",
+    "revoke_role",
+    "set_photo",
+    "sign_in",
+    "sign_out",
+    "suspend",
+    "update_profile",
+]

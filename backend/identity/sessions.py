@@ -1,0 +1,251 @@
+"""Signed-in devices: opened at sign-in, asked on every request, rotated at refresh, ended for good.
+
+A session is one row. Whatever ends it (sign-out, suspension, a new password, a refresh token used twice) is one
+update of that row, and every node sees it at the next request, because every request asks the row.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import secrets
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models import F
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from backend.accounts.models import Session, User
+from backend.audit import services as audit
+from backend.core import access
+from backend.core.errors import NotFound, Unauthenticated
+from backend.identity import tokens
+
+GRACE = timedelta(seconds=10)
+"""How long a client that lost the answer may ask for the same successor again."""
+
+TOUCH_EVERY = timedelta(minutes=1)
+KEPT_AFTER_END = timedelta(days=30)
+
+SIGNED_OUT, REUSED, SUSPENDED, PASSWORD = "signed_out", "refresh_reused", "suspended", "password_changed"
+
+
+class RefreshRefused(Unauthenticated):
+    """The refresh token is not, or no longer, worth anything."""
+
+    code = "invalid_refresh"
+    title = _("Sign in again.")
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """Where a request comes from. ``session_id`` is the living session that it presented, if any."""
+
+    address: str | None
+    user_agent: str
+    session_id: uuid.UUID | None = None
+
+    @property
+    def name(self) -> str:
+        """The user agent as it is stored: printable, at most 300 characters."""
+        return "".join(character for character in self.user_agent if character.isprintable())[:300]
+
+    @property
+    def ip(self) -> str | None:
+        """The address when it is one."""
+        try:
+            return str(ipaddress.ip_address(self.address or ""))
+        except ValueError:
+            return None
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """Somebody who has just proved who they are, with the tokens of their session."""
+
+    user: User
+    access: str
+    refresh: str
+
+
+@access.rule("session.end")
+def _may_end(actor: User, session: Session) -> bool:
+    return session.user_id == actor.pk
+
+
+def open_session(*, user: User, device: Device, now: datetime) -> SignedIn:
+    """Sign ``user`` in on ``device``. Whether they may is the caller's business; inside its transaction."""
+    session = Session.objects.create(
+        user=user,
+        device=device.name,
+        address=device.ip,
+        created_at=now,
+        last_used_at=now,
+        expires_at=now + tokens.REFRESH_LIFETIME,
+        refresh_secret=secrets.token_bytes(32),
+    )
+    user.session_id = session.pk
+    return _signed_in(user, session, number=0, now=now)
+
+
+def _signed_in(user: User, session: Session, *, number: int, now: datetime) -> SignedIn:
+    return SignedIn(
+        user=user,
+        access=tokens.issue(session_id=session.pk, user_id=user.pk, now=now),
+        refresh=tokens.refresh_token(
+            session_id=session.pk, secret=bytes(session.refresh_secret), number=number
+        ),
+    )
+
+
+_USER_COLUMNS = [field.attname for field in User._meta.concrete_fields]
+_AUTHENTICATE = f"""
+    WITH touched AS (
+        UPDATE sessions SET last_used_at = %(now)s
+        WHERE id = (
+            SELECT id FROM sessions
+            WHERE id = %(session)s AND revoked_at IS NULL AND last_used_at < %(touched_before)s
+            FOR NO KEY UPDATE SKIP LOCKED
+        )
+    )
+    SELECT {", ".join(f"u.{field.column}" for field in User._meta.concrete_fields)},
+        ARRAY(
+            SELECT g.name FROM users_groups ug JOIN auth_group g ON g.id = ug.group_id WHERE ug.user_id = u.id
+        ),
+        COALESCE(p.language, '')
+    FROM sessions s
+        JOIN users u ON u.id = s.user_id
+        LEFT JOIN profiles p ON p.user_id = u.id
+    WHERE s.id = %(session)s AND s.user_id = %(user)s AND s.revoked_at IS NULL AND s.expires_at > %(now)s
+        AND u.is_active AND u.suspended_at IS NULL
+"""  # noqa: S608 - column names of the model
+
+
+def authenticate(*, token: str, now: datetime) -> User:
+    """Who an access token speaks for, in one query: user, session, roles and language.
+
+    Sets ``user.session_id``; notes at most once a minute when the session was last used, in the same statement and
+    without waiting for anybody.
+
+    Raises: Unauthenticated when the token is not ours or has run out, when its session has ended, and when its
+    user is suspended or inactive.
+    """
+    claims = tokens.read(token, now=now)
+    with connection.cursor() as cursor:
+        values: dict[str, Any] = {
+            "session": claims.session_id,
+            "user": claims.user_id,
+            "now": now,
+            "touched_before": now - TOUCH_EVERY,
+        }
+        cursor.execute(_AUTHENTICATE, values)
+        row = cursor.fetchone()
+    if row is None:
+        raise Unauthenticated
+    *columns, roles, language = row
+    user = User.from_db(connection.alias, _USER_COLUMNS, columns)
+    user.roles = frozenset(roles)
+    user.language = language
+    user.session_id = claims.session_id
+    return user
+
+
+def refresh(*, token: str, now: datetime) -> SignedIn:
+    """Change a refresh token for the next pair, and push the session's end 30 days ahead.
+
+    A compare-and-set on the session's number decides who rotates. The token before the newest one gets the same
+    successor again for ten seconds while that is unspent; any other old one ends the session.
+
+    Raises: RefreshRefused.
+    """
+    try:
+        presented = tokens.read_refresh(token)
+    except Unauthenticated:
+        raise RefreshRefused from None
+    living = Session.objects.filter(
+        pk=presented.session_id,
+        revoked_at=None,
+        expires_at__gt=now,
+        user__is_active=True,
+        user__suspended_at=None,
+    )
+    session = living.select_related("user").first()
+    if session is None or not presented.made_with(bytes(session.refresh_secret)):
+        raise RefreshRefused
+    newest = presented.number + 1
+    rotated = living.filter(refresh_number=presented.number).update(
+        refresh_number=F("refresh_number") + 1,
+        rotated_at=now,
+        last_used_at=now,
+        expires_at=now + tokens.REFRESH_LIFETIME,
+    )
+    if not rotated and not living.filter(refresh_number=newest, rotated_at__gte=now - GRACE).exists():
+        _end_reused(session, now=now)
+        raise RefreshRefused
+    session.user.session_id = session.pk
+    return _signed_in(session.user, session, number=newest, now=now)
+
+
+@transaction.atomic
+def _end_reused(session: Session, *, now: datetime) -> None:
+    if end_sessions([session.pk], reason=REUSED, now=now):
+        audit.record(
+            actor=access.SYSTEM,
+            action="session.ended",
+            subject=session,
+            now=now,
+            after={"user_id": session.user_id},
+            reason=REUSED,
+        )
+
+
+def sign_out(*, session_id: uuid.UUID, now: datetime) -> None:
+    """End the session: its access and refresh tokens are dead at once. Ending it twice is no error."""
+    end_sessions([session_id], reason=SIGNED_OUT, now=now)
+
+
+def end_session(*, actor: User, session_id: uuid.UUID, now: datetime) -> None:
+    """Sign one of one's own devices out. Raises: NotFound for a foreign, unknown or ended one."""
+    session = Session.objects.filter(pk=session_id, user=actor, revoked_at=None).first()
+    if session is None or not access.can(actor, "session.end", session):
+        raise NotFound
+    end_sessions([session.pk], reason=SIGNED_OUT, now=now)
+
+
+def end_all_sessions(*, user: User, reason: str, now: datetime, but: uuid.UUID | None = None) -> int:
+    """End every living session of ``user`` except ``but``; answers how many. ``reason`` is a machine word."""
+    living = Session.objects.filter(user=user, revoked_at=None)
+    if but is not None:
+        living = living.exclude(pk=but)
+    return living.update(revoked_at=now, revoked_reason=reason)
+
+
+def end_sessions(ids: Iterable[uuid.UUID], *, reason: str, now: datetime) -> int:
+    """End these sessions where they still live; answers how many did."""
+    return Session.objects.filter(pk__in=list(ids), revoked_at=None).update(
+        revoked_at=now, revoked_reason=reason
+    )
+
+
+def living(ids: Iterable[uuid.UUID], *, now: datetime | None = None) -> set[uuid.UUID]:
+    """Which of the sessions still let somebody in at ``now`` (default: this moment), in one query."""
+    found = Session.objects.filter(
+        pk__in=list(ids),
+        revoked_at=None,
+        expires_at__gt=now or timezone.now(),
+        user__is_active=True,
+        user__suspended_at=None,
+    )
+    return set(found.values_list("pk", flat=True))
+
+
+def purge(*, now: datetime) -> int:
+    """Delete sessions that ended or ran out 30 days ago; answers how many."""
+    before = now - KEPT_AFTER_END
+    ended, _details = Session.objects.filter(revoked_at__lt=before).delete()
+    lapsed, _details = Session.objects.filter(revoked_at=None, expires_at__lt=before).delete()
+    return ended + lapsed
