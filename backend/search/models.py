@@ -1,0 +1,171 @@
+"""The tables that search reads. They repeat what other tables say, in the shape in which it is looked for.
+
+Nothing but the database's own triggers writes them (and ``maintenance``, which rebuilds them and proves them right),
+so that no path of the program can forget to. How and when: see the migrations ``follow_listings`` and
+``follow_blocks``.
+"""
+
+from __future__ import annotations
+
+from django.contrib.postgres.indexes import GinIndex, OpClass
+from django.contrib.postgres.search import SearchVectorField
+from django.db import models
+from django.db.models import F, Q
+
+from backend.listings.models import Listing
+
+
+class SearchRow(models.Model):
+    """One narrow row per listing; ``listed`` ones can be found.
+
+    Listings that are not published keep their row: it is what their changes queue on (a block and a publication that
+    commit at the same moment must see each other). The heap is kept in the order of ``cell`` and ``score``.
+
+    ``w0`` … ``w7`` hold 60 nights each, a set bit is a taken night. Night n (days since 1970) is bit n % 60 of word
+    (n // 60) % 8; the row speaks of the 480 nights from word ``first_word`` on, of no others. No index names these
+    columns, so that a booking's update stays on its page (HOT).
+    """
+
+    listing = models.OneToOneField(
+        Listing, on_delete=models.CASCADE, primary_key=True, related_name="+", db_constraint=False
+    )
+    w0 = models.BigIntegerField(default=0)
+    w1 = models.BigIntegerField(default=0)
+    w2 = models.BigIntegerField(default=0)
+    w3 = models.BigIntegerField(default=0)
+    w4 = models.BigIntegerField(default=0)
+    w5 = models.BigIntegerField(default=0)
+    w6 = models.BigIntegerField(default=0)
+    w7 = models.BigIntegerField(default=0)
+    hold_lapses_at = models.DateTimeField(null=True, help_text="When the first active hold runs out.")
+    amenities = models.BigIntegerField(help_text="A bit for each amenity.")
+    min_nights = models.BigIntegerField(help_text="Fewest nights by arrival weekday: nine bits each, Monday lowest.")
+    place = models.BigIntegerField(help_text="SearchPlace: where it is, in words.")
+    clock = models.BigIntegerField(help_text="SearchClock: the rules that depend on what time it is there.")
+    lat = models.FloatField(null=True)
+    lon = models.FloatField(null=True)
+    price_euro = models.FloatField(help_text="The base price, for comparing only; never shown or charged.")
+    cell = models.IntegerField(null=True)
+    score = models.IntegerField()
+    reviews = models.IntegerField()
+    first_word = models.SmallIntegerField(help_text="The oldest word that the night words speak of.")
+    rating = models.SmallIntegerField(help_text="Hundredths; 0 without reviews.")
+    max_guests = models.SmallIntegerField()
+    bedrooms = models.SmallIntegerField()
+    beds = models.SmallIntegerField()
+    bathrooms = models.SmallIntegerField(help_text="Tenths.")
+    max_nights = models.SmallIntegerField()
+    arrivals = models.SmallIntegerField(help_text="A bit for each weekday on which a stay may begin.")
+    departures = models.SmallIntegerField(help_text="A bit for each weekday on which a stay may end.")
+    gap = models.SmallIntegerField(help_text="Nights of preparation between two stays.")
+    room_type = models.SmallIntegerField(help_text="Position in ``codes.ROOM_TYPES``.")
+    policy = models.SmallIntegerField(help_text="Position in ``codes.POLICIES``.")
+    listed = models.BooleanField()
+    instant = models.BooleanField()
+    superhost = models.BooleanField()
+    day_rules = models.BooleanField(default=False, help_text="Single dates have rules of their own.")
+    property_type = models.CharField(max_length=40)
+
+    class Meta:
+        db_table = "search_row"
+        indexes = [
+            models.Index("cell", F("score").desc(), condition=Q(listed=True), name="search_row_cell"),
+            models.Index("place", condition=Q(listed=True), name="search_row_place"),
+            models.Index("score", "listing", condition=Q(listed=True), name="search_row_score"),
+            models.Index("price_euro", "listing", condition=Q(listed=True), name="search_row_price"),
+            models.Index("rating", "reviews", "listing", condition=Q(listed=True), name="search_row_rating"),
+            models.Index("listing", condition=Q(listed=True), name="search_row_listed"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.listing_id}"
+
+
+class SearchText(models.Model):
+    """The words of a listing, weighted: title, then place, then description. Apart, so that the row stays narrow."""
+
+    listing = models.OneToOneField(
+        Listing, on_delete=models.CASCADE, primary_key=True, related_name="+", db_constraint=False
+    )
+    words = SearchVectorField()
+
+    class Meta:
+        db_table = "search_text"
+        indexes = [GinIndex(fields=["words"], name="search_text_words")]
+
+    def __str__(self) -> str:
+        return f"{self.listing_id}"
+
+
+class SearchPlace(models.Model):
+    """A place in words, as hosts wrote it; many listings share one. ``id`` is a hash of its text and country."""
+
+    id = models.BigIntegerField(primary_key=True)
+    text = models.TextField()
+    words = SearchVectorField()
+
+    class Meta:
+        db_table = "search_places"
+        indexes = [GinIndex(fields=["words"], name="search_places_words")]
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class SearchWord(models.Model):
+    """A word of some place, to correct what people mistype."""
+
+    word = models.TextField(primary_key=True)
+
+    class Meta:
+        db_table = "search_words"
+        indexes = [GinIndex(OpClass("word", name="gin_trgm_ops"), name="search_words_similar")]
+
+    def __str__(self) -> str:
+        return self.word
+
+
+class SearchClock(models.Model):
+    """A combination of the rules that depend on the time at the listing; many listings share one. ``id`` is a hash."""
+
+    id = models.BigIntegerField(primary_key=True)
+    timezone = models.CharField(max_length=64)
+    check_in_time = models.TimeField()
+    advance_notice_hours = models.SmallIntegerField()
+    same_day_cutoff_hour = models.SmallIntegerField(null=True)
+    booking_window_days = models.SmallIntegerField()
+    allow_request_inside_notice = models.BooleanField()
+
+    class Meta:
+        db_table = "search_clocks"
+
+    def __str__(self) -> str:
+        return f"{self.timezone} {self.advance_notice_hours} h"
+
+
+class SearchRate(models.Model):
+    """The rate that the rows' ``price_euro`` was made with. ``maintenance.reprice`` moves it with the rows."""
+
+    currency = models.CharField(max_length=3, primary_key=True)
+    per_euro = models.FloatField()
+
+    class Meta:
+        db_table = "search_rates"
+
+    def __str__(self) -> str:
+        return f"{self.currency} {self.per_euro}"
+
+
+class SearchWindow(models.Model):
+    """One row: the oldest word of new search rows, and the one that every row has reached."""
+
+    id = models.SmallIntegerField(primary_key=True, default=1)
+    first_word = models.SmallIntegerField()
+    reached = models.SmallIntegerField()
+
+    class Meta:
+        db_table = "search_window"
+        constraints = [models.CheckConstraint(condition=Q(id=1), name="search_window_is_one")]
+
+    def __str__(self) -> str:
+        return f"{self.first_word}"
