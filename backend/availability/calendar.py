@@ -17,7 +17,7 @@ from backend.availability import services as availability
 from backend.availability.models import Block, CalendarDay, Reason
 from backend.availability.rules import NO_RULE, DayRule
 from backend.core import access
-from backend.core.db import lock, retrying
+from backend.core.db import constraint_errors, lock, retrying
 from backend.core.errors import Invalid
 from backend.core.stay import Stay
 from backend.listings.models import Listing
@@ -42,6 +42,13 @@ class RangeRefused(Invalid):
     title = _("This range of dates is not possible.")
 
 
+class NightsOutOfOrder(Invalid):
+    """A date's fewest nights would be more than its most."""
+
+    code = "nights_out_of_order"
+    title = _("The fewest nights must not be more than the most.")
+
+
 @dataclass(frozen=True, slots=True)
 class Night:
     """One evening of a listing's calendar. The price is in minor units; ``reason`` is why it is closed."""
@@ -64,6 +71,11 @@ def night_price(listing: Listing, day: DayRule, evening: date) -> int:
     if listing.weekend_price_minor is not None and evening.isoweekday() in WEEKEND:
         return listing.weekend_price_minor
     return listing.price_minor
+
+
+def today(listing: Listing, now: datetime) -> date:
+    """The date at the listing at ``now`` (UTC)."""
+    return availability.rules_of(listing).today(now)
 
 
 def _range(start: date, end: date) -> None:
@@ -104,9 +116,7 @@ def read(*, listing: Listing, start: date, end: date, now: datetime) -> list[Nig
         day = set_days.get(evening, NO_RULE)
         reason, note = taken.get(evening, (None, ""))
         if reason is None:
-            if evening < first:
-                reason = "past"
-            elif evening > last:
+            if not first <= evening <= last:
                 reason = "window"
             elif calendar_rules.inside_notice(rules, evening, now) and not rules.allow_request_inside_notice:
                 reason = "notice"
@@ -139,7 +149,7 @@ def change(
 
     ``changes`` holds any of ``available`` (False closes the nights that are still open, True opens what the host had
     closed), ``price_minor``, ``min_nights``, ``max_nights``, ``closed_to_arrival``, ``closed_to_departure``, ``note``;
-    ``None`` clears a date's own value. Raises: NotAllowed, RangeRefused, DatesUnavailable where a stay stands or another
+    ``None`` clears a date's own value. Raises: NotAllowed, RangeRefused, NightsOutOfOrder, DatesUnavailable where a stay stands or another
     calendar has the nights.
     """
     access.require(actor, "listing.calendar", listing)
@@ -151,21 +161,23 @@ def change(
         raise RangeRefused.field("to", "invalid_range", _("This lies too far ahead."))
     with transaction.atomic(durable=True):
         lock(Listing.objects.all(), pk=listing.pk)
-        available = changes.pop("available", None)
+        available = changes.get("available")
+        values = {name: value for name, value in changes.items() if name != "available"}
         if available is not None:
             _open(listing, start, end, now)
         if available is False:
             if _taken(listing, start, end, now):
                 raise availability.DatesUnavailable
             _close(listing, start, end, now, note=changes.get("note") or "")
-        if changes:
-            _set(listing, start, end, changes)
+        if values:
+            with constraint_errors({"calendar_days_nights_in_order": NightsOutOfOrder}):
+                _set(listing, start, end, values)
         audit.record(
             actor=actor,
             action="listing.calendar",
             subject=listing,
             now=now,
-            after={"from": start.isoformat(), "to": end.isoformat(), "available": available, **changes},
+            after={"from": start.isoformat(), "to": end.isoformat(), **changes},
         )
 
 
@@ -197,12 +209,14 @@ def _close(listing: Listing, start: date, end: date, now: datetime, *, note: str
 
 def _set(listing: Listing, start: date, end: date, changes: dict[str, Any]) -> None:
     values = {name: ("" if name == "note" and value is None else value) for name, value in changes.items()}
-    rows = [
-        CalendarDay(listing_id=listing.pk, date=start + timedelta(days=index), **values)
-        for index in range((end - start).days)
-    ]
     CalendarDay.objects.bulk_create(
-        rows, update_conflicts=True, unique_fields=["listing", "date"], update_fields=list(values)
+        [
+            CalendarDay(listing_id=listing.pk, date=start + timedelta(days=index), **values)
+            for index in range((end - start).days)
+        ],
+        update_conflicts=True,
+        unique_fields=["listing", "date"],
+        update_fields=list(values),
     )
     CalendarDay.objects.filter(
         listing_id=listing.pk,

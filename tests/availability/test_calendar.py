@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from backend.audit.models import AuditEntry
 from backend.availability import calendar
 from backend.availability import services as availability
-from backend.availability.calendar import RangeRefused
+from backend.availability.calendar import NightsOutOfOrder, RangeRefused
 from backend.availability.models import Block, CalendarDay, Reason
 from backend.availability.services import DatesUnavailable
 from backend.core.errors import NotAllowed
@@ -72,7 +72,7 @@ def test_read_of_past_window_and_notice_on_the_listings_clock():
     listing = make_listing(advance_notice_hours=31, booking_window_days=4)
 
     assert reasons(listing, today - timedelta(days=1), today + timedelta(days=6)) == [
-        "past",
+        "window",
         "notice",
         "notice",
         None,
@@ -194,3 +194,14 @@ def test_change_of_a_whole_calendar_closes_two_years():
     change(listing, {"available": False}, NOW.date(), NOW.date() + timedelta(days=730))
 
     assert set(reasons(listing, NOW.date(), NOW.date() + timedelta(days=730))) == {"host"}
+
+
+def test_change_refuses_fewest_nights_above_the_most_and_changes_nothing():
+    listing = make_listing()
+    change(listing, {"min_nights": 5})
+
+    with pytest.raises(NightsOutOfOrder):
+        change(listing, {"available": False, "max_nights": 3})
+
+    assert {(day.min_nights, day.max_nights) for day in CalendarDay.objects.all()} == {(5, None)}
+    assert Block.objects.count() == 0

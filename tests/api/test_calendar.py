@@ -1,0 +1,131 @@
+"""The calendar over HTTP."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import pytest
+import time_machine
+
+from backend.availability.models import Block, CalendarDay
+from tests.api.client import ApiClient
+from tests.factories import NOW, make_listing, make_user
+
+pytestmark = [pytest.mark.usefixtures("db")]
+
+RANGE = "?from=2027-06-10&to=2027-06-13"
+BODY = {"from": "2027-06-10", "to": "2027-06-13"}
+
+
+@pytest.fixture(autouse=True)
+def _at_now():
+    with time_machine.travel(NOW, tick=False):
+        yield
+
+
+def test_read_gives_a_row_a_night_to_anyone():
+    listing = make_listing(weekend_price_minor=12_550)
+
+    answer = ApiClient().get(f"/api/properties/{listing.pk}/calendar/{RANGE}")
+
+    assert answer.status_code == 200
+    body = answer.json()
+    assert (body["count"], body["next"]) == (3, None)
+    assert body["results"][1] == {
+        "date": "2027-06-11",
+        "available": True,
+        "price": 125.5,
+        "currency": "EUR",
+        "min_nights": 1,
+        "max_nights": 365,
+        "closed_to_arrival": False,
+        "closed_to_departure": False,
+    }
+
+
+def test_read_shows_reason_and_note_to_the_host_alone():
+    listing = make_listing()
+    host = ApiClient(listing.host)
+    host.put(f"/api/properties/{listing.pk}/calendar/", {**BODY, "available": False, "note": "painter"})
+
+    mine = host.get(f"/api/properties/{listing.pk}/calendar/{RANGE}").json()["results"][0]
+    theirs = ApiClient(make_user()).get(f"/api/properties/{listing.pk}/calendar/{RANGE}").json()["results"][0]
+
+    assert (mine["available"], mine["reason"], mine["note"]) == (False, "host", "painter")
+    assert theirs["available"] is False
+    assert {"reason", "note"}.isdisjoint(theirs)
+
+
+def test_read_without_a_range_begins_today_and_shows_a_year():
+    listing = make_listing()
+
+    rows = ApiClient().get(f"/api/properties/{listing.pk}/calendar/").json()["results"]
+
+    assert (rows[0]["date"], len(rows)) == (NOW.date().isoformat(), 365)
+
+
+def test_read_of_a_listing_that_is_not_published_is_not_found_for_others():
+    listing = make_listing(status="draft")
+
+    assert ApiClient().get(f"/api/properties/{listing.pk}/calendar/").status_code == 404
+    assert ApiClient(listing.host).get(f"/api/properties/{listing.pk}/calendar/").status_code == 200
+
+
+def test_change_prices_a_range_and_answers_with_its_rows():
+    listing = make_listing()
+
+    answer = ApiClient(listing.host).put(
+        f"/api/properties/{listing.pk}/calendar/",
+        {**BODY, "price": 99.95, "min_nights": 2, "available": None},
+    )
+
+    assert answer.status_code == 200
+    assert [(row["price"], row["min_nights"]) for row in answer.json()["results"]] == [(99.95, 2)] * 3
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"price": 99.999}, "too_precise"),
+        ({"price": 0}, "invalid_price"),
+        ({"min_nights": 0}, None),
+        ({"colour": "red"}, "unknown_field"),
+        ({"from": "2027-06-13", "to": "2027-06-10"}, "invalid_range"),
+        ({"to": "2029-06-13"}, "range_too_long"),
+    ],
+)
+def test_change_refuses_what_makes_no_sense_and_changes_nothing(change, code):
+    listing = make_listing()
+
+    answer = ApiClient(listing.host).put(f"/api/properties/{listing.pk}/calendar/", {**BODY, **change})
+
+    assert answer.status_code == 422
+    if code:
+        assert code in {error["code"] for error in answer.json()["errors"]}
+    assert (Block.objects.count(), CalendarDay.objects.count()) == (0, 0)
+
+
+def test_change_is_403_for_other_users_and_401_for_nobody():
+    listing = make_listing()
+    body = {**BODY, "available": False}
+
+    assert ApiClient(make_user()).put(f"/api/properties/{listing.pk}/calendar/", body).status_code == 403
+    assert ApiClient().put(f"/api/properties/{listing.pk}/calendar/", body).status_code == 401
+    assert Block.objects.count() == 0
+
+
+def test_change_over_a_booked_night_is_409():
+    listing = make_listing()
+    Block.objects.create(
+        listing=listing,
+        nights=(date(2027, 6, 11), date(2027, 6, 12)),
+        reason="booking",
+        created_at=NOW - timedelta(days=1),
+    )
+
+    answer = ApiClient(listing.host).put(
+        f"/api/properties/{listing.pk}/calendar/", {**BODY, "available": False}
+    )
+
+    assert (answer.status_code, answer.json()["code"]) == (409, "dates_unavailable")
+    assert Block.objects.count() == 1
