@@ -1,0 +1,32 @@
+"""Read the live events of users: what sockets catch up from."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from backend.accounts.models import User
+from backend.notifications.models import LiveEvent, Notification
+from backend.notifications.rendering import event_message, instant
+
+
+def latest(user_ids: Collection[int]) -> dict[int, int]:
+    """The number of the newest event of each user, 0 before the first; one query."""
+    return dict(User.objects.filter(pk__in=user_ids).values_list("pk", "event_seq"))
+
+
+def after(user_id: int, seq: int, *, limit: int) -> list[dict[str, Any]]:
+    """The next events above ``seq`` in their order, at most ``limit``, in the form of ``event_message``.
+
+    Notices carry their present ``read_at``, not that of the moment when they were sent.
+    """
+    rows = list(LiveEvent.objects.filter(user_id=user_id, seq__gt=seq).order_by("seq")[:limit])
+    notices = [row.data["id"] for row in rows if row.type == "notification"]
+    read = dict(
+        Notification.objects.filter(pk__in=notices).exclude(read_at=None).values_list("pk", "read_at")
+    )
+    messages = [event_message(row) for row in rows]
+    for message in messages:
+        if message["type"] == "notification" and message["data"]["id"] in read:
+            message["data"]["read_at"] = instant(read[message["data"]["id"]])
+    return messages
