@@ -18,7 +18,7 @@ from backend.local.state import ROOT, State, say
 CODE = ("backend", "api", "admin_site", "realtime")
 
 
-def migrations_fingerprint(root: Path = ROOT) -> str:
+def migrations_fingerprint(root: Path) -> str:
     """A hash over everything that decides which migrations exist: ours, and the versions of the libraries."""
     files = [root / "requirements.lock"]
     for package in CODE:
@@ -54,7 +54,7 @@ def prepare(state: State, env: dict[str, str], *, demo: bool) -> str:
         # Demo data goes into an empty database only, never into one that somebody else filled.
         wanted = demo and not before and env.get("ENVIRONMENT") == "development"
         state.write_world(demo="wanted" if wanted else "none")
-    fingerprint = migrations_fingerprint()
+    fingerprint = migrations_fingerprint(ROOT)
     if not before or state.world().get("migrated") != [fingerprint, *before]:
         say("Bringing the database up to date …")
         _run(["migrate", "--noinput"], env, log=state.logs / "migrate.log")

@@ -30,17 +30,21 @@ def state(tmp_path: Path) -> Iterator[State]:
     shutil.rmtree(ROOT_HOME / made.id, ignore_errors=True)
 
 
-@pytest.fixture
-def servers(state: State) -> Iterator[Servers]:
-    """PostgreSQL and Valkey of that state, running."""
-    with Servers(state, throwaway=True) as running:
-        yield running
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """PostgreSQL and Valkey of one state, running for the tests of a module, which leave them as they were."""
+    state = open_state(tmp_path_factory.mktemp("shared") / "a state")
+    with pytest.MonkeyPatch.context() as environment:
+        for name in ("DATABASE_URL", "REDIS_URL"):
+            environment.delenv(name, raising=False)
+        with Servers(state, throwaway=True) as running:
+            yield running
     assert list(processes.marked(state.marker)) == []
 
 
 @pytest.fixture
 def lasting(state: State) -> Iterator[Servers]:
-    """The same with the durability of a real run: a throw-away server may lose its last half second when killed."""
+    """Servers of a test's own with the durability of a real run: throw-away ones may lose a half second when killed."""
     with Servers(state) as running:
         yield running
     assert list(processes.marked(state.marker)) == []

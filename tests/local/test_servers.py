@@ -62,8 +62,8 @@ def test_servers_listen_on_loopback_with_a_password(servers: Servers) -> None:
         assert addresses == {"127.0.0.1"}
 
 
-def test_running_urls_are_those_of_the_owner(servers: Servers, state: State) -> None:
-    assert running_urls(state) == servers.urls()
+def test_running_urls_are_those_of_the_owner(servers: Servers) -> None:
+    assert running_urls(servers.state) == servers.urls()
 
 
 def test_running_urls_are_none_when_the_owner_has_gone(state: State) -> None:
@@ -159,16 +159,17 @@ def test_child_dies_with_its_parent(state: State) -> None:
     assert processes.alive(int(done.stdout)) is None
 
 
-def test_start_refuses_data_of_another_postgresql_and_keeps_it(servers: Servers) -> None:
-    postgres = postgres_of(servers)
-    postgres.stop()
-    version = postgres._data_folder() / "PG_VERSION"
-    version.write_text("9\n")
+def test_start_refuses_data_of_another_postgresql_and_keeps_it(state: State) -> None:
+    postgres = Postgres(state)
+    data = postgres._data_folder()
+    data.mkdir()
+    (data / "PG_VERSION").write_text("9\n")
 
     with pytest.raises(LocalError, match="was made by PostgreSQL 9"):
         postgres.start()
 
-    assert version.read_text() == "9\n"
+    assert [entry.name for entry in data.iterdir()] == ["PG_VERSION"]
+    assert postgres.process is None
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root's server keeps its data outside of the state")
