@@ -19,12 +19,6 @@ def may_edit(actor: Any, listing: Any) -> bool:
     return listing.host_id == actor.pk
 
 
-@access.rule("listing.see_exact")
-def may_see_exact(actor: Any, listing: Any) -> bool:
-    """Its host and staff; guests get to know the address through a booking, which is not asked here."""
-    return listing.host_id == actor.pk or actor.has_role("support", "moderator", "finance", "admin")
-
-
 @access.rule("listing.withdraw")
 def may_withdraw(actor: Any, listing: Any) -> bool:
     return listing.host_id == actor.pk or actor.has_role("moderator", "admin")

@@ -94,8 +94,8 @@ def fill(listing: Listing, changes: Mapping[str, Any]) -> None:
     A change of currency without new amounts keeps the figures: 75 EUR become 75 USD. Where the place is, and so the
     clock, is settled by ``placing.settle``.
 
-    Raises: Invalid with one error for each wrong field (``blank``, ``too_long``, ``out_of_range``, ``too_precise``,
-    ``unknown_currency``, ``unknown_amenity``, ``invalid`` …); TypeError for a field that there is not.
+    Raises: Invalid with one error for each wrong field (``blank``, ``too_long``, ``too_small``, ``too_precise``,
+    ``unknown_currency``, ``unknown_amenity`` …); TypeError for a field that there is not.
     """
     unknown = set(changes) - SETTABLE
     if unknown:
@@ -133,7 +133,7 @@ def _plain(listing: Listing, name: str, value: Any) -> None:
 def text(value: Any, shortest: int, longest: int, *, lines: bool = False) -> str:
     """A text without control characters. Raises: Refused."""
     if not isinstance(value, str) or not (_LINES if lines else _WORD).fullmatch(value):
-        raise Refused("invalid", _("This is not a text that can be kept."))
+        raise Refused("invalid_text", _("This is not a text that can be kept."))
     stripped = value.strip()
     if len(stripped) > longest:
         raise Refused(
@@ -147,10 +147,15 @@ def text(value: Any, shortest: int, longest: int, *, lines: bool = False) -> str
 
 def _whole(value: Any, low: int, high: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise Refused("invalid", _("A whole number is needed."))
-    if not low <= value <= high:
-        raise Refused("out_of_range", _("Between %(low)s and %(high)s.") % {"low": low, "high": high})
+        raise Refused("invalid_integer", _("A whole number is needed."))
+    _within(value, low, high)
     return value
+
+
+def _within(value: int | Decimal | float, low: int, high: int) -> None:
+    if not low <= value <= high:
+        code = "too_small" if value < low else "too_large"
+        raise Refused(code, _("Between %(low)s and %(high)s.") % {"low": low, "high": high})
 
 
 def _value(name: str, value: Any) -> tuple[str, Any]:
@@ -163,15 +168,15 @@ def _value(name: str, value: Any) -> tuple[str, Any]:
         return name, _whole(value, *NUMBERS[name])
     if name in FLAGS:
         if not isinstance(value, bool):
-            raise Refused("invalid", _("True or false is needed."))
+            raise Refused("invalid_boolean", _("True or false is needed."))
         return name, value
     if name in CHOICES:
         if value not in (allowed := CHOICES[name]):
-            raise Refused("unknown_choice", _("One of: %(choices)s.") % {"choices": ", ".join(allowed)})
+            raise Refused("unknown_value", _("One of: %(choices)s.") % {"choices": ", ".join(allowed)})
         return name, value
     if name in TIMES:
         if not isinstance(value, time):
-            raise Refused("invalid", _("A time of day is needed, such as 15:00."))
+            raise Refused("invalid_time", _("A time of day is needed, such as 15:00."))
         return name, value.replace(second=0, microsecond=0, tzinfo=None)
     if name in WEEKDAYS:
         return name, sorted({_whole(day, 1, 7) for day in value or ()})
@@ -191,16 +196,17 @@ def _value(name: str, value: Any) -> tuple[str, Any]:
 
 def _digits(nights: Mapping[Any, Any]) -> list[tuple[str, Any]]:
     if not isinstance(nights, Mapping) or not all(re.fullmatch(r"[1-7]", str(day)) for day in nights):
-        raise Refused("invalid", _("Weekdays are 1 (Monday) to 7 (Sunday)."))
+        raise Refused("invalid_weekday", _("Weekdays are 1 (Monday) to 7 (Sunday)."))
     return [(str(day), least) for day, least in nights.items()]
 
 
 def _bathrooms(value: Any) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
-        raise Refused("invalid", _("A number is needed."))
+        raise Refused("invalid_number", _("A number is needed."))
     number = Decimal(str(value))
-    if not number.is_finite() or not 0 <= number <= 100:
-        raise Refused("out_of_range", _("Between %(low)s and %(high)s.") % {"low": 0, "high": 100})
+    if not number.is_finite():
+        raise Refused("invalid_number", _("A number is needed."))
+    _within(number, 0, 100)
     rounded = number.quantize(Decimal("0.1"), rounding=ROUND_HALF_EVEN)
     if rounded != number:
         raise Refused("too_precise", _("At most one decimal."))
@@ -238,10 +244,11 @@ def _amounts(listing: Listing, changes: Mapping[str, Any], errors: list[FieldErr
         except TooPrecise:
             errors.append(FieldError(name, "too_precise", _("This has more decimals than the currency.")))
         except MoneyError:
-            errors.append(FieldError(name, "out_of_range", _("This is not an amount that can be taken.")))
+            errors.append(FieldError(name, "invalid_number", _("This is not an amount that can be taken.")))
         else:
             if not low <= minor <= high:
-                errors.append(FieldError(name, "out_of_range", _("The amount is too small or too large.")))
+                code = "too_small" if minor < low else "too_large"
+                errors.append(FieldError(name, code, _("The amount is too small or too large.")))
             columns[column] = minor
     return columns
 
@@ -281,19 +288,20 @@ def country(value: Any, field: str = "country") -> str:
 def _degrees(value: Any, most: int) -> float | None:
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)) or not -most <= value <= most:
-        raise Refused("out_of_range", _("Between %(low)s and %(high)s.") % {"low": -most, "high": most})
+    if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)) or value != value:
+        raise Refused("invalid_number", _("A number is needed."))
+    _within(value, -most, most)
     return round(float(value), 6)
 
 
 def _agree(listing: Listing, errors: list[FieldError]) -> None:
     """What must fit together, once each by itself is right."""
     if listing.max_nights < listing.min_nights:
-        errors.append(FieldError("max_nights", "out_of_range", _("Fewer than the nights at least.")))
+        errors.append(FieldError("max_nights", "too_small", _("Fewer than the nights at least.")))
     if any(least > listing.max_nights for least in listing.min_nights_by_weekday.values()):
-        errors.append(FieldError("min_nights_by_weekday", "out_of_range", _("More than the nights at most.")))
+        errors.append(FieldError("min_nights_by_weekday", "too_large", _("More than the nights at most.")))
     if listing.guests_included > listing.max_guests:
-        errors.append(FieldError("guests_included", "out_of_range", _("More than the guests at most.")))
+        errors.append(FieldError("guests_included", "too_large", _("More than the guests at most.")))
     if (listing.latitude is None) != (listing.longitude is None):
         missing = "latitude" if listing.latitude is None else "longitude"
         errors.append(FieldError(missing, "required", _("Latitude and longitude belong together.")))
