@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ninja import NinjaAPI
+from ninja import NinjaAPI, Router
 from ninja.openapi.schema import OpenAPISchema
 from ninja.operation import Operation, PathView
 from ninja.router import BoundRouter
@@ -57,36 +57,39 @@ class KaribuAPI(NinjaAPI):
         return f"{module}_{operation.view_func.__name__}"
 
 
-api = KaribuAPI(
-    title="Karibu",
-    version="1.0.0",
-    description=openapi.DESCRIPTION,
-    urls_namespace="api",
-    openapi_url="/openapi.json",
-    docs_url="/docs",
-    auth=bearer,
-    parser=StrictParser(),
-    renderer=Renderer(),
+def build(*routers: Router, namespace: str = "api") -> KaribuAPI:
+    """An API of these routers on our ground."""
+    built = KaribuAPI(
+        title="Karibu",
+        version="1.0.0",
+        description=openapi.DESCRIPTION,
+        urls_namespace=namespace,
+        openapi_url="/openapi.json",
+        docs_url="/docs",
+        auth=bearer,
+        parser=StrictParser(),
+        renderer=Renderer(),
+    )
+    for handled in (Exception, *problems.HANDLED):
+        built.add_exception_handler(handled, problems.handle)
+    built.add_decorator(ground.before, mode="view")
+    built.add_decorator(ground.remember, mode="view")
+    built.add_decorator(ground.checked, mode="operation")
+    for router in routers:
+        built.add_router("", router)
+    return built
+
+
+api = build(
+    accounts.router,
+    search.router,
+    properties.router,
+    photos.router,
+    calendar.router,
+    quotes.router,
+    bookings.router,
+    payments.router,
+    notifications.router,
+    realtime.router,
+    reference.router,
 )
-api.add_exception_handler(Exception, problems.handle)
-for handled in problems.HANDLED:
-    api.add_exception_handler(handled, problems.handle)
-
-api.add_decorator(ground.before, mode="view")
-api.add_decorator(ground.remember, mode="view")
-api.add_decorator(ground.checked, mode="operation")
-
-for resource in (
-    accounts,
-    search,
-    properties,
-    photos,
-    calendar,
-    quotes,
-    bookings,
-    payments,
-    notifications,
-    realtime,
-    reference,
-):
-    api.add_router("", resource.router)

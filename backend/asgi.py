@@ -8,11 +8,32 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.settings")
 
 from django.core.wsgi import get_wsgi_application
 
-http = get_wsgi_application()
+wsgi = get_wsgi_application()
 
-from a2wsgi import WSGIMiddleware  # noqa: E402
 from channels.routing import ProtocolTypeRouter  # noqa: E402
+from django.db import connections  # noqa: E402
+from django.urls import get_resolver  # noqa: E402
 
+from api.bridge import Bridge, Lifespan  # noqa: E402
 from realtime.routing import websocket  # noqa: E402
 
-application = ProtocolTypeRouter({"http": WSGIMiddleware(http, workers=16), "websocket": websocket})
+THREADS = 16
+"""Requests worked on at once: more than cores, for they wait for PostgreSQL; fewer than the pool has connections."""
+
+http = Bridge(wsgi, threads=THREADS)
+
+
+def start() -> None:
+    """Load every route now, so that the first request does not."""
+    assert get_resolver().url_patterns  # noqa: S101 - asked for its side effect
+
+
+def stop() -> None:
+    """Let running requests end, then close the database's connections."""
+    http.shutdown()
+    for connection in connections.all(initialized_only=True):
+        connection.close()
+        connection.close_pool()  # type: ignore[attr-defined]
+
+
+application = ProtocolTypeRouter({"http": http, "websocket": websocket, "lifespan": Lifespan(start, stop)})

@@ -18,3 +18,8 @@ urlpatterns = [
 ]
 if not settings.PRODUCTION and not settings.ENV.storage_bucket:
     urlpatterns.append(re_path(r"^media/(?P<path>.*)$", serve, {"document_root": settings.MEDIA_ROOT}))
+
+handler400 = "api.faults.bad_request"
+handler403 = "api.faults.permission_denied"
+handler404 = "api.faults.not_found"
+handler500 = "api.faults.server_error"

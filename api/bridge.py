@@ -1,0 +1,223 @@
+"""From the event loop to Django in threads: bodies are bounded and complete before a thread is spent on them.
+
+Django is 1.5 to 5 times faster as WSGI than as ASGI, and websockets need ASGI; so one port speaks ASGI and
+hands whole HTTP requests to the WSGI application. A slow sender costs the loop nothing and no thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import io
+import sys
+import uuid
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from urllib.parse import quote_from_bytes
+
+import orjson
+
+from api.bodies import DRAIN_LIMIT, body_limit
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+BODY_TIMEOUT_S = 60.0
+"""How long a client may take to send its body."""
+
+REFUSALS = {
+    400: ("bad_request", "The request could not be understood."),
+    408: ("request_timeout", "The body took too long."),
+    413: ("too_large", "The body is too large."),
+}
+
+
+class Refused(Exception):
+    """The request is answered here, with this status, and never reaches Django."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+class Disconnected(Exception):
+    """The client went away before its body was complete."""
+
+
+class Bridge:
+    """An ASGI application around a WSGI one, for ``http`` scopes."""
+
+    def __init__(self, application: Any, *, threads: int) -> None:
+        self.application = application
+        self.threads = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="http")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            environ = environment(scope)
+            body = await read_body(scope, environ, receive)
+        except Refused as refused:
+            await refuse(refused.status, environ_id(scope), send)
+            return
+        except Disconnected:
+            return
+        environ["wsgi.input"] = io.BytesIO(body)
+        environ["CONTENT_LENGTH"] = str(len(body)) if body else environ.get("CONTENT_LENGTH", "")
+        loop = asyncio.get_running_loop()
+
+        def emit(message: Message) -> None:
+            asyncio.run_coroutine_threadsafe(send(message), loop).result()
+
+        context = contextvars.copy_context()
+        answer = await loop.run_in_executor(self.threads, context.run, self._serve, environ, emit)
+        for message in answer:
+            await send(message)
+
+    def _serve(self, environ: dict[str, Any], emit: Callable[[Message], None]) -> list[Message]:
+        """Run the application in this thread. Returns the whole answer, unless it streams: then it is emitted."""
+        start: Message = {}
+
+        def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> None:
+            start.update(
+                type="http.response.start",
+                status=int(status[:3]),
+                headers=[(name.lower().encode("latin1"), value.encode("latin1")) for name, value in headers],
+            )
+
+        chunks: Iterable[bytes] = self.application(environ, start_response)
+        try:
+            if not getattr(chunks, "streaming", True):
+                return [start, {"type": "http.response.body", "body": b"".join(chunks)}]
+            emit(start)
+            for chunk in chunks:
+                emit({"type": "http.response.body", "body": chunk, "more_body": True})
+            return [{"type": "http.response.body", "body": b""}]
+        finally:
+            close = getattr(chunks, "close", None)
+            if close is not None:
+                close()
+
+    def shutdown(self) -> None:
+        """Let the running requests end."""
+        self.threads.shutdown(wait=True)
+
+
+def environment(scope: Scope) -> dict[str, Any]:
+    """The WSGI environment of an ASGI scope, without the body."""
+    host, port = scope.get("server") or ("localhost", 80)
+    client = scope.get("client")
+    environ: dict[str, Any] = {
+        "REQUEST_METHOD": scope["method"],
+        "SCRIPT_NAME": "",
+        "PATH_INFO": scope["path"].encode("utf-8", "replace").decode("latin1"),
+        # Servers should send ASCII here and pass on what clients send instead.
+        "QUERY_STRING": quote_from_bytes(scope["query_string"], safe="".join(map(chr, range(0x21, 0x7F)))),
+        "SERVER_NAME": host,
+        "SERVER_PORT": str(port or 0),
+        "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
+        "REMOTE_ADDR": client[0] if client else "",
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": scope.get("scheme", "http"),
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": True,
+        "wsgi.run_once": False,
+    }
+    for raw_name, raw_value in scope["headers"]:
+        name, value = raw_name.decode("latin1"), raw_value.decode("latin1")
+        if "_" in name:
+            # X_Forwarded_For would pass for X-Forwarded-For behind a proxy that only rewrites the latter.
+            continue
+        key = name.upper().replace("-", "_")
+        if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+            key = f"HTTP_{key}"
+        environ[key] = f"{environ[key]},{value}" if key in environ else value
+    return environ
+
+
+async def read_body(scope: Scope, environ: dict[str, Any], receive: Receive) -> bytes:
+    """The whole body, however it comes. Raises: Refused when it is too large or too slow, Disconnected."""
+    declared = environ.get("CONTENT_LENGTH")
+    if declared is None and "HTTP_TRANSFER_ENCODING" not in environ:
+        return b""
+    if declared is not None and not declared.isdecimal():
+        raise Refused(400)
+    limit = body_limit(scope["path"], environ.get("CONTENT_TYPE", ""))
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            return await _collect(receive, limit, too_large=int(declared or 0) > limit)
+    except TimeoutError:
+        raise Refused(408) from None
+
+
+async def _collect(receive: Receive, limit: int, *, too_large: bool) -> bytes:
+    """The body up to ``limit``. What is beyond is read and dropped for a while: who still sends hears no answer."""
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Disconnected
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > limit:
+            too_large = True
+            chunks.clear()
+        if not too_large:
+            chunks.append(chunk)
+        if not message.get("more_body", False) or size > DRAIN_LIMIT:
+            break
+    if too_large:
+        raise Refused(413)
+    return b"".join(chunks)
+
+
+def environ_id(scope: Scope) -> str:
+    """The id of a request that is refused before Django sees it."""
+    from api.middleware import request_id_of
+
+    given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+    return request_id_of(given.decode("latin1"))
+
+
+async def refuse(status: int, request_id: str, send: Send) -> None:
+    """Answer with a problem document and close the connection."""
+    code, sentence = REFUSALS[status]
+    body = orjson.dumps(
+        {
+            "type": f"urn:karibu:problem:{code}",
+            "title": sentence,
+            "status": status,
+            "detail": sentence,
+            "code": code,
+            "request_id": request_id or uuid.uuid4().hex,
+        }
+    )
+    headers = [
+        (b"content-type", b"application/problem+json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"x-request-id", request_id.encode()),
+        (b"connection", b"close"),
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+class Lifespan:
+    """What a server process does when it starts and ends."""
+
+    def __init__(self, start: Callable[[], None], stop: Callable[[], None]) -> None:
+        self.start, self.stop = start, stop
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                await asyncio.to_thread(self.start)
+                await send({"type": "lifespan.startup.complete"})
+            else:
+                await asyncio.to_thread(self.stop)
+                await send({"type": "lifespan.shutdown.complete"})
+                return
