@@ -1,0 +1,166 @@
+"""What must be true of the money at any moment."""
+
+from __future__ import annotations
+
+from backend.core.checks import Check
+
+CHECKS = [
+    Check(
+        name="ledger_sums_to_zero",
+        sql="""
+            SELECT t.id AS transaction, e.currency, count(e.id) AS entries, sum(e.amount_minor) AS sum
+            FROM ledger_transactions t LEFT JOIN ledger_entries e ON e.transaction_id = t.id
+            GROUP BY t.id, e.currency
+            HAVING sum(e.amount_minor) IS DISTINCT FROM 0 OR count(e.id) < 2
+        """,
+        meaning="A ledger transaction does not balance: money appeared or vanished in the books.",
+    ),
+    Check(
+        name="money_is_booked_once",
+        sql="""
+            SELECT o.id AS op, o.kind, o.state, o.amount_minor, o.currency, count(t.id) AS booked,
+                   coalesce(sum(e.amount_minor), 0) AS at_provider
+            FROM money_ops o
+            LEFT JOIN ledger_transactions t ON t.money_op_id = o.id
+            LEFT JOIN ledger_entries e ON e.transaction_id = t.id AND e.currency = o.currency
+                 AND e.account = 'clearing:' || o.provider
+            GROUP BY o.id
+            HAVING count(t.id) <> CASE
+                    WHEN o.state = 'succeeded' AND o.kind IN ('charge', 'capture', 'refund') THEN 1 ELSE 0
+                END
+                OR coalesce(sum(e.amount_minor), 0) <> CASE
+                    WHEN o.state <> 'succeeded' THEN 0
+                    WHEN o.kind IN ('charge', 'capture') THEN o.amount_minor
+                    WHEN o.kind = 'refund' THEN -o.amount_minor
+                    ELSE 0
+                END
+        """,
+        meaning="Money that a provider moved stands not, or not exactly once, in the books, or the books hold what it did not.",
+    ),
+    Check(
+        name="payment_follows_its_operations",
+        sql="""
+            SELECT p.id AS payment, p.reference, p.kind, p.status,
+                   array_agg(o.kind || ' ' || o.state ORDER BY o.created_at) AS operations
+            FROM payments p LEFT JOIN money_ops o ON o.payment_id = p.id
+            GROUP BY p.id
+            HAVING (p.status IN ('completed', 'refunded', 'partially_refunded')) IS DISTINCT FROM
+                   coalesce(bool_or(o.state = 'succeeded' AND o.kind IN ('charge', 'capture', 'refund')), false)
+                OR (p.status = 'failed' AND bool_or(o.state IN ('created', 'sending', 'unknown')))
+                OR (p.status IN ('completed', 'refunded', 'partially_refunded')) <> (p.completed_at IS NOT NULL)
+                OR count(o.id) = 0
+        """,
+        meaning="A payment says something else than the operations that were carried out for it.",
+    ),
+    Check(
+        name="operation_matches_its_payment",
+        sql="""
+            SELECT o.id AS op, p.id AS payment, f.id AS folio
+            FROM money_ops o JOIN payments p ON p.id = o.payment_id JOIN folios f ON f.id = p.folio_id
+            LEFT JOIN payments paid ON paid.id = p.parent_id
+            WHERE o.currency <> p.currency OR p.currency <> f.currency OR o.provider <> p.provider
+               OR o.amount_minor <> p.amount_minor OR (o.kind = 'refund') <> (p.kind = 'refund')
+               OR paid.folio_id <> p.folio_id OR paid.provider <> p.provider
+        """,
+        meaning="An operation is about another amount, currency, provider or stay than its payment.",
+    ),
+    Check(
+        name="refunds_add_up",
+        sql="""
+            SELECT p.id AS payment, p.reference, p.status, p.amount_minor, p.refunded_minor,
+                   coalesce(sum(r.amount_minor), 0) AS given_back
+            FROM payments p LEFT JOIN payments r ON r.parent_id = p.id AND r.status = 'completed'
+            WHERE p.kind = 'payment'
+            GROUP BY p.id
+            HAVING p.refunded_minor <> coalesce(sum(r.amount_minor), 0)
+                OR (p.status = 'refunded') <> (p.refunded_minor = p.amount_minor)
+                OR (p.status = 'partially_refunded') <> (p.refunded_minor > 0 AND p.refunded_minor < p.amount_minor)
+        """,
+        meaning="What a payment says was given back is not what its refunds come to.",
+    ),
+    Check(
+        name="guest_pays_once",
+        sql="""
+            SELECT f.id AS folio, owed.minor AS owed, paid.minor AS paid
+            FROM folios f
+            CROSS JOIN LATERAL (
+                SELECT coalesce(sum(amount_minor), 0) AS minor FROM folio_lines
+                WHERE folio_id = f.id AND side = 'guest'
+            ) AS owed
+            CROSS JOIN LATERAL (
+                SELECT coalesce(sum(amount_minor - refunded_minor), 0) AS minor FROM payments
+                WHERE folio_id = f.id AND kind = 'payment' AND status NOT IN ('pending', 'failed')
+            ) AS paid
+            WHERE paid.minor > owed.minor
+        """,
+        meaning="A guest has paid more than the stay costs.",
+    ),
+    Check(
+        name="folio_money_is_where_it_belongs",
+        sql="""
+            SELECT folio, currency, held, at_provider, passed_on FROM (
+                SELECT t.folio_id AS folio, e.currency,
+                    coalesce(sum(e.amount_minor) FILTER (WHERE e.account = 'guest_funds'), 0) AS held,
+                    coalesce(sum(e.amount_minor) FILTER (WHERE e.account LIKE 'clearing:%%'), 0) AS at_provider,
+                    coalesce(sum(e.amount_minor)
+                        FILTER (WHERE e.account IN ('host_payable', 'revenue', 'tax')), 0) AS passed_on
+                FROM ledger_transactions t JOIN ledger_entries e ON e.transaction_id = t.id
+                WHERE t.cause IN ('payment.captured', 'payment.refunded', 'stay.completed')
+                GROUP BY 1, 2
+            ) AS sums
+            WHERE folio IS NULL OR held > 0 OR at_provider < 0 OR passed_on > 0
+        """,
+        meaning="More was given back or passed on for a stay than was ever taken for it.",
+    ),
+    Check(
+        name="sandbox_agrees",
+        sql="""
+            SELECT o.id::text AS op, s.key, o.state, s.state AS journal, o.amount_minor, s.amount_minor AS in_journal
+            FROM (SELECT * FROM money_ops WHERE provider = 'sandbox') AS o
+            FULL JOIN sandbox_journal s ON s.key = o.id::text
+            WHERE s.key IS NULL AND o.state = 'succeeded'
+               OR o.id IS NULL AND s.state = 'succeeded'
+               OR o.state = 'succeeded' AND s.state <> 'succeeded'
+               OR o.state = 'failed' AND s.state = 'succeeded'
+               OR (o.kind, o.amount_minor, o.currency) <> (s.kind, s.amount_minor, s.currency)
+        """,
+        meaning="The sandbox's journal and our operations tell two stories about one key.",
+    ),
+    Check(
+        name="books_are_guarded",
+        sql="""
+            SELECT wanted.name, wanted.relation
+            FROM (VALUES
+                ('ledger_transactions_append_only', 'ledger_transactions'),
+                ('ledger_entries_append_only', 'ledger_entries'),
+                ('folio_lines_append_only', 'folio_lines'),
+                ('ledger_sums_to_zero', 'ledger_transactions'),
+                ('ledger_sums_to_zero', 'ledger_entries'),
+                ('payments_status_edge', 'payments'),
+                ('money_ops_state_edge', 'money_ops'),
+                ('payments_terms_frozen', 'payments'),
+                ('money_ops_terms_frozen', 'money_ops')
+            ) AS wanted (name, relation)
+            LEFT JOIN pg_trigger t ON t.tgname = wanted.name AND t.tgrelid = wanted.relation::regclass
+                 AND t.tgenabled IN ('O', 'A')
+            WHERE t.oid IS NULL
+        """,
+        meaning="A trigger that protects the books is missing or disabled.",
+    ),
+    Check(
+        name="events_are_applied",
+        sql="""
+            SELECT id AS event, provider, type, received_at FROM provider_events
+            WHERE applied_at IS NULL AND received_at < %(now)s - interval '1 hour'
+        """,
+        meaning="What a provider told us has been waiting for over an hour: nobody drains the inbox.",
+    ),
+    Check(
+        name="operations_are_settled",
+        sql="""
+            SELECT id AS op, kind, provider, state, attempts, created_at FROM money_ops
+            WHERE state IN ('created', 'sending', 'unknown') AND created_at < %(now)s - interval '48 hours'
+        """,
+        meaning="Nobody knows for two days what became of a movement of money.",
+    ),
+]

@@ -1,0 +1,227 @@
+"""Each invariant holds after honest work, and finds the damage that it is there for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from django.db import connection, transaction
+
+from backend.payments import inbox, reconciliation
+from backend.payments import services as payments
+from backend.payments.invariants import CHECKS
+from backend.payments.models import MoneyOp, Payment, SandboxRecord
+from backend.payments.providers import sandbox
+from tests.factories import NOW
+from tests.payments.desk import TOTAL, authorize, give_back, make_folio, pay, settle, start
+
+pytestmark = pytest.mark.usefixtures("db")
+
+
+def violated() -> set[str]:
+    """The names of the checks that return something."""
+    found = set()
+    with connection.cursor() as cursor:
+        for check in CHECKS:
+            cursor.execute(check.sql, {"now": NOW + timedelta(hours=1)})
+            if cursor.fetchall():
+                found.add(check.name)
+    return found
+
+
+@contextmanager
+def unguarded(*tables: str) -> Iterator[None]:
+    """Write past the triggers, as somebody with a database console could."""
+    with connection.cursor() as cursor:
+        for table in tables:
+            cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
+        try:
+            yield
+        finally:
+            for table in tables:
+                cursor.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
+
+
+def plant(sql: str, *tables: str) -> None:
+    with unguarded(*tables), connection.cursor() as cursor:
+        cursor.execute(sql)
+        assert cursor.rowcount > 0, "the damage hit nothing"
+
+
+def a_day_at_the_till() -> None:
+    """Every kind of payment in every state, through the operations."""
+    for outcome in ("succeed", "decline", "pending", "timeout"):
+        settle(start(make_folio(), outcome))
+    start(make_folio())
+    voided, captured = authorize(make_folio()), authorize(make_folio())
+    authorize(make_folio())
+    with transaction.atomic():
+        ops = [payments.void(payment=voided, now=NOW), payments.capture(payment=captured, now=NOW)]
+        payments.abandon(payment=start(make_folio()).payment, now=NOW)
+    for op in ops:
+        settle(op)
+    for amount in (1, TOTAL):
+        folio = make_folio()
+        pay(folio)
+        give_back(folio, amount)
+        with transaction.atomic():
+            payments.earned(folio=folio, now=NOW)
+    folio = make_folio()
+    pay(folio)
+    with transaction.atomic():
+        payments.earned(folio=folio, now=NOW)
+    give_back(folio, 500)
+
+
+def test_invariants_hold_after_honest_work() -> None:
+    assert violated() == set()
+
+    a_day_at_the_till()
+
+    assert violated() == set()
+    assert reconciliation.differences(now=NOW) == []
+
+
+@pytest.mark.parametrize(
+    ("sql", "tables", "names"),
+    [
+        (
+            "UPDATE ledger_entries SET amount_minor = amount_minor + 1 WHERE account = 'guest_funds'",
+            ["ledger_entries"],
+            {"ledger_sums_to_zero"},
+        ),
+        (
+            "DELETE FROM ledger_entries WHERE transaction_id = (SELECT min(id) FROM ledger_transactions)",
+            ["ledger_entries"],
+            {"ledger_sums_to_zero", "money_is_booked_once"},
+        ),
+        (
+            "UPDATE ledger_entries SET amount_minor = amount_minor * 2 WHERE transaction_id IN "
+            "(SELECT id FROM ledger_transactions WHERE cause = 'payment.captured')",
+            ["ledger_entries"],
+            {"money_is_booked_once"},
+        ),
+        (
+            "UPDATE ledger_transactions SET money_op_id = NULL",
+            ["ledger_transactions"],
+            {"money_is_booked_once"},
+        ),
+        (
+            "UPDATE payments SET status = 'completed' WHERE status = 'pending'",
+            ["payments"],
+            {"payment_follows_its_operations"},
+        ),
+        (
+            "UPDATE payments SET status = 'failed' WHERE status = 'partially_refunded'",
+            ["payments"],
+            {"payment_follows_its_operations"},
+        ),
+        (
+            "UPDATE money_ops SET state = 'unknown' WHERE state = 'succeeded' AND kind = 'charge'",
+            ["money_ops"],
+            {"payment_follows_its_operations", "money_is_booked_once"},
+        ),
+        ("UPDATE money_ops SET currency = 'USD'", ["money_ops"], {"operation_matches_its_payment"}),
+        (
+            "UPDATE payments SET refunded_minor = 1 WHERE status = 'partially_refunded'",
+            ["payments"],
+            {"refunds_add_up"},
+        ),
+        (
+            "UPDATE payments SET status = 'refunded' WHERE status = 'partially_refunded'",
+            ["payments"],
+            {"refunds_add_up"},
+        ),
+        (
+            "UPDATE folio_lines SET amount_minor = amount_minor / 2 WHERE side = 'guest'",
+            ["folio_lines"],
+            {"guest_pays_once"},
+        ),
+        (
+            "UPDATE ledger_transactions SET folio_id = (SELECT max(id) FROM folios) WHERE cause = 'payment.captured'",
+            ["ledger_transactions"],
+            {"folio_money_is_where_it_belongs"},
+        ),
+        (
+            "UPDATE sandbox_journal SET amount_minor = amount_minor + 1 WHERE kind = 'charge'",
+            [],
+            {"sandbox_agrees"},
+        ),
+        ("UPDATE sandbox_journal SET state = 'declined'", [], {"sandbox_agrees"}),
+        ("DELETE FROM sandbox_journal", [], {"sandbox_agrees"}),
+    ],
+)
+def test_invariants_find_planted_damage(sql: str, tables: list[str], names: set[str]) -> None:
+    settle(start(make_folio(), "pending"))
+    folio = make_folio()
+    pay(folio)
+    give_back(folio, 500)
+    make_folio()
+    assert violated() == set()
+
+    plant(sql, *tables)
+
+    assert names <= violated()
+
+
+def test_invariants_find_a_charge_that_we_know_nothing_of() -> None:
+    SandboxRecord.objects.create(
+        key=str(uuid4()),
+        reference="sbx_stray",
+        kind="charge",
+        amount_minor=100,
+        currency="EUR",
+        outcome="succeed",
+        state="succeeded",
+        created_at=NOW,
+    )
+
+    assert violated() == {"sandbox_agrees"}
+    assert [(each.what, each.theirs) for each in reconciliation.differences(now=NOW)] == [
+        ("unknown_to_us", "succeeded")
+    ]
+
+
+@pytest.mark.parametrize(
+    "table", ["ledger_entries", "ledger_transactions", "folio_lines", "payments", "money_ops"]
+)
+def test_invariants_find_a_disabled_guard(table: str) -> None:
+    with unguarded(table):
+        assert violated() == {"books_are_guarded"}
+
+    assert violated() == set()
+
+
+def test_invariants_find_an_inbox_that_nobody_drains() -> None:
+    op = settle(start(make_folio())).op
+    body, headers = sandbox.webhook(SandboxRecord.objects.get(key=str(op.pk)), now=NOW)
+    received = NOW - timedelta(seconds=1)
+    inbox.receive(provider="sandbox", body=body, headers=headers, now=received)
+    assert violated() == {"events_are_applied"}
+
+    inbox.mark(inbox.waiting()[0], outcome="applied", now=NOW)
+
+    assert violated() == set()
+
+
+def test_invariants_find_operations_without_an_outcome() -> None:
+    op = settle(start(make_folio(), "timeout")).op
+    assert violated() == set()
+
+    MoneyOp.objects.filter(pk=op.pk).update(created_at=NOW - timedelta(hours=48))
+
+    assert violated() == {"operations_are_settled"}
+
+
+def test_reconciliation_finds_other_outcomes_and_other_terms() -> None:
+    declined, charged = settle(start(make_folio(), "decline")).op, settle(start(make_folio())).op
+    SandboxRecord.objects.filter(key=str(declined.pk)).update(state="succeeded")
+    SandboxRecord.objects.filter(key=str(charged.pk)).update(amount_minor=1)
+
+    found = {(each.key, each.what) for each in reconciliation.differences(now=NOW)}
+
+    assert found == {(str(declined.pk), "outcome"), (str(charged.pk), "terms")}
+    assert Payment.objects.filter(status="completed").count() == 1
