@@ -31,6 +31,7 @@ LONGEST_PAUSE_S = 30.0
 # A process that ran this long was well: its next death is the first again.
 WELL_AFTER_S = 60.0
 LOG_LIMIT = 20 * 2**20
+WORKER_WAITS_S = 3.0
 
 
 class Ended(BaseException):
@@ -130,6 +131,8 @@ def _serve(state: State, *, host: str, port: int, demo: bool, started: float) ->
             Child("web server", (*WEB, "--host", host, "--port", str(port)), env, state.logs / "web.log"),
             Child("job worker", WORKER, env, state.logs / "worker.log", worker_signal),
         ]
+        # Both load the same code; on few cores the web, which a person waits for, is ready sooner alone.
+        children[1].retry_at = time.monotonic() + WORKER_WAITS_S
         try:
             _watch(
                 servers, children, address, port, public_url=public_url, accounts=accounts, started=started
