@@ -1,7 +1,299 @@
-"""Quotes."""
+"""Quotes: what a stay would cost, line by line, and what canceling it would give back."""
 
 from __future__ import annotations
 
-from ninja import Router
+from collections.abc import Callable, Iterable
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Annotated, Any
 
-router = Router(tags=["Bookings"])
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+from ninja import Router
+from pydantic import Field
+
+from api import languages
+from api.auth import optional_bearer
+from api.problems import responses
+from api.types import DateIn, In, MoneyOut, Out, Text
+from backend.availability.services import DatesUnavailable
+from backend.bookings import policies, pricing, quotes
+from backend.bookings.policies import Decision, Terms, Tier
+from backend.bookings.quotes import Quote
+from backend.core.errors import Invalid, NotFound
+from backend.core.fx import exchange
+from backend.core.money import Money
+from backend.core.stay import MAX_NIGHTS, Stay
+from backend.listings.models import Listing
+
+router = Router(tags=["Quotes"])
+
+Guests = Annotated[int, Field(ge=1, le=1_000_000)]
+Show = Callable[[int], int | float]
+"""From minor units to the number that the wire shows."""
+
+
+class RuleOut(Out):
+    """The rule that made a line, and what it was given."""
+
+    id: Annotated[str | None, Field(examples=["night.base"])]
+    kind: Annotated[str, Field(examples=["base"])]
+    inputs: Annotated[
+        dict[str, Any], Field(examples=[{"dates": [{"from": "2027-05-03", "to": "2027-05-07"}]}])
+    ]
+
+
+class LineOut(Out):
+    """One signed line; the lines sum to the total."""
+
+    code: Annotated[str, Field(description="night, extra_guest, discount, cleaning, fee, tax or service_fee")]
+    description: Annotated[str, Field(examples=["4 nights"])]
+    quantity: Annotated[int, Field(examples=[4])]
+    unit_amount: Annotated[MoneyOut, Field(examples=[75.5])]
+    amount: Annotated[MoneyOut, Field(examples=[302])]
+    rule: RuleOut
+
+
+class TierOut(Out):
+    """What holds up to and including ``until``; from then on where it is null."""
+
+    until: Annotated[datetime | None, Field(examples=[None])]
+    refund_amount: Annotated[MoneyOut, Field(examples=[302])]
+    host_keeps: Annotated[MoneyOut, Field(examples=[0])]
+    sentence: Annotated[str, Field(examples=["Everything is given back, whenever the stay is canceled."])]
+
+
+class CancellationOut(Out):
+    """What canceling gives back: now, and until when."""
+
+    policy: Annotated[str, Field(examples=["flexible"])]
+    timezone: Annotated[str, Field(examples=["Europe/Lisbon"])]
+    refund_amount: Annotated[MoneyOut, Field(examples=[302])]
+    host_keeps: Annotated[MoneyOut, Field(examples=[0])]
+    currency: str
+    timeline: list[TierOut]
+
+
+class ChargedOut(Out):
+    """What is charged in the end, where another currency was asked for."""
+
+    total_price: MoneyOut
+    currency: str
+
+
+class QuoteOut(Out):
+    """A priced offer. ``quote_token`` gets exactly this price until ``expires_at``."""
+
+    check_in: date
+    check_out: date
+    nights: int
+    guests: int
+    currency: str
+    lines: list[LineOut]
+    nights_total: Annotated[MoneyOut, Field(examples=[302])]
+    discounts_total: Annotated[MoneyOut, Field(examples=[0])]
+    fees_total: Annotated[MoneyOut, Field(examples=[0])]
+    taxes_total: Annotated[MoneyOut, Field(examples=[0])]
+    service_fee: Annotated[MoneyOut, Field(examples=[0])]
+    total_price: MoneyOut
+    host_payout: Annotated[MoneyOut | None, Field(description="For the host only.", examples=[None])] = None
+    exchange_rate: Annotated[
+        float | None,
+        Field(description="How much of currency one unit of the listing's currency buys.", examples=[None]),
+    ] = None
+    charged: Annotated[ChargedOut | None, Field(examples=[None])] = None
+    cancellation: CancellationOut
+    quote_token: Annotated[str, Field(examples=["eyJ2IjoxfQ:1rXyZa:c2lnbmF0dXJl"])]
+    expires_at: datetime
+
+
+class QuoteIn(In):
+    check_in: DateIn
+    check_out: DateIn
+    guests: Guests | None = None
+    currency: Annotated[
+        str | None, Field(pattern=r"^[A-Z]{3}$", description="Show amounts in this currency.")
+    ] = None
+    promo_code: Annotated[str, Text(40)] | None = None
+
+
+@router.post(
+    "/properties/{int:property_id}/quote/",
+    auth=optional_bearer,
+    response=responses(QuoteOut, NotFound, DatesUnavailable, quotes.InvalidPromoCode),
+    summary="Price a stay",
+)
+def make(request: HttpRequest, property_id: int, body: QuoteIn) -> Any:
+    """The nights are not held by a quote. Amounts are charged in the listing's currency, whatever they are shown in."""
+    actor = request.auth  # type: ignore[attr-defined]
+    listing = Listing.objects.visible_to(actor).filter(pk=property_id).first()
+    if listing is None:
+        raise NotFound
+    quote = quotes.make(
+        listing=listing,
+        stay=stay_of(body.check_in, body.check_out),
+        guests=body.guests or 1,
+        now=timezone.now(),
+        currency=body.currency or "",
+        promo_code=body.promo_code or "",
+    )
+    with languages.of(request):
+        return quote_payload(quote, actor)
+
+
+def stay_of(check_in: date, check_out: date) -> Stay:
+    """The stay between two dates. Raises: Invalid ``invalid_dates``, ``max_nights``."""
+    if check_out <= check_in:
+        raise _invalid_stay("invalid_dates", gettext_lazy("Check-out must be after check-in."))
+    if (check_out - check_in).days > MAX_NIGHTS:
+        raise _invalid_stay("max_nights", gettext_lazy("The stay has too many nights."))
+    return Stay(check_in, check_out)
+
+
+def _invalid_stay(code: str, message: Any) -> Invalid:
+    error = Invalid.field("check_out", code, message)
+    error.code = code
+    return error
+
+
+def quote_payload(quote: Quote, viewer: Any) -> dict[str, Any]:
+    """The quote as the wire shows it, in its currency and the active language."""
+    price, show = quote.price, shower(quote.price.currency, quote.shown_in, quote.rate)
+    lines = [line_payload(line, show, line.unit_minor, line.amount_minor) for line in price.lines]
+    # Every line is exchanged and rounded by itself, so sums are taken from what is shown.
+    shown = Sums(price.lines, price.currency, quote.shown_in, quote.rate)
+    is_host = quote.listing.host_id == viewer.pk
+    terms = quote.terms()
+    return {
+        "check_in": quote.stay.check_in,
+        "check_out": quote.stay.check_out,
+        "nights": quote.stay.nights,
+        "guests": quote.guests,
+        "currency": quote.shown_in,
+        "lines": lines,
+        "nights_total": shown.of(pricing.NIGHT),
+        "discounts_total": shown.of(pricing.DISCOUNT),
+        "fees_total": shown.of(pricing.EXTRA_GUEST, pricing.CLEANING, pricing.FEE),
+        "taxes_total": shown.of(pricing.TAX),
+        "service_fee": shown.of(pricing.SERVICE_FEE),
+        "total_price": shown.of(),
+        "host_payout": show(price.host_payout_minor) if is_host else None,
+        "exchange_rate": float(quote.rate) if quote.rate is not None else None,
+        "charged": {
+            "total_price": Money(price.total_minor, price.currency).number(),
+            "currency": price.currency,
+        }
+        if quote.rate is not None
+        else None,
+        "cancellation": cancellation_payload(
+            terms,
+            now=policies.decide(terms, at=timezone.now()),
+            timeline=policies.timeline(terms),
+            currency=quote.shown_in,
+            show=show,
+        ),
+        "quote_token": quote.token,
+        "expires_at": quote.expires_at,
+    }
+
+
+def shower(currency: str, shown_in: str | None = None, rate: Decimal | None = None) -> Show:
+    """A function from minor units of ``currency`` to the wire's number in ``shown_in``."""
+
+    def show(minor: int) -> int | float:
+        amount = Money(minor, currency)
+        return (exchange(amount, shown_in, at=rate) if shown_in and rate is not None else amount).number()
+
+    return show
+
+
+class Sums:
+    """Sums of lines as they are shown: each exchanged by itself, added exactly."""
+
+    def __init__(
+        self, lines: Iterable[pricing.Line], currency: str, shown_in: str, rate: Decimal | None
+    ) -> None:
+        self._currency = shown_in
+        self._minors = [
+            (line.code, exchange(Money(line.amount_minor, currency), shown_in, at=rate).minor)
+            for line in lines
+        ]
+
+    def of(self, *codes: str) -> int | float:
+        """The sum of the lines with one of ``codes``; of all without any."""
+        found = sum(minor for code, minor in self._minors if not codes or code in codes)
+        return Money(found, self._currency).number()
+
+
+def line_payload(line: Any, show: Show, unit_minor: int, amount_minor: int) -> dict[str, Any]:
+    """A priced line, from a quote or a folio. Amounts among the rule's inputs are shown in major units."""
+    inputs = {
+        (name.removesuffix("_minor")): show(value) if name.endswith("_minor") else value
+        for name, value in line.rule.get("inputs", {}).items()
+    }
+    return {
+        "code": line.code,
+        "description": describe(line.code, line.quantity, line.rule),
+        "quantity": line.quantity,
+        "unit_amount": show(unit_minor),
+        "amount": show(amount_minor),
+        "rule": {"id": line.rule.get("id"), "kind": line.rule.get("kind", ""), "inputs": inputs},
+    }
+
+
+def describe(code: str, quantity: int, rule: dict[str, Any]) -> str:
+    """A line's sentence in the active language."""
+    count = {"count": quantity}
+    if code == pricing.NIGHT:
+        if rule.get("kind") == "weekend":
+            return ngettext("%(count)d weekend night", "%(count)d weekend nights", quantity) % count
+        if rule.get("kind") == "date":
+            return (
+                ngettext(
+                    "%(count)d night at the price of its date",
+                    "%(count)d nights at the price of their dates",
+                    quantity,
+                )
+                % count
+            )
+        return ngettext("%(count)d night", "%(count)d nights", quantity) % count
+    if code == pricing.EXTRA_GUEST:
+        extra = int(rule.get("inputs", {}).get("guests", 1))
+        nights = quantity // max(extra, 1)
+        return _("Extra guests: %(guests)d, nights: %(nights)d") % {"guests": extra, "nights": nights}
+    return {
+        pricing.CLEANING: _("Cleaning"),
+        pricing.SERVICE_FEE: _("Service fee"),
+        pricing.DISCOUNT: _("Discount"),
+        pricing.TAX: _("Tax"),
+    }.get(code, _("Fee"))
+
+
+def cancellation_payload(
+    terms: Terms, *, now: Decision, timeline: list[Tier], currency: str, show: Show
+) -> dict[str, Any]:
+    """What canceling gives back, in the active language."""
+    return {
+        "policy": terms.policy,
+        "timezone": terms.zone,
+        "refund_amount": show(now.refund_minor),
+        "host_keeps": show(now.host_keeps_minor),
+        "currency": currency,
+        "timeline": [
+            {
+                "until": tier.until,
+                "refund_amount": show(tier.decision.refund_minor),
+                "host_keeps": show(tier.decision.host_keeps_minor),
+                "sentence": _sentence(tier),
+            }
+            for tier in timeline
+        ],
+    }
+
+
+def _sentence(tier: Tier) -> str:
+    return {
+        policies.FULL: _("Everything is given back, whenever the stay is canceled."),
+    }[tier.sentence]

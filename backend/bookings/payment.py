@@ -118,8 +118,17 @@ def let_go(booking: Booking, *, now: datetime) -> list[MoneyOp]:
 
 
 def taken_minor(booking: Booking) -> int:
-    """What the guest has paid for ``booking`` and not got back, in minor units."""
-    rows = Payment.objects.filter(folio_id=booking.folio_id, kind=Payment.Kind.PAYMENT).exclude(
-        status__in=(Payment.Status.PENDING, Payment.Status.FAILED)
+    """What the guest has paid for ``booking`` and not got back, in minor units. Reads fetched payments where there are."""
+    closed = (Payment.Status.PENDING, Payment.Status.FAILED)
+    return sum(
+        row.amount_minor - row.refunded_minor
+        for row in booking.folio.payments.all()
+        if row.kind == Payment.Kind.PAYMENT and row.status not in closed
     )
-    return sum(row.amount_minor - row.refunded_minor for row in rows)
+
+
+def status_of(booking: Booking) -> str:
+    """As ``payments.status_of``, from payments that are fetched already (oldest first)."""
+    statuses = [row.status for row in booking.folio.payments.all() if row.kind == Payment.Kind.PAYMENT]
+    good = [status for status in statuses if status != Payment.Status.FAILED]
+    return (good or statuses or [payments.UNPAID])[-1]

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any
 
 from django.core import signing
@@ -31,6 +31,9 @@ from backend.core.stay import Stay
 from backend.listings.models import Listing
 
 SALT = "karibu.quote"
+RATE_DIGITS = Context(prec=10)
+"""Rates are used as they are shown, so that anyone can repeat the sum."""
+
 MAX_TOKEN = 16_384
 """The longest token that is looked at, in characters; a year of nights with a price each stays below it."""
 
@@ -195,7 +198,7 @@ def offer(
     """Price ``stay`` and sign the offer, without asking whether it can be booked. Raises: UnknownCurrency, PriceOutOfRange."""
     priced = priced_for(listing, days, stay, guests)
     shown_in = currency or listing.currency
-    rate = fx.rate(listing.currency, shown_in) if shown_in != listing.currency else None
+    rate = RATE_DIGITS.plus(fx.rate(listing.currency, shown_in)) if shown_in != listing.currency else None
     expires_at = now + timedelta(minutes=platform.get("quote_minutes"))
     return Quote(
         listing=listing,

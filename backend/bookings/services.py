@@ -6,7 +6,7 @@ from backend.bookings.answers import accept, decline
 from backend.bookings.cancellation import Preview, cancel, preview
 from backend.bookings.creation import OwnListing, TooManyHolds, Wish, create
 from backend.bookings.lapses import complete, expire
-from backend.bookings.payment import Paid, Refused, pay
+from backend.bookings.payment import Paid, Refused, pay, status_of, taken_minor
 from backend.bookings.withdrawal import ActiveBookings, knows_address, withdraw_listing
 
 __all__ = [
@@ -26,5 +26,7 @@ __all__ = [
     "knows_address",
     "pay",
     "preview",
+    "status_of",
+    "taken_minor",
     "withdraw_listing",
 ]
