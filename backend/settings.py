@@ -238,7 +238,7 @@ AUTH_USER_MODEL = "accounts.User"
 # Names are unique without regard to case by a constraint on lower(username), which this check cannot see.
 SILENCED_SYSTEM_CHECKS = ["auth.W004"]
 AUTHENTICATION_BACKENDS = [
-    "django.contrib.auth.backends.ModelBackend",
+    "backend.identity.backends.AccountBackend",
     "guardian.backends.ObjectPermissionBackend",
 ]
 PASSWORD_HASHERS = ["backend.identity.passwords.KaribuArgon2Hasher"]

@@ -111,8 +111,8 @@ def _plain(picture: PIL.Image.Image) -> PIL.Image.Image:
         return picture.point(lambda value: value / 256, "L").convert("RGB")
     if picture.has_transparency_data:
         with_alpha = picture.convert("RGBA")
-        lowest, _highest = with_alpha.getchannel("A").getextrema()
-        if lowest < 255:
+        opaque = with_alpha.getchannel("A").getextrema() == (255, 255)
+        if not opaque:
             return with_alpha
         return with_alpha.convert("RGB")
     return picture if picture.mode == "RGB" else picture.convert("RGB")

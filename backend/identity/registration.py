@@ -66,7 +66,7 @@ def register(
 
     Raises: Invalid for the fields, EmailTaken, UsernameTaken, Throttled (registrations of one address in an hour).
     """
-    user = User(username=username.strip(), email=clean_email(email), created_at=now)
+    user = User(username=username.strip(), email=email, created_at=now)
     _require_valid(user, password, role)
     limits.hit(
         f"register:{addresses.subject(device.ip or 'unknown')}",
@@ -102,12 +102,23 @@ def clean_email(email: str) -> str:
 
 
 def _require_valid(user: User, password: str, role: str | None) -> None:
+    """Raises: Invalid with an error for every field that is refused. Brings the email address into its form."""
+    errors: list[FieldError] = []
     if not USERNAME.fullmatch(user.username):
         message = _("A name has up to 60 letters, digits and _, nothing else.")
-        raise Invalid.field("username", "invalid_username", message)
+        errors.append(FieldError("username", "invalid_username", message))
     if role not in (None, GUEST, HOST):
-        raise Invalid.field("role", "invalid_role", _("The role is guest or host."))
-    require_good_password(password, user=user)
+        errors.append(FieldError("role", "invalid_role", _("The role is guest or host.")))
+    try:
+        user.email = clean_email(user.email)
+    except Invalid as refused:
+        errors.extend(refused.errors)
+    try:
+        require_good_password(password, user=user)
+    except Invalid as refused:
+        errors.extend(refused.errors)
+    if errors:
+        raise Invalid(errors[0].message, errors=errors)
 
 
 def _require_free(user: User) -> None:
