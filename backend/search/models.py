@@ -39,7 +39,9 @@ class SearchRow(models.Model):
     w7 = models.BigIntegerField(default=0)
     hold_lapses_at = models.DateTimeField(null=True, help_text="When the first active hold runs out.")
     amenities = models.BigIntegerField(help_text="A bit for each amenity.")
-    min_nights = models.BigIntegerField(help_text="Fewest nights by arrival weekday: nine bits each, Monday lowest.")
+    min_nights = models.BigIntegerField(
+        help_text="Fewest nights by arrival weekday: nine bits each, Monday lowest."
+    )
     place = models.BigIntegerField(help_text="SearchPlace: where it is, in words.")
     clock = models.BigIntegerField(help_text="SearchClock: the rules that depend on what time it is there.")
     lat = models.FloatField(null=True)
@@ -148,6 +150,7 @@ class SearchRate(models.Model):
 
     currency = models.CharField(max_length=3, primary_key=True)
     per_euro = models.FloatField()
+    settled = models.BooleanField(db_default=True, help_text="Every row follows this rate.")
 
     class Meta:
         db_table = "search_rates"

@@ -7,128 +7,221 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('listings', '0001_initial'),
+        ("listings", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='SearchClock',
+            name="SearchClock",
             fields=[
-                ('id', models.BigIntegerField(primary_key=True, serialize=False)),
-                ('timezone', models.CharField(max_length=64)),
-                ('check_in_time', models.TimeField()),
-                ('advance_notice_hours', models.SmallIntegerField()),
-                ('same_day_cutoff_hour', models.SmallIntegerField(null=True)),
-                ('booking_window_days', models.SmallIntegerField()),
-                ('allow_request_inside_notice', models.BooleanField()),
+                ("id", models.BigIntegerField(primary_key=True, serialize=False)),
+                ("timezone", models.CharField(max_length=64)),
+                ("check_in_time", models.TimeField()),
+                ("advance_notice_hours", models.SmallIntegerField()),
+                ("same_day_cutoff_hour", models.SmallIntegerField(null=True)),
+                ("booking_window_days", models.SmallIntegerField()),
+                ("allow_request_inside_notice", models.BooleanField()),
             ],
             options={
-                'db_table': 'search_clocks',
+                "db_table": "search_clocks",
             },
         ),
         migrations.CreateModel(
-            name='SearchRate',
+            name="SearchRate",
             fields=[
-                ('currency', models.CharField(max_length=3, primary_key=True, serialize=False)),
-                ('per_euro', models.FloatField()),
+                ("currency", models.CharField(max_length=3, primary_key=True, serialize=False)),
+                ("per_euro", models.FloatField()),
+                ("settled", models.BooleanField(db_default=True, help_text="Every row follows this rate.")),
             ],
             options={
-                'db_table': 'search_rates',
+                "db_table": "search_rates",
             },
         ),
         migrations.CreateModel(
-            name='SearchPlace',
+            name="SearchPlace",
             fields=[
-                ('id', models.BigIntegerField(primary_key=True, serialize=False)),
-                ('text', models.TextField()),
-                ('words', django.contrib.postgres.search.SearchVectorField()),
+                ("id", models.BigIntegerField(primary_key=True, serialize=False)),
+                ("text", models.TextField()),
+                ("words", django.contrib.postgres.search.SearchVectorField()),
             ],
             options={
-                'db_table': 'search_places',
-                'indexes': [django.contrib.postgres.indexes.GinIndex(fields=['words'], name='search_places_words')],
+                "db_table": "search_places",
+                "indexes": [
+                    django.contrib.postgres.indexes.GinIndex(fields=["words"], name="search_places_words")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='SearchRow',
+            name="SearchRow",
             fields=[
-                ('listing', models.OneToOneField(db_constraint=False, on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='+', serialize=False, to='listings.listing')),
-                ('w0', models.BigIntegerField(default=0)),
-                ('w1', models.BigIntegerField(default=0)),
-                ('w2', models.BigIntegerField(default=0)),
-                ('w3', models.BigIntegerField(default=0)),
-                ('w4', models.BigIntegerField(default=0)),
-                ('w5', models.BigIntegerField(default=0)),
-                ('w6', models.BigIntegerField(default=0)),
-                ('w7', models.BigIntegerField(default=0)),
-                ('hold_lapses_at', models.DateTimeField(help_text='When the first active hold runs out.', null=True)),
-                ('amenities', models.BigIntegerField(help_text='A bit for each amenity.')),
-                ('min_nights', models.BigIntegerField(help_text='Fewest nights by arrival weekday: nine bits each, Monday lowest.')),
-                ('place', models.BigIntegerField(help_text='SearchPlace: where it is, in words.')),
-                ('clock', models.BigIntegerField(help_text='SearchClock: the rules that depend on what time it is there.')),
-                ('lat', models.FloatField(null=True)),
-                ('lon', models.FloatField(null=True)),
-                ('price_euro', models.FloatField(help_text='The base price, for comparing only; never shown or charged.')),
-                ('cell', models.IntegerField(null=True)),
-                ('score', models.IntegerField()),
-                ('reviews', models.IntegerField()),
-                ('first_word', models.SmallIntegerField(help_text='The oldest word that the night words speak of.')),
-                ('rating', models.SmallIntegerField(help_text='Hundredths; 0 without reviews.')),
-                ('max_guests', models.SmallIntegerField()),
-                ('bedrooms', models.SmallIntegerField()),
-                ('beds', models.SmallIntegerField()),
-                ('bathrooms', models.SmallIntegerField(help_text='Tenths.')),
-                ('max_nights', models.SmallIntegerField()),
-                ('arrivals', models.SmallIntegerField(help_text='A bit for each weekday on which a stay may begin.')),
-                ('departures', models.SmallIntegerField(help_text='A bit for each weekday on which a stay may end.')),
-                ('gap', models.SmallIntegerField(help_text='Nights of preparation between two stays.')),
-                ('room_type', models.SmallIntegerField(help_text='Position in ``codes.ROOM_TYPES``.')),
-                ('policy', models.SmallIntegerField(help_text='Position in ``codes.POLICIES``.')),
-                ('listed', models.BooleanField()),
-                ('instant', models.BooleanField()),
-                ('superhost', models.BooleanField()),
-                ('day_rules', models.BooleanField(default=False, help_text='Single dates have rules of their own.')),
-                ('property_type', models.CharField(max_length=40)),
+                (
+                    "listing",
+                    models.OneToOneField(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="+",
+                        serialize=False,
+                        to="listings.listing",
+                    ),
+                ),
+                ("w0", models.BigIntegerField(default=0)),
+                ("w1", models.BigIntegerField(default=0)),
+                ("w2", models.BigIntegerField(default=0)),
+                ("w3", models.BigIntegerField(default=0)),
+                ("w4", models.BigIntegerField(default=0)),
+                ("w5", models.BigIntegerField(default=0)),
+                ("w6", models.BigIntegerField(default=0)),
+                ("w7", models.BigIntegerField(default=0)),
+                (
+                    "hold_lapses_at",
+                    models.DateTimeField(help_text="When the first active hold runs out.", null=True),
+                ),
+                ("amenities", models.BigIntegerField(help_text="A bit for each amenity.")),
+                (
+                    "min_nights",
+                    models.BigIntegerField(
+                        help_text="Fewest nights by arrival weekday: nine bits each, Monday lowest."
+                    ),
+                ),
+                ("place", models.BigIntegerField(help_text="SearchPlace: where it is, in words.")),
+                (
+                    "clock",
+                    models.BigIntegerField(
+                        help_text="SearchClock: the rules that depend on what time it is there."
+                    ),
+                ),
+                ("lat", models.FloatField(null=True)),
+                ("lon", models.FloatField(null=True)),
+                (
+                    "price_euro",
+                    models.FloatField(
+                        help_text="The base price, for comparing only; never shown or charged."
+                    ),
+                ),
+                ("cell", models.IntegerField(null=True)),
+                ("score", models.IntegerField()),
+                ("reviews", models.IntegerField()),
+                (
+                    "first_word",
+                    models.SmallIntegerField(help_text="The oldest word that the night words speak of."),
+                ),
+                ("rating", models.SmallIntegerField(help_text="Hundredths; 0 without reviews.")),
+                ("max_guests", models.SmallIntegerField()),
+                ("bedrooms", models.SmallIntegerField()),
+                ("beds", models.SmallIntegerField()),
+                ("bathrooms", models.SmallIntegerField(help_text="Tenths.")),
+                ("max_nights", models.SmallIntegerField()),
+                (
+                    "arrivals",
+                    models.SmallIntegerField(help_text="A bit for each weekday on which a stay may begin."),
+                ),
+                (
+                    "departures",
+                    models.SmallIntegerField(help_text="A bit for each weekday on which a stay may end."),
+                ),
+                ("gap", models.SmallIntegerField(help_text="Nights of preparation between two stays.")),
+                ("room_type", models.SmallIntegerField(help_text="Position in ``codes.ROOM_TYPES``.")),
+                ("policy", models.SmallIntegerField(help_text="Position in ``codes.POLICIES``.")),
+                ("listed", models.BooleanField()),
+                ("instant", models.BooleanField()),
+                ("superhost", models.BooleanField()),
+                (
+                    "day_rules",
+                    models.BooleanField(default=False, help_text="Single dates have rules of their own."),
+                ),
+                ("property_type", models.CharField(max_length=40)),
             ],
             options={
-                'db_table': 'search_row',
-                'indexes': [models.Index(models.F('cell'), models.OrderBy(models.F('score'), descending=True), condition=models.Q(('listed', True)), name='search_row_cell'), models.Index(models.F('place'), condition=models.Q(('listed', True)), name='search_row_place'), models.Index(models.F('score'), models.F('listing'), condition=models.Q(('listed', True)), name='search_row_score'), models.Index(models.F('price_euro'), models.F('listing'), condition=models.Q(('listed', True)), name='search_row_price'), models.Index(models.F('rating'), models.F('reviews'), models.F('listing'), condition=models.Q(('listed', True)), name='search_row_rating'), models.Index(models.F('listing'), condition=models.Q(('listed', True)), name='search_row_listed')],
+                "db_table": "search_row",
+                "indexes": [
+                    models.Index(
+                        models.F("cell"),
+                        models.OrderBy(models.F("score"), descending=True),
+                        condition=models.Q(("listed", True)),
+                        name="search_row_cell",
+                    ),
+                    models.Index(
+                        models.F("place"), condition=models.Q(("listed", True)), name="search_row_place"
+                    ),
+                    models.Index(
+                        models.F("score"),
+                        models.F("listing"),
+                        condition=models.Q(("listed", True)),
+                        name="search_row_score",
+                    ),
+                    models.Index(
+                        models.F("price_euro"),
+                        models.F("listing"),
+                        condition=models.Q(("listed", True)),
+                        name="search_row_price",
+                    ),
+                    models.Index(
+                        models.F("rating"),
+                        models.F("reviews"),
+                        models.F("listing"),
+                        condition=models.Q(("listed", True)),
+                        name="search_row_rating",
+                    ),
+                    models.Index(
+                        models.F("listing"), condition=models.Q(("listed", True)), name="search_row_listed"
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='SearchText',
+            name="SearchText",
             fields=[
-                ('listing', models.OneToOneField(db_constraint=False, on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='+', serialize=False, to='listings.listing')),
-                ('words', django.contrib.postgres.search.SearchVectorField()),
+                (
+                    "listing",
+                    models.OneToOneField(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="+",
+                        serialize=False,
+                        to="listings.listing",
+                    ),
+                ),
+                ("words", django.contrib.postgres.search.SearchVectorField()),
             ],
             options={
-                'db_table': 'search_text',
-                'indexes': [django.contrib.postgres.indexes.GinIndex(fields=['words'], name='search_text_words')],
+                "db_table": "search_text",
+                "indexes": [
+                    django.contrib.postgres.indexes.GinIndex(fields=["words"], name="search_text_words")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='SearchWindow',
+            name="SearchWindow",
             fields=[
-                ('id', models.SmallIntegerField(default=1, primary_key=True, serialize=False)),
-                ('first_word', models.SmallIntegerField()),
-                ('reached', models.SmallIntegerField()),
+                ("id", models.SmallIntegerField(default=1, primary_key=True, serialize=False)),
+                ("first_word", models.SmallIntegerField()),
+                ("reached", models.SmallIntegerField()),
             ],
             options={
-                'db_table': 'search_window',
-                'constraints': [models.CheckConstraint(condition=models.Q(('id', 1)), name='search_window_is_one')],
+                "db_table": "search_window",
+                "constraints": [
+                    models.CheckConstraint(condition=models.Q(("id", 1)), name="search_window_is_one")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='SearchWord',
+            name="SearchWord",
             fields=[
-                ('word', models.TextField(primary_key=True, serialize=False)),
+                ("word", models.TextField(primary_key=True, serialize=False)),
             ],
             options={
-                'db_table': 'search_words',
-                'indexes': [django.contrib.postgres.indexes.GinIndex(django.contrib.postgres.indexes.OpClass('word', name='gin_trgm_ops'), name='search_words_similar')],
+                "db_table": "search_words",
+                "indexes": [
+                    django.contrib.postgres.indexes.GinIndex(
+                        django.contrib.postgres.indexes.OpClass("word", name="gin_trgm_ops"),
+                        name="search_words_similar",
+                    )
+                ],
             },
         ),
     ]

@@ -105,7 +105,7 @@ LEFT JOIN LATERAL (
     FROM blocks WHERE listing_id = r.listing_id AND active
 ) AS b ON true
 GROUP BY r.listing_id;
-"""
+"""  # noqa: S608 - column names of our own
 
 
 class Migration(migrations.Migration):

@@ -12,7 +12,19 @@ lock (advisory, until the end of the transaction), as a change of the host does.
 from django.db import migrations
 
 COPIED = [
-    *("listed", "cell", "lat", "lon", "place", "clock", "price_euro", "max_guests", "bedrooms", "beds", "bathrooms"),
+    *(
+        "listed",
+        "cell",
+        "lat",
+        "lon",
+        "place",
+        "clock",
+        "price_euro",
+        "max_guests",
+        "bedrooms",
+        "beds",
+        "bathrooms",
+    ),
     *("amenities", "rating", "reviews", "score", "min_nights", "max_nights", "arrivals", "departures", "gap"),
     *("room_type", "policy", "instant", "superhost", "property_type"),
 ]
@@ -85,7 +97,7 @@ $$;
 CREATE FUNCTION search_lock_host(host bigint) RETURNS void LANGUAGE sql AS $$
     SELECT pg_advisory_xact_lock(hashtextextended('search host ' || host, 0))
 $$;
-"""
+"""  # noqa: S608 - column names of our own
 UNDO_REFRESH = """
 DROP FUNCTION search_lock_host(bigint);
 DROP FUNCTION search_refresh_text(bigint[]);

@@ -47,7 +47,7 @@ CREATE CONSTRAINT TRIGGER search_follow_block AFTER UPDATE ON blocks
     EXECUTE FUNCTION search_follow_block();
 CREATE CONSTRAINT TRIGGER search_follow_gone_block AFTER DELETE ON blocks
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (OLD.active) EXECUTE FUNCTION search_follow_block();
-"""
+"""  # noqa: S608 - column names of our own
 UNDO_FOLLOW_BLOCK = """
 DROP TRIGGER search_follow_gone_block ON blocks;
 DROP TRIGGER search_follow_block ON blocks;

@@ -1,0 +1,104 @@
+"""From what people type as a location to the places that listings lie in.
+
+Every word of the text must be a word of the place, in any order; case and accents do not matter. A country counts
+under each of its names and its code. A word that no place has is read as the start of one, or as a mistyped one.
+"""
+
+from __future__ import annotations
+
+from django.db import connection
+
+from backend.listings import places as known_places
+from backend.listings.models import LocationName
+from backend.search.models import SearchWord
+
+MAX_WORDS = 12
+MAX_PLACES = 20_000
+SHORTEST_TYPO = 4
+"""Shorter words are taken as they are: three letters are one slip away from too much."""
+
+_FOLD = "SELECT search_fold(%s)"
+_SIMILAR = "SELECT word FROM search_words WHERE word %% %s ORDER BY similarity(word, %s) DESC, word LIMIT 30"
+_MATCH = "SELECT id FROM search_places WHERE words @@ %s::tsquery ORDER BY id LIMIT %s"
+
+
+def named(text: str) -> list[int]:
+    """The ids of the places (``SearchPlace``) that ``text`` names; empty when there is none."""
+    with connection.cursor() as cursor:
+        cursor.execute(_FOLD, [text])
+        words = cursor.fetchone()[0].split()[:MAX_WORDS]
+        if not words:
+            return []
+        question = " & ".join(_alternatives(words))
+        found = _matching(cursor, question)
+        if not found and (city := _other_name(text)):
+            cursor.execute(_FOLD, [city])
+            found = _matching(cursor, " & ".join(map(_lexeme, cursor.fetchone()[0].split())))
+    return found
+
+
+def _matching(cursor: object, question: str) -> list[int]:
+    if not question:
+        return []
+    cursor.execute(_MATCH, [question, MAX_PLACES])  # type: ignore[attr-defined]
+    return [pk for (pk,) in cursor.fetchall()]  # type: ignore[attr-defined]
+
+
+def _alternatives(words: list[str]) -> list[str]:
+    """One condition of a tsquery for each country or word of the text."""
+    present = set(SearchWord.objects.filter(word__in=words).values_list("word", flat=True))
+    countries = known_places.countries()
+    conditions = []
+    at = 0
+    while at < len(words):
+        end = next((end for end in range(len(words), at, -1) if " ".join(words[at:end]) in countries), at)
+        if end > at:
+            code = countries[" ".join(words[at:end])].lower()
+            spelled = " & ".join(map(_lexeme, words[at:end]))
+            conditions.append(f"({_lexeme('_' + code)} | ({spelled}))")
+            at = end
+            continue
+        word = words[at]
+        conditions.append(_lexeme(word) if word in present else _guess(word))
+        at += 1
+    return conditions
+
+
+def _guess(word: str) -> str:
+    """A word that no place has: the beginning of one, or one with a slip in it."""
+    guesses = [f"{_lexeme(word)}:*"]
+    if len(word) >= SHORTEST_TYPO:
+        with connection.cursor() as cursor:
+            cursor.execute(_SIMILAR, [word, word])
+            candidates = [similar for (similar,) in cursor.fetchall()]
+        slips = {similar: _slips(word, similar) for similar in candidates}
+        fewest = min(slips.values(), default=99)
+        if fewest <= (1 if len(word) < 8 else 2):
+            guesses.extend(_lexeme(similar) for similar, count in slips.items() if count == fewest)
+    return f"({' | '.join(guesses)})"
+
+
+def _lexeme(word: str) -> str:
+    return "'" + word.replace("\\", "\\\\").replace("'", "''") + "'"
+
+
+def _other_name(text: str) -> str:
+    """The own name of a city that ``text`` calls by a foreign one (Lisbonne), or an empty string."""
+    folded = known_places.fold(text.split(",")[0])
+    names = LocationName.objects.filter(search_name=folded).order_by("-location__population")
+    return names.values_list("location__name", flat=True).first() or ""
+
+
+def _slips(one: str, other: str) -> int:
+    """Letters to insert, drop, change or swap with their neighbour to make ``other`` of ``one``."""
+    above: list[int] = []
+    last = list(range(len(other) + 1))
+    for row, letter in enumerate(one, 1):
+        present = [row]
+        for column, wanted in enumerate(other, 1):
+            cost = min(last[column] + 1, present[-1] + 1, last[column - 1] + (letter != wanted))
+            if row > 1 and column > 1 and letter == other[column - 2] and one[row - 2] == wanted:
+                cost = min(cost, above[column - 2] + 1)
+            present.append(cost)
+        above, last = last, present
+    return last[-1]
