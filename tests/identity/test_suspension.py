@@ -6,6 +6,7 @@ import pytest
 from django.contrib.auth import authenticate
 from django.contrib.auth.models import Group
 from django.core.management import CommandError, call_command
+from django.test import Client
 
 from backend.accounts.models import Profile, User
 from backend.audit.models import AuditEntry
@@ -195,3 +196,15 @@ def test_back_office_sign_in_asks_the_same_questions() -> None:
     for _attempt in range(10):
         authenticate(None, username="anna", password="wrong-horse-9")
     assert authenticate(None, username="anna", password="correct-horse-9") is None
+
+
+def test_back_office_page_is_closed_to_the_suspended_at_the_next_request() -> None:
+    anna = make_user("admin", password="correct-horse-9", is_staff=True)
+    client = Client()
+    assert client.login(username=anna.username, password="correct-horse-9")
+    assert client.get("/admin/password_change/").status_code == 200
+
+    identity.suspend(actor=SYSTEM, user=anna, reason="Fraud", now=NOW)
+
+    assert client.get("/admin/password_change/").status_code == 302
+    assert not client.login(username=anna.username, password="correct-horse-9")
