@@ -13,7 +13,7 @@ from uuid import UUID
 import structlog
 from django.db.models import F, Q
 
-from backend.core.db import outside_transaction
+from backend.core.db import outside_transaction, retrying
 from backend.payments.models import MoneyOp
 from backend.payments.providers import registry
 from backend.payments.providers.base import Order, ProviderUnavailable, Result
@@ -37,8 +37,12 @@ def due(now: datetime) -> Q:
     return open_ops & (Q(lease_until=None) | Q(lease_until__lte=now))
 
 
+@retrying
 def lease(op_id: UUID, *, now: datetime) -> MoneyOp | None:
-    """Take the operation for sending until ``now + LEASE``; None when it is settled or somebody else has it."""
+    """Take the operation for sending until ``now + LEASE``; None when it is settled or somebody else has it.
+
+    Raises: Unavailable when its row is held for too long.
+    """
     taken = MoneyOp.objects.filter(due(now), pk=op_id).update(
         state=OpState.SENDING, lease_until=now + LEASE, attempts=F("attempts") + 1, updated_at=now
     )
@@ -51,6 +55,7 @@ def send(op_id: UUID, *, now: datetime) -> Result | None:
     None: there was nothing to send (settled, or another worker is at it). ``unknown``: the provider did not
     answer; the operation stays open and is sent again with the same key. Any other error leaves it leased, and the
     next worker takes it when the lease has run out. Call it outside of a transaction.
+    Raises: Unavailable, ProviderUnknown.
     """
     outside_transaction("a payment provider")
     op = lease(op_id, now=now)

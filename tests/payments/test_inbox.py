@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from datetime import timedelta
 from uuid import UUID
 
 import pytest
 from django.db import connection, transaction
+from django.utils import timezone
+from pytest_django import Settings
 
 from backend.payments import inbox, tasks
 from backend.payments import services as payments
-from backend.payments.models import MoneyOp, ProviderEvent, SandboxRecord
+from backend.payments.models import MoneyOp, Payment, ProviderEvent, SandboxRecord
 from backend.payments.providers import sandbox
 from backend.payments.providers.base import ForgedWebhook
+from tests.conftest import Server
 from tests.factories import NOW
 from tests.payments.desk import TOTAL, books, make_folio, settle, start
 
@@ -67,6 +72,33 @@ def test_receive_refuses_forgeries_and_keeps_nothing() -> None:
         inbox.receive(provider="stripe", body=body, headers=headers, now=NOW)
 
     assert (ProviderEvent.objects.count(), jobs(inbox.DRAIN_JOB)) == (0, 0)
+
+
+def test_receive_expects_nothing_from_a_sandbox_that_is_switched_off(settings: Settings) -> None:
+    op = settle(start(make_folio())).op
+    settings.SANDBOX_ENABLED = False
+
+    with pytest.raises(inbox.ProviderNotConfigured):
+        deliver(op)
+
+    assert ProviderEvent.objects.count() == 0
+
+
+def test_pending_charge_is_settled_by_the_worker(start_server: Callable[..., Server]) -> None:
+    """The whole way with a real worker: the answer stays open, the webhook comes by itself, the inbox is drained."""
+    start_server(worker=True)
+    op = start(make_folio(), "pending")
+
+    settle(op, timezone.now())
+
+    deadline = time.monotonic() + 40
+    while MoneyOp.objects.get().state != "succeeded" and time.monotonic() < deadline:
+        time.sleep(0.2)
+    payment = Payment.objects.get()
+    assert (MoneyOp.objects.get().state, payment.status) == ("succeeded", "completed")
+    assert (len(books()), SandboxRecord.objects.get().calls) == (2, 1)
+    event = ProviderEvent.objects.get()
+    assert (event.outcome, event.applied_at is not None) == ("charge succeeded", True)
 
 
 def test_pending_charge_is_settled_by_its_webhook() -> None:

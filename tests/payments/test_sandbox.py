@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 from django.db import transaction
+from pytest_django import Settings
 
 from backend.core.db import ProviderCallInTransaction
 from backend.payments.models import SandboxRecord
@@ -211,10 +212,10 @@ def test_webhook_that_signs_no_event_is_refused(body: bytes) -> None:
         provider.verify_webhook(body, sandbox.sign(body, now=NOW), NOW)
 
 
-def test_sandbox_is_offered_only_where_it_is_enabled(settings: pytest.FixtureRequest) -> None:
+def test_sandbox_is_offered_only_where_it_is_enabled(settings: Settings) -> None:
     assert list(registry.offered()) == ["sandbox"]
 
-    settings.SANDBOX_ENABLED = False  # type: ignore[attr-defined]
+    settings.SANDBOX_ENABLED = False
 
     assert registry.offered() == {}
     with pytest.raises(registry.NoProvider):

@@ -20,7 +20,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.db.models import Sum
 from django.utils.translation import gettext_lazy as _
 from procrastinate.contrib.django import app
@@ -119,13 +119,10 @@ class Sandbox(Provider):
     def _do(self, order: Order) -> Result:
         outside_transaction("the sandbox provider")
         outcome = str(order.options.get("outcome", "succeed"))
-        with transaction.atomic(durable=True):
-            refusal = "card_declined" if outcome == "decline" else _refusal(order)
-            state = "declined" if refusal else "pending" if outcome == "pending" else "succeeded"
-            record, is_new = _write(order, outcome, state, refusal)
-            if is_new and state == "pending":
-                delay = int(PENDING_DELAY.total_seconds())
-                app.configure_task(WEBHOOK_JOB, schedule_in={"seconds": delay}).defer(key=order.key)
+        try:
+            record, is_new = _enter(order, outcome)
+        except OperationalError as error:
+            raise ProviderUnavailable("the sandbox's journal cannot be written") from error
         asked = (order.kind, order.parent_ref, order.amount_minor, order.currency, outcome)
         known = (record.kind, record.parent_ref, record.amount_minor, record.currency, record.outcome)
         if asked != known:
@@ -180,6 +177,18 @@ def _after_delay(record: SandboxRecord, at: datetime) -> SandboxRecord:
     if record.state == "pending" and at >= record.created_at + PENDING_DELAY:
         return settle_pending(record.key)
     return record
+
+
+def _enter(order: Order, outcome: str) -> tuple[SandboxRecord, bool]:
+    """Decide about an order and keep the decision, in a commit of the sandbox's own. Says whether it is new."""
+    with transaction.atomic(durable=True):
+        refusal = "card_declined" if outcome == "decline" else _refusal(order)
+        state = "declined" if refusal else "pending" if outcome == "pending" else "succeeded"
+        record, is_new = _write(order, outcome, state, refusal)
+        if is_new and state == "pending":
+            delay = int(PENDING_DELAY.total_seconds())
+            app.configure_task(WEBHOOK_JOB, schedule_in={"seconds": delay}).defer(key=order.key)
+    return record, is_new
 
 
 def _write(order: Order, outcome: str, state: str, error_code: str) -> tuple[SandboxRecord, bool]:
