@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -89,36 +90,30 @@ def _environment(port: int, state: Path) -> dict[str, str]:
     }
 
 
-@pytest.fixture
-def start_server(db: None, tmp_path: Path) -> Iterator[Callable[..., Server]]:
-    """Start real servers on the test database: ``start_server(worker=True)``; they end with the test."""
+def _start(command: list[str], environment: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
+    with log.open("wb") as output:
+        return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT)
+
+
+@contextmanager
+def servers(folder: Path) -> Iterator[Callable[..., Server]]:
+    """Start servers on the test database with their state in ``folder``; they end with the ``with``."""
     processes: list[subprocess.Popen[bytes]] = []
 
     def start(*, worker: bool = False, env: dict[str, str] | None = None) -> Server:
         port = _free_port()
-        environment = {**_environment(port, tmp_path), **(env or {})}
-        log = (tmp_path / f"web-{port}.log").open("wb")
-        web = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "uvicorn", "backend.asgi:application", "--port", str(port)),
-                *("--ws-max-size", "65536", "--log-level", "warning", "--no-access-log"),
-            ],
-            cwd=ROOT,
-            env=environment,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
+        environment = {**_environment(port, folder), **(env or {})}
+        log = folder / f"web-{port}.log"
+        uvicorn = [
+            *(sys.executable, "-m", "uvicorn", "backend.asgi:application", "--port", str(port)),
+            *("--ws-max-size", "65536", "--log-level", "warning", "--no-access-log"),
+        ]
+        web = _start(uvicorn, environment, log)
         processes.append(web)
         jobs = None
         if worker:
-            worker_log = (tmp_path / f"worker-{port}.log").open("wb")
-            jobs = subprocess.Popen(
-                [sys.executable, "manage.py", "procrastinate", "worker"],
-                cwd=ROOT,
-                env=environment,
-                stdout=worker_log,
-                stderr=subprocess.STDOUT,
-            )
+            manage = [sys.executable, "manage.py", "procrastinate", "worker"]
+            jobs = _start(manage, environment, folder / f"worker-{port}.log")
             processes.append(jobs)
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
@@ -127,14 +122,23 @@ def start_server(db: None, tmp_path: Path) -> Iterator[Callable[..., Server]]:
                     return Server(f"http://127.0.0.1:{port}", port, web, jobs)
             except httpx.HTTPError:
                 time.sleep(0.1)
-        raise AssertionError((tmp_path / f"web-{port}.log").read_text()[-3000:])
+        raise AssertionError(log.read_text()[-3000:])
 
-    yield start
-    for process in processes:
-        process.terminate()
-    for process in processes:
-        try:
-            process.wait(15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    try:
+        yield start
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+@pytest.fixture
+def start_server(db: None, tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Start real servers on the test database: ``start_server(worker=True)``; they end with the test."""
+    with servers(tmp_path) as start:
+        yield start
