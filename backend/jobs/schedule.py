@@ -1,4 +1,4 @@
-"""The periodic jobs."""
+"""The periodic jobs: each runs one sweep with the clock."""
 
 from __future__ import annotations
 
@@ -8,5 +8,27 @@ from backend.core import jobs
 
 
 def on_app_ready(app: App) -> None:
-    """Called by procrastinate's Django integration when its app exists."""
+    """Called by procrastinate's Django integration when its app exists: hang every sweep on its schedule.
+
+    One run of a sweep at a time, and at most one waiting: a slow one must not pile up behind itself.
+    """
+    from backend.jobs import sweeps
+
     jobs.make_transactional(app)
+    for sweep in sweeps.SWEEPS:
+        if sweep.cron:
+            name = f"sweep.{sweep.name}"
+            task = app.task(name=name, queue="sweeps", lock=name, queueing_lock=name)(_job(sweep))
+            app.periodic(cron=sweep.cron)(task)
+
+
+def _job(sweep):  # type: ignore[no-untyped-def]
+    from django.utils import timezone
+
+    from backend.jobs import sweeps
+
+    def run(timestamp: int) -> None:
+        sweeps.run(sweep, now=timezone.now(), gently=True)
+
+    run.__doc__ = f"Run the sweep {sweep.name}."
+    return run

@@ -1,0 +1,1 @@
+"""Taking in other platforms' data: reading is pure, loading writes."""

@@ -1,0 +1,149 @@
+"""The sweeps: what must happen by itself as time goes by. Each calls one operation with ``now``, and may run any time.
+
+They stand in the order in which ``run_due`` runs them: money that is in is seen before the hold that it pays for runs
+out, and what ending bookings owe is sent in the same round.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from django.db import connection
+from django.utils import timezone
+
+from backend.bookings import services as bookings
+from backend.bookings import settlement
+from backend.core import idempotency, limits
+from backend.identity import sessions
+from backend.jobs.models import SweepRun
+from backend.notifications import services as notifications
+from backend.search import maintenance
+
+EVERY_MINUTE = "* * * * *"
+EVERY_TEN_MINUTES = "*/10 * * * *"
+EVERY_HOUR = "17 * * * *"
+
+YOUNG = timedelta(seconds=10)
+"""How long an operation is left to the request that has just written it down."""
+
+JOBS_KEPT = timedelta(days=3)
+"""How long finished jobs are kept to be looked at."""
+
+log = structlog.get_logger(__name__)
+
+Run = Callable[[datetime], dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """A named operation on everything that is due. ``cron`` says when the worker runs it; empty: in ``run_due`` only.
+
+    ``gently`` takes its place in the worker, where requests are under way at the same time.
+    """
+
+    name: str
+    run: Run
+    cron: str = EVERY_MINUTE
+    gently: Run | None = None
+
+
+def _reconcile(now: datetime) -> dict[str, int]:
+    return settlement.reconcile(now=now)
+
+
+def _reconcile_gently(now: datetime) -> dict[str, int]:
+    return settlement.reconcile(now=now, older_than=YOUNG)
+
+
+def _purge_jobs(now: datetime) -> int:
+    # By the real clock, which is the one that procrastinate writes.
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            DELETE FROM procrastinate_jobs j WHERE status IN ('succeeded', 'cancelled', 'aborted') AND NOT EXISTS (
+                SELECT FROM procrastinate_events e WHERE e.job_id = j.id AND e.at > clock_timestamp() - %s
+            )
+            """,
+            [JOBS_KEPT],
+        )
+        return cursor.rowcount
+
+
+def _purge(now: datetime) -> dict[str, int]:
+    return {
+        "idempotency_keys": idempotency.purge(now),
+        "rate_counters": limits.purge(),
+        "sessions": sessions.purge(now=now),
+        "jobs": _purge_jobs(now),
+        **notifications.purge(now=now),
+    }
+
+
+SWEEPS = [
+    Sweep("provider_events", lambda now: settlement.apply_events(now=now)),
+    Sweep("reconcile_payments", _reconcile, gently=_reconcile_gently),
+    Sweep("expire_bookings", lambda now: bookings.expire(now=now)),
+    Sweep("complete_stays", lambda now: bookings.complete(now=now)),
+    Sweep("send_money", _reconcile, cron=""),
+    Sweep("search", maintenance.keep_up, cron=EVERY_TEN_MINUTES),
+    Sweep("purge", _purge, cron=EVERY_HOUR),
+]
+
+
+def run(sweep: Sweep, *, now: datetime, gently: bool = False) -> dict[str, Any]:
+    """Run one sweep with the clock ``now`` (UTC) and keep what it did. Errors pass on after they were noted."""
+    operation = sweep.gently if gently and sweep.gently else sweep.run
+    try:
+        result = operation(now)
+    except Exception as error:
+        _note(sweep, now, {}, failure=f"{type(error).__name__}: {error}"[:300])
+        raise
+    _note(sweep, now, result)
+    return result
+
+
+def run_due(*, now: datetime) -> dict[str, dict[str, Any]]:
+    """Run every sweep once with the clock ``now``, each although another failed; what each did, by name."""
+    done: dict[str, dict[str, Any]] = {}
+    for sweep in SWEEPS:
+        try:
+            done[sweep.name] = run(sweep, now=now)
+        except Exception as error:
+            log.exception("sweep_failed", sweep=sweep.name)
+            done[sweep.name] = {"error": f"{type(error).__name__}: {error}"}
+    return done
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """``now``: the instant at which ages are judged; ``seen``: until when rows were written that a sweep could meet."""
+
+    now: datetime
+    seen: datetime
+
+
+def clock() -> Clock:
+    """The latest clock that a sweep used, when it lies ahead of the real one; else the real one."""
+    real = timezone.now()
+    latest = SweepRun.objects.filter(clock__gt=real).order_by("-clock", "ran_at").first()
+    return Clock(latest.clock, latest.ran_at) if latest else Clock(real, real)
+
+
+def _note(sweep: Sweep, now: datetime, result: dict[str, Any], *, failure: str = "") -> None:
+    """Keep the run unless a later clock was used before: ages are judged by the latest."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO sweep_runs AS kept (name, clock, ran_at, result, failure) VALUES (%s, %s, %s, %s, %s)
+            ON CONFLICT (name) DO UPDATE SET
+                clock = greatest(kept.clock, excluded.clock),
+                ran_at = CASE WHEN excluded.clock >= kept.clock THEN excluded.ran_at ELSE kept.ran_at END,
+                result = excluded.result, failure = excluded.failure
+            """,
+            [sweep.name, now, timezone.now(), json.dumps(result), failure],
+        )

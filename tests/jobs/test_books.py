@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from io import StringIO
+
+import pytest
+from django.core.management import call_command
+from django.db import connection
+from django.utils import timezone
+
+from backend.bookings import services as bookings
+from backend.bookings import settlement
+from backend.bookings.invariants import CHECKS
+from backend.jobs import books
+from backend.jobs.sweeps import Clock
+from tests.bookings.making import book, confirmed, pay
+from tests.factories import NOW, make_listing
+
+pytestmark = pytest.mark.usefixtures("db")
+
+REAL = NOW - timedelta(hours=1)
+
+
+def _violated(now=NOW, seen=NOW) -> list[str]:
+    return [finding.check.name for finding in books.check_books(Clock(now, seen)) if finding.count]
+
+
+def _world() -> dict[str, object]:
+    """A booking in every state."""
+    canceled = confirmed(make_listing())
+    bookings.cancel(actor=canceled.guest, booking_id=canceled.pk, now=NOW)
+    settlement.reconcile(now=NOW)
+    asked = book(make_listing(instant_book=False))
+    pay(asked)
+    declined = book(make_listing(instant_book=False))
+    bookings.decline(actor=declined.host, booking_id=declined.pk, now=NOW)
+    early = NOW - timedelta(days=1)
+    expired = book(make_listing(), now=early)
+    bookings.expire(now=NOW)
+    return {
+        "held": book(make_listing()),
+        "asked": asked,
+        "confirmed": confirmed(make_listing(cleaning_fee_minor=3_000)),
+        "canceled": canceled,
+        "declined": declined,
+        "expired": expired,
+    }
+
+
+def _plant(sql: str, table: str) -> None:
+    """Damage the books past every guard, as a mistake in a console would."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
+        cursor.execute(sql)
+        cursor.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
+
+
+def test_check_books_is_clean_for_every_state() -> None:
+    world = _world()
+    assert _violated() == []
+
+    stay = world["confirmed"]
+    bookings.complete(now=stay.check_out_at)  # type: ignore[attr-defined]
+
+    assert _violated() == []
+
+
+PLANTS = {
+    "stays_have_their_nights": (
+        "UPDATE blocks SET nights = daterange('2027-08-01', '2027-08-03') WHERE reason = 'booking'",
+        "blocks",
+    ),
+    "ended_stays_take_no_nights": (
+        "UPDATE blocks SET active = true, released_at = NULL, nights = daterange('2028-01-01', '2028-01-03')"
+        " WHERE id = (SELECT block_id FROM bookings WHERE status = 'declined')",
+        "blocks",
+    ),
+    "taken_nights_have_a_stay": (
+        "INSERT INTO blocks (listing_id, nights, reason, active, note, created_at)"
+        " SELECT id, daterange('2028-01-01', '2028-01-03'), 'booking', true, '', now() FROM properties LIMIT 1",
+        "blocks",
+    ),
+    "folio_is_the_price": (
+        "UPDATE bookings SET total_minor = total_minor + 1 WHERE status = 'pending'",
+        "bookings",
+    ),
+    "confirmed_stays_are_paid": (
+        "UPDATE bookings SET folio_id = folio_id, total_minor = 1 WHERE status = 'confirmed'",
+        "bookings",
+    ),
+    "money_goes_back_when_owed": (
+        "UPDATE bookings SET refund_minor = refund_minor + 1 WHERE status = 'canceled'",
+        "bookings",
+    ),
+    "completed_stays_are_earned": (
+        "UPDATE bookings SET status = 'completed' WHERE status = 'confirmed'",
+        "bookings",
+    ),
+    "timeline_has_no_gaps": (
+        "UPDATE booking_transitions SET seq = 9 WHERE event = 'canceled'",
+        "booking_transitions",
+    ),
+    "pending_stays_run_out": (
+        "UPDATE bookings SET expires_at = '2027-03-01T08:54:59Z' WHERE pending_reason = 'host'",
+        "bookings",
+    ),
+    "past_stays_are_completed": (
+        "UPDATE bookings SET check_out_at = '2027-03-01T07:59:59Z' WHERE status = 'confirmed'",
+        "bookings",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PLANTS)
+def test_check_books_finds_planted_damage(name: str) -> None:
+    _world()
+
+    _plant(*PLANTS[name])
+
+    assert name in _violated()
+
+
+def test_check_books_finds_a_guard_that_is_off() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE bookings DISABLE TRIGGER bookings_status_edge")
+        try:
+            assert _violated() == ["bookings_are_guarded"]
+        finally:
+            cursor.execute("ALTER TABLE bookings ENABLE TRIGGER bookings_status_edge")
+
+
+def test_every_invariant_of_bookings_has_a_test_that_violates_it() -> None:
+    assert {check.name for check in CHECKS} == {*PLANTS, "bookings_are_guarded"}
+
+
+def test_check_books_judges_age_only_of_what_a_sweep_could_have_met() -> None:
+    book(make_listing())
+    far = NOW + timedelta(days=30)
+
+    assert _violated(far, seen=NOW - timedelta(seconds=1)) == []
+    assert _violated(far, seen=NOW) == ["pending_stays_run_out"]
+
+
+def test_check_books_command_prints_json_and_exits_with_one_on_a_violation() -> None:
+    now = timezone.now()
+    booking = confirmed(make_listing(), now=now)
+    printed = StringIO()
+    call_command("check_books", json=True, stdout=printed)
+    clean = json.loads(printed.getvalue())
+    _plant("UPDATE bookings SET total_minor = 1", "bookings")
+
+    printed = StringIO()
+    with pytest.raises(SystemExit) as ended:
+        call_command("check_books", json=True, stdout=printed)
+
+    assert ended.value.code == 1
+    assert (clean["violations"], len(clean["checks"])) == (0, len(books.CHECKS))
+    found = {check["name"]: check["violations"] for check in json.loads(printed.getvalue())["checks"]}
+    assert [row["booking"] for row in found["folio_is_the_price"]] == [booking.pk]
+
+
+def test_bookings_refuse_a_status_that_does_not_follow() -> None:
+    from django.db import IntegrityError, transaction
+
+    booking = book(make_listing())
+
+    with pytest.raises(IntegrityError), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE bookings SET status = 'completed', pending_reason = '', expires_at = NULL WHERE id = %s",
+            [booking.pk],
+        )
+
+    booking.refresh_from_db()
+    assert booking.status == "pending"
+
+
+def test_timeline_is_written_once() -> None:
+    from django.db import IntegrityError, transaction
+
+    book(make_listing())
+
+    with pytest.raises(IntegrityError), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("UPDATE booking_transitions SET event = 'other'")
