@@ -16,5 +16,5 @@ ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 ENVIRONMENT=production STATE_DIR=/st
 USER karibu
 EXPOSE 8000
 CMD ["uvicorn", "backend.asgi:application", "--host", "0.0.0.0", "--port", "8000", "--lifespan", "auto", \
-     "--no-proxy-headers", "--no-server-header", "--no-access-log", "--ws-max-size", "65536", \
+     "--no-proxy-headers", "--no-server-header", "--no-access-log", "--ws", "realtime.protocol:Protocol", "--ws-max-size", "65536", \
      "--timeout-graceful-shutdown", "10"]

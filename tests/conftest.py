@@ -106,7 +106,15 @@ def servers(folder: Path) -> Iterator[Callable[..., Server]]:
         log = folder / f"web-{port}.log"
         uvicorn = [
             *(sys.executable, "-m", "uvicorn", "backend.asgi:application", "--port", str(port)),
-            *("--ws-max-size", "65536", "--log-level", "warning", "--no-access-log"),
+            *(
+                "--ws",
+                "realtime.protocol:Protocol",
+                "--ws-max-size",
+                "65536",
+                "--log-level",
+                "warning",
+                "--no-access-log",
+            ),
         ]
         web = _start(uvicorn, environment, log)
         processes.append(web)

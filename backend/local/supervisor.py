@@ -22,7 +22,7 @@ from backend.local.state import ROOT, State, say
 WEB = (
     *(sys.executable, "-m", "uvicorn", "backend.asgi:application", "--app-dir", str(ROOT)),
     *("--lifespan", "auto", "--no-proxy-headers", "--no-server-header", "--no-access-log"),
-    *("--ws-max-size", "65536", "--timeout-graceful-shutdown", "10"),
+    *("--ws", "realtime.protocol:Protocol", "--ws-max-size", "65536", "--timeout-graceful-shutdown", "10"),
 )
 WORKER = (sys.executable, str(ROOT / "manage.py"), "procrastinate", "worker")
 
