@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, override
 from ninja import Query, Router
 from ninja.responses import Status
 from pydantic import Field
@@ -174,7 +174,7 @@ def create(request: HttpRequest, body: BookingIn) -> Any:
     try:
         booking = bookings.create(guest=request.auth, wish=wish, now=timezone.now())  # type: ignore[attr-defined]
     except quotes.PriceChanged as changed:
-        with languages.of(request):
+        with override(languages.code(request)):
             changed.extra["quote"] = quote_payload(changed.quote, request.auth)  # type: ignore[attr-defined]
         raise
     return Status(201, _shown(request, booking.pk))
@@ -197,7 +197,7 @@ def list_bookings(request: HttpRequest, params: Query[BookingQuery]) -> Any:
     if params.property_id:
         mine = mine.filter(listing_id=params.property_id)
     now = timezone.now()
-    with languages.of(request):
+    with override(languages.code(request)):
         return page(request, mine.detailed(), params, lambda row: booking_payload(row, actor, now))
 
 
@@ -295,7 +295,7 @@ def pay(request: HttpRequest, booking_id: int, body: PayIn | None = None) -> Any
         now=timezone.now(),
     )
     done = paid.payment.status != "pending"
-    with languages.of(request):
+    with override(languages.code(request)):
         message = None
         if paid.is_authorized:
             message = _("The amount is set aside. It is taken when the host accepts.")
@@ -328,7 +328,7 @@ def _shown(request: HttpRequest, booking_id: int) -> dict[str, Any]:
 
 
 def _payload(request: HttpRequest, booking: Booking) -> dict[str, Any]:
-    with languages.of(request):
+    with override(languages.code(request)):
         return booking_payload(booking, request.auth, timezone.now())  # type: ignore[attr-defined]
 
 

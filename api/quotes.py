@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy, ngettext, override
 from ninja import Router
 from pydantic import Field
 
@@ -139,7 +139,7 @@ def make(request: HttpRequest, property_id: int, body: QuoteIn) -> Any:
         currency=body.currency or "",
         promo_code=body.promo_code or "",
     )
-    with languages.of(request):
+    with override(languages.code(request)):
         return quote_payload(quote, actor)
 
 

@@ -31,7 +31,7 @@ EVERY_HOUR = "17 * * * *"
 YOUNG = timedelta(seconds=10)
 """How long an operation is left to the request that has just written it down."""
 
-JOBS_KEPT = timedelta(days=3)
+JOBS_KEPT_HOURS = 72
 """How long finished jobs are kept to be looked at."""
 
 log = structlog.get_logger(__name__)
@@ -66,10 +66,10 @@ def _purge_jobs(now: datetime) -> int:
         cursor.execute(
             """
             DELETE FROM procrastinate_jobs j WHERE status IN ('succeeded', 'cancelled', 'aborted') AND NOT EXISTS (
-                SELECT FROM procrastinate_events e WHERE e.job_id = j.id AND e.at > clock_timestamp() - %s
+                SELECT FROM procrastinate_events e WHERE e.job_id = j.id AND e.at > clock_timestamp() - %s * interval '1 hour'
             )
             """,
-            [JOBS_KEPT],
+            [JOBS_KEPT_HOURS],
         )
         return cursor.rowcount
 

@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backend.bookings import policies, quotes
+from backend.bookings.clock import instant
+from backend.bookings.policies import Decision, Terms
+from backend.bookings.pricing import HOST_ONLY, SPLIT, NightPrice, Priced, ServiceFee, price
+from backend.core.money import MAX_MINOR, MoneyError
+from backend.core.stay import Stay
+
+MONDAY = date(2027, 5, 3)
+MINOR = st.integers(min_value=1, max_value=10**9)
+FEE = st.builds(
+    ServiceFee,
+    model=st.sampled_from([HOST_ONLY, SPLIT]),
+    host_percent=st.decimals(min_value=0, max_value=50, places=2),
+    guest_percent=st.decimals(min_value=0, max_value=50, places=2),
+)
+
+
+def _nights(prices: list[tuple[int, str]]) -> tuple[NightPrice, ...]:
+    return tuple(
+        NightPrice(MONDAY + timedelta(days=index), minor, kind) for index, (minor, kind) in enumerate(prices)
+    )
+
+
+NIGHTS = st.lists(
+    st.tuples(MINOR, st.sampled_from(["base", "weekend", "date"])), min_size=1, max_size=60
+).map(_nights)
+PRICED = st.builds(
+    Priced,
+    currency=st.sampled_from(["EUR", "JPY", "KWD"]),
+    nights=NIGHTS,
+    guests=st.integers(1, 20),
+    guests_included=st.integers(1, 20),
+    extra_guest_minor=st.integers(0, 10**6),
+    cleaning_minor=st.integers(0, 10**6),
+    service_fee=FEE,
+)
+
+
+@given(PRICED)
+def test_price_lines_sum_to_what_guest_pays_and_host_receives(priced: Priced) -> None:
+    found = price(priced)
+
+    assert sum(line.amount_minor for line in found.lines) == found.total_minor
+    assert (
+        found.nights_minor
+        + found.discounts_minor
+        + found.fees_minor
+        + found.taxes_minor
+        + found.service_fee_minor
+        == found.total_minor
+    )
+    fee = sum(line.amount_minor for line in found.host_lines)
+    assert fee <= 0 <= found.host_payout_minor
+    assert found.total_minor - found.service_fee_minor + fee == found.host_payout_minor
+    assert all(line.quantity * line.unit_minor == line.amount_minor for line in found.lines)
+
+
+@given(PRICED)
+def test_price_names_every_night_once(priced: Priced) -> None:
+    lines = [line for line in price(priced).lines if line.code == "night"]
+
+    assert sum(line.quantity for line in lines) == len(priced.nights)
+    named = [
+        date.fromisoformat(span["from"]) + timedelta(days=index)
+        for line in lines
+        for span in line.rule["inputs"]["dates"]
+        for index in range((date.fromisoformat(span["to"]) - date.fromisoformat(span["from"])).days)
+    ]
+    assert sorted(named) == [night.date for night in priced.nights]
+    assert len({(line.rule["kind"], line.unit_minor) for line in lines}) == len(lines)
+
+
+@given(PRICED, MINOR)
+def test_price_of_a_longer_stay_is_never_lower(priced: Priced, minor: int) -> None:
+    last = priced.nights[-1].date
+    longer = Priced(
+        currency=priced.currency,
+        nights=(*priced.nights, NightPrice(last + timedelta(days=1), minor, "base")),
+        guests=priced.guests,
+        guests_included=priced.guests_included,
+        extra_guest_minor=priced.extra_guest_minor,
+        cleaning_minor=priced.cleaning_minor,
+        service_fee=priced.service_fee,
+    )
+
+    assert price(longer).total_minor >= price(priced).total_minor
+    assert price(longer).host_payout_minor >= price(priced).host_payout_minor
+
+
+@given(PRICED)
+def test_quote_input_survives_its_token(priced: Priced) -> None:
+    stay = Stay(MONDAY, MONDAY + timedelta(days=len(priced.nights)))
+
+    assert quotes.load(quotes.dump(priced), stay) == priced
+
+
+def test_price_without_fees_is_nights_times_price() -> None:
+    priced = Priced("EUR", _nights([(7_550, "base")] * 4), service_fee=ServiceFee(HOST_ONLY, Decimal("15.5")))
+
+    found = price(priced)
+
+    assert (found.total_minor, found.host_payout_minor, found.service_fee_minor) == (30_200, 25_519, 0)
+    assert [(line.code, line.amount_minor) for line in found.lines] == [("night", 30_200)]
+    assert [(line.code, line.amount_minor) for line in found.host_lines] == [("service_fee", -4_681)]
+
+
+def test_price_rounds_the_fee_once_half_to_even() -> None:
+    # 15.5 % of 30.00 is 4.65 exactly; of 1.00 it is 15.5 cents, which rounds to 16; of 3.00 46.5, which rounds to 46.
+    for minor, fee in ((3_000, 465), (100, 16), (300, 46)):
+        priced = Priced("EUR", _nights([(minor, "base")]), service_fee=ServiceFee(HOST_ONLY, Decimal("15.5")))
+        assert price(priced).host_payout_minor == minor - fee
+
+
+def test_price_of_extra_guests_counts_those_beyond_the_included_number() -> None:
+    priced = Priced(
+        "EUR", _nights([(10_000, "base")] * 3), guests=4, guests_included=2, extra_guest_minor=1_500
+    )
+
+    extra = price(priced).lines[1]
+
+    assert (extra.code, extra.quantity, extra.unit_minor, extra.amount_minor) == (
+        "extra_guest",
+        6,
+        1_500,
+        9_000,
+    )
+    assert price(priced).fees_minor == 9_000
+
+
+def test_price_out_of_range_is_refused() -> None:
+    with pytest.raises(MoneyError):
+        price(Priced("EUR", _nights([(MAX_MINOR // 2, "base")] * 3)))
+
+
+@given(
+    st.integers(0, MAX_MINOR),
+    st.datetimes(timezones=st.just(instant(MONDAY, datetime.min.time(), "UTC").tzinfo)),
+)
+def test_decide_gives_everything_back_and_splits_without_a_rest(paid: int, at: datetime) -> None:
+    terms = Terms(
+        policy="strict",
+        zone="Europe/Lisbon",
+        check_in_at=instant(MONDAY, datetime.min.time(), "UTC"),
+        check_out_at=instant(MONDAY + timedelta(days=4), datetime.min.time(), "UTC"),
+        nights=4,
+        paid_minor=paid,
+    )
+
+    decision = policies.decide(terms, at=at)
+
+    assert decision == Decision(refund_minor=paid, host_keeps_minor=0, taxes_kept_minor=0)
+    assert policies.timeline(terms)[-1].until is None
+
+
+@pytest.mark.parametrize(
+    ("day", "clock", "zone", "utc"),
+    [
+        ("2027-03-27", "15:00", "Europe/Paris", "2027-03-27T14:00:00+00:00"),
+        ("2027-03-28", "15:00", "Europe/Paris", "2027-03-28T13:00:00+00:00"),
+        ("2027-03-28", "02:30", "Europe/Paris", "2027-03-28T01:30:00+00:00"),
+        ("2027-10-31", "02:30", "Europe/Paris", "2027-10-31T00:30:00+00:00"),
+        ("2027-10-31", "15:00", "Europe/Paris", "2027-10-31T14:00:00+00:00"),
+        ("2027-05-03", "15:00", "Asia/Kathmandu", "2027-05-03T09:15:00+00:00"),
+        ("2027-05-03", "11:00", "Pacific/Kiritimati", "2027-05-02T21:00:00+00:00"),
+        ("2027-05-03", "15:00", "Africa/Nairobi", "2027-05-03T12:00:00+00:00"),
+    ],
+)
+def test_instant_follows_the_clock_of_the_place(day: str, clock: str, zone: str, utc: str) -> None:
+    at = datetime.strptime(clock, "%H:%M").time()  # noqa: DTZ007 - a time of day
+
+    assert instant(date.fromisoformat(day), at, zone).isoformat() == utc
