@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import defaultdict
 from dataclasses import dataclass
 from functools import cache
 
@@ -83,6 +84,31 @@ def country_of(text: str) -> str:
     return countries().get(fold(text), "")
 
 
+def is_area(text: str) -> bool:
+    """Whether ``text`` names a country or a region."""
+    return fold(text) in countries() or fold(text) in regions()
+
+
+@cache
+def regions() -> dict[str, tuple[tuple[str, str], ...]]:
+    """Every name of a region, folded, and every letter code of a US state → (country, region) pairs.
+
+    Kept by each process: the table changes with a migration only.
+    """
+    known: dict[str, set[tuple[str, str]]] = defaultdict(set)
+    rows = (
+        Location.objects.exclude(region="")
+        .order_by()
+        .values_list("country", "region", "region_code")
+        .distinct()
+    )
+    for country, region, code in rows:
+        known[fold(region)].add((country, region))
+        if country == "US":
+            known[code.lower()].add((country, region))
+    return {name: tuple(sorted(pairs)) for name, pairs in known.items()}
+
+
 def timezone_of_country(code: str) -> str:
     """The clock of most people in a country: its largest city's; empty for a country without one that we know."""
     zones = Location.objects.filter(country=code).order_by("-population").values_list("timezone", flat=True)
@@ -93,7 +119,7 @@ def resolve(text: str) -> Place | None:
     """The place that ``text`` names, such as ``"Albany, NY"``, ``"Lisboa"`` or ``"12 Rue Haute, Antwerp, Belgium"``.
 
     Of several cities with one name the one that the other parts of the text agree with, then the most populous.
-    A text that names only a country gives that country without a point. None: nothing is recognized.
+    A text that names only a region or country gives that without a point. None: nothing is recognized.
     """
     parts = [part for part in (fold(part) for part in text[:MAX_TEXT].split(",")) if part]
     if not parts:
@@ -112,6 +138,10 @@ def resolve(text: str) -> Place | None:
             geoname_id=found.geoname_id,
         )
     country = next((code for part in reversed(parts) if (code := countries().get(part))), "")
+    for part in reversed(parts):
+        for inside, region in regions().get(part, ()):
+            if country in ("", inside):
+                return Place("", region, inside, None, None, "")
     return Place("", "", country, None, None, "") if country else None
 
 
@@ -127,10 +157,10 @@ def _city(parts: list[str]) -> Location | None:
         city = name.location
         others = [part for part in parts if part != name.search_name]
         agreeing = sum(_lies_in(city, part) for part in others)
+        # What stands after the city must hold it: "Paris, Texas" is not in France. Before it may stand anything.
+        coarser = parts[parts.index(name.search_name) + 1 :]
         contradicted = any(
-            code != city.country
-            for part in others
-            if not _lies_in(city, part) and (code := countries().get(part))
+            part in countries() or part in regions() for part in coarser if not _lies_in(city, part)
         )
         rank = (not contradicted, agreeing, name.is_own, city.population)
         if best is None or rank > best[0]:

@@ -46,12 +46,12 @@ def _text(listing: Listing, said: Collection[str]) -> str:
 
 
 def _likely_city(location: str) -> str:
-    """A city that we do not know: the last part of the text that is no country and no house number."""
+    """A city that we do not know: the last part of the text that is no region, no country and no house number."""
     parts = [part.strip() for part in location.split(",")]
     names = [
         part
         for part in parts
-        if part and not any(char.isdigit() for char in part) and not places.country_of(part)
+        if part and not any(char.isdigit() for char in part) and not places.is_area(part)
     ]
     return (names[-1] if names else "")[:120]
 

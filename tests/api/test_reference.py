@@ -1,0 +1,110 @@
+"""Reference lists over HTTP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from tests.api.client import ApiClient
+
+pytestmark = pytest.mark.usefixtures("db")
+
+WHOLE = {"count_is_exact": True, "next": None, "previous": None}
+
+
+def rows(path: str, params: dict[str, Any] | None = None, **headers: str) -> list[dict[str, Any]]:
+    response = ApiClient().get(path, params, **headers)
+    assert response.status_code == 200, response.content
+    answer = response.json()
+    results: list[dict[str, Any]] = answer.pop("results")
+    assert answer == {**WHOLE, "count": len(results)}
+    return results
+
+
+@pytest.mark.parametrize(
+    ("language", "name"),
+    [("en", "Pool"), ("fr", "Piscine"), ("es", "Piscina"), ("sw", "Bwawa la kuogelea"), ("ar", "مسبح"), ("de", "Pool"), ("fr-CA", "Piscine")],
+)  # fmt: skip
+def test_amenities_are_named_in_the_language_of_the_request(language: str, name: str) -> None:
+    found = rows("/api/amenities/", accept_language=language)
+
+    assert len(found) == 56
+    assert [row for row in found if row["slug"] == "pool"] == [
+        {"slug": "pool", "name": name, "category": "outdoors"}
+    ]
+
+
+def test_currencies_come_with_decimals_and_rate() -> None:
+    found = {row["code"]: row for row in rows("/api/currencies/")}
+
+    needed = "AED AUD BRL CAD CHF CNY EUR GBP INR JPY KES KWD MXN NGN NZD SGD TZS UGX USD ZAR"
+    assert set(needed.split()) <= set(found)
+    assert {code: found[code]["minor_units"] for code in ("EUR", "JPY", "KWD")} == {
+        "EUR": 2,
+        "JPY": 0,
+        "KWD": 3,
+    }
+    assert found["EUR"]["rate"] == 1
+    assert found["KES"]["rate"] > 50
+
+
+def test_locations_begin_with_what_was_typed() -> None:
+    (first, *others) = rows("/api/locations/", {"q": "alban"})
+
+    assert (first["name"], first["label"], first["country"]) == (
+        "Albany",
+        "Albany, New York, United States",
+        "US",
+    )
+    assert first["timezone"] == "America/New_York"
+    assert all(row["name"].lower().startswith("alban") for row in others[:2])
+    assert [row["name"] for row in rows("/api/locations/", {"q": "alb, ny"})] == ["Albany"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "city"),
+    [("SAO PAU", "São Paulo"), ("são pau", "São Paulo"), ("lisboa", "Lisbon"), ("firenz", "Florence"), ("نيروبي", None), ("القاهرة", "Cairo")],
+)  # fmt: skip
+def test_locations_are_found_without_accents_and_by_other_names(typed: str, city: str | None) -> None:
+    found = [row["name"] for row in rows("/api/locations/", {"q": typed})]
+
+    if city is None:
+        assert found == [] or "Nairobi" in found
+    else:
+        assert found[0] == city
+
+
+def test_locations_are_at_most_twenty_by_population() -> None:
+    found = rows("/api/locations/", {"q": "s"})
+
+    assert len(found) == 20
+    assert [row["population"] for row in found] == sorted((row["population"] for row in found), reverse=True)
+    assert rows("/api/locations/") == []
+    assert rows("/api/locations/", {"q": "%"}) == []
+
+
+@pytest.mark.parametrize("typed", ["alban", "s"])
+def test_locations_ask_the_database_once(typed: str) -> None:
+    ApiClient().get("/api/locations/", {"q": "x"})
+
+    with CaptureQueriesContext(connection) as queries:
+        ApiClient().get("/api/locations/", {"q": typed})
+
+    assert len(queries) <= 1, [query["sql"] for query in queries]
+
+
+@pytest.mark.parametrize("path", ["/api/amenities/", "/api/currencies/", "/api/locations/"])
+def test_reference_lists_refuse_unknown_parameters(path: str) -> None:
+    response = ApiClient().get(path, {"colour": "red"})
+
+    assert (response.status_code, response.json()["errors"][0]["code"]) == (422, "unknown_parameter")
+
+
+def test_reference_lists_answer_304() -> None:
+    tag = ApiClient().get("/api/amenities/")["ETag"]
+
+    assert ApiClient().get("/api/amenities/", if_none_match=tag).status_code == 304
+    assert ApiClient().get("/api/amenities/", if_none_match=tag, accept_language="fr").status_code == 200
