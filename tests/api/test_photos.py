@@ -19,8 +19,8 @@ from django.db import connection, connections
 
 from backend.listings import photos
 from backend.listings.models import Listing, Photo
-from tests.api.client import ApiClient, access_token
-from tests.factories import NOW, make_listing, make_user
+from tests.api.client import ApiClient
+from tests.factories import NOW, PASSWORD, make_listing, make_user
 from tests.listings.pictures import GPS, drawn, encoded, with_gps
 
 pytestmark = pytest.mark.usefixtures("db", "media")
@@ -324,16 +324,19 @@ def test_two_first_photos_at_once_leave_one_cover() -> None:
 
 
 def test_photo_over_real_http_is_made_smaller_by_the_worker(start_server: Any) -> None:
-    listing = make_listing()
-    token = access_token(listing.host)
+    listing = make_listing(make_user(password=PASSWORD))
     server = start_server(worker=True)
     with httpx.Client(base_url=server.url, timeout=10) as client:
-        answer = client.post(
+        signed_in = client.post("/api/login/", json={"username": listing.host.username, "password": PASSWORD})
+        token = signed_in.json()["token"]
+        sent = client.post(
             f"/api/properties/{listing.pk}/photos/",
             files={"file": ("a.jpg", JPEG, "image/jpeg")},
             data={"caption": "Sea", "is_cover": "true"},
             headers={"Authorization": f"Bearer {token}"},
-        ).json()
+        )
+        assert sent.status_code == 201, sent.text
+        answer = sent.json()
         assert client.get(answer["url"]).headers["Content-Type"] == "image/jpeg"
 
         deadline = time.monotonic() + 30
