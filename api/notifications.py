@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from django.http import HttpRequest
 from django.utils import timezone
@@ -14,6 +14,7 @@ from api import languages
 from api.pagination import Page, PageQuery, page
 from api.problems import responses
 from api.types import Id, Out
+from backend.accounts.models import User
 from backend.core.errors import NotFound
 from backend.notifications import services as notifications
 from backend.notifications.models import Notification
@@ -52,7 +53,7 @@ class NotificationQuery(PageQuery):
 )
 def list_notifications(request: HttpRequest, params: Query[NotificationQuery]) -> dict[str, Any]:
     """The same object arrives on the websocket as the ``data`` of a ``notification`` frame."""
-    mine = Notification.objects.filter(user=request.user)
+    mine = Notification.objects.filter(user=_caller(request))
     if params.unread is not None:
         mine = mine.filter(read_at__isnull=params.unread)
     language = languages.code(request)
@@ -66,7 +67,7 @@ def list_notifications(request: HttpRequest, params: Query[NotificationQuery]) -
 )
 def read_all(request: HttpRequest) -> None:
     """Those that arrive later stay unread."""
-    notifications.mark_all_read(user=request.user, now=timezone.now())
+    notifications.mark_all_read(user=_caller(request), now=timezone.now())
 
 
 @router.post(
@@ -76,4 +77,8 @@ def read_all(request: HttpRequest) -> None:
 )
 def read(request: HttpRequest, notification_id: Path[Id]) -> None:
     """Marking it again changes nothing."""
-    notifications.mark_read(user=request.user, notification_id=notification_id, now=timezone.now())
+    notifications.mark_read(user=_caller(request), notification_id=notification_id, now=timezone.now())
+
+
+def _caller(request: HttpRequest) -> User:
+    return cast(User, request.user)

@@ -68,7 +68,8 @@ class Socket:
         asyncio.get_running_loop().call_later(HOLD_S, self._let_go)
         tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._write())]
         try:
-            await asyncio.wait([*tasks, self._closing], return_when=asyncio.FIRST_COMPLETED)
+            ends: list[asyncio.Future[Any]] = [*tasks, self._closing]
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._over = True
             if self._catching_up:

@@ -56,10 +56,10 @@ def deliver(delivery_id: int, *, now: datetime, last: bool = False) -> str:
         return _note(delivery, Delivery.FAILED, now, error="the account is closed")
     try:
         compose(delivery).send()
-    except smtplib.SMTPRecipientsRefused as error:
-        # The address is wrong for good; trying again annoys the mail server only.
-        return _note(delivery, Delivery.FAILED, now, error=str(error))
     except (OSError, smtplib.SMTPException) as error:
+        if _is_final(error):
+            # The address is wrong for good; trying again annoys the mail server only.
+            return _note(delivery, Delivery.FAILED, now, error=str(error))
         _note(
             delivery,
             Delivery.FAILED if last else Delivery.QUEUED,
@@ -102,6 +102,13 @@ def compose(delivery: Delivery) -> EmailMultiAlternatives:
     )
     message.attach_alternative(html, "text/html")
     return message
+
+
+def _is_final(error: Exception) -> bool:
+    """Whether every recipient was refused for good (5yz) and not for now (4yz)."""
+    if not isinstance(error, smtplib.SMTPRecipientsRefused):
+        return False
+    return all(500 <= code < 600 for code, _reason in error.recipients.values())
 
 
 def _note(delivery: Delivery, state: str, now: datetime, *, error: str = "") -> str:

@@ -22,11 +22,10 @@ def after(user_id: int, seq: int, *, limit: int) -> list[dict[str, Any]]:
     """
     rows = list(LiveEvent.objects.filter(user_id=user_id, seq__gt=seq).order_by("seq")[:limit])
     notices = [row.data["id"] for row in rows if row.type == "notification"]
-    read = dict(
-        Notification.objects.filter(pk__in=notices).exclude(read_at=None).values_list("pk", "read_at")
-    )
+    rows_read = Notification.objects.filter(pk__in=notices).values_list("pk", "read_at")
+    read = {pk: instant(read_at) for pk, read_at in rows_read if read_at}
     messages = [event_message(row) for row in rows]
     for message in messages:
         if message["type"] == "notification" and message["data"]["id"] in read:
-            message["data"]["read_at"] = instant(read[message["data"]["id"]])
+            message["data"]["read_at"] = read[message["data"]["id"]]
     return messages

@@ -57,7 +57,8 @@ def send(events: list[LiveEvent]) -> bool:
     """Hand committed events to all processes; False, with a line in the log, when the cache does not answer."""
     global _circuit_opens_at
     layer: Any = get_channel_layer()
-    prefix = f"{settings.CHANNEL_LAYERS['default']['CONFIG']['prefix']}__group__"
+    layer_settings: Any = settings.CHANNEL_LAYERS["default"]
+    prefix = f"{layer_settings['CONFIG']['prefix']}__group__"
     try:
         with _client().pipeline(transaction=False) as pipeline:
             for event in events:

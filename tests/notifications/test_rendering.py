@@ -1,0 +1,71 @@
+"""Texts of notices: every kind, every language, whatever values are missing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.conf import settings
+
+from backend.notifications.kinds import KINDS
+from backend.notifications.rendering import Notice, money, payload, render
+
+PARAMS: dict[str, Any] = {
+    **{
+        "reference": "KB7Q2M",
+        "listing": "Flat 100% <new>",
+        "guest": "Ana",
+        "host": "Bo",
+        "reason": "The roof leaks",
+    },
+    **{"check_in": "2027-05-03", "check_out": "2027-05-05", "guests": 2, "total": 20_050, "amount": 20_050},
+    **{"currency": "EUR", "device": "Firefox", "address": "203.0.113.7"},
+}
+
+
+def notice(kind: str, params: dict[str, Any]) -> Notice:
+    return Notice(1, kind, params, {"booking_id": 1}, "/bookings/1", "2027-03-01T09:00:00Z")
+
+
+@pytest.mark.parametrize("language", [code for code, _name in settings.LANGUAGES])
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_render_knows_every_kind_in_every_language(kind: str, language: str) -> None:
+    for params in (PARAMS, {**PARAMS, "reason": ""}, {}):
+        title, body = render(notice(kind, params), language)
+
+        assert title
+        assert body
+        assert "%(" not in title + body
+
+
+def test_render_writes_money_and_dates_as_the_language_does() -> None:
+    english, french = (render(notice("booking.requested", PARAMS), language)[1] for language in ("en", "fr"))
+
+    assert english.startswith("May 3, 2027 to May 5, 2027, guests: 2, total €200.50.")
+    assert "3 mai 2027" in french
+    assert "200,50\xa0€" in french
+
+
+def test_render_gives_the_reason_where_there_is_one() -> None:
+    assert render(notice("listing.rejected", PARAMS), "en")[1].endswith("was not accepted: The roof leaks")
+    assert render(notice("listing.rejected", {**PARAMS, "reason": ""}), "en")[1].endswith("was not accepted.")
+
+
+def test_render_of_an_unspoken_language_is_the_platforms() -> None:
+    assert render(notice("booking.completed", PARAMS), "xx") == render(
+        notice("booking.completed", PARAMS), "en"
+    )
+
+
+@pytest.mark.parametrize(
+    ("minor", "currency", "expected"),
+    [(7550, "EUR", "€75.50"), (100, "JPY", "¥100"), (1234, "KWD", "KWD1.234"), (5, "USD", "$0.05")],
+)
+def test_money_has_the_decimals_of_its_currency(minor: int, currency: str, expected: str) -> None:
+    assert money(minor, currency, "en") == expected
+
+
+def test_payload_has_the_fields_of_the_contract() -> None:
+    assert set(payload(notice("booking.completed", PARAMS), "en")) == {
+        *("id", "kind", "title", "body", "data", "url", "read_at", "created_at"),
+    }
