@@ -41,7 +41,7 @@ KEPT = {
 
 
 def _empty_tables() -> None:
-    from backend.core import platform
+    from backend.core import fx, platform
 
     with connection.cursor() as cursor:
         cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
@@ -49,6 +49,7 @@ def _empty_tables() -> None:
         cursor.execute(f"TRUNCATE {', '.join(tables)} RESTART IDENTITY CASCADE")
     cache.clear()
     platform.forget()
+    fx.forget()
 
 
 @pytest.fixture

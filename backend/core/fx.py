@@ -6,13 +6,22 @@ exchanged is for showing and comparing; what is charged is always in the listing
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
 from decimal import ROUND_HALF_EVEN, Decimal
+from types import MappingProxyType
 
 from django.utils.translation import gettext_lazy as _
 
 from backend.core.errors import Invalid
 from backend.core.models import ExchangeRate
 from backend.core.money import Money, exponent
+
+
+FRESH_FOR_S = 1.0
+
+_rates: Mapping[str, Decimal] = MappingProxyType({})
+_read_at = float("-inf")
 
 
 class UnknownCurrency(Invalid):
@@ -22,10 +31,25 @@ class UnknownCurrency(Invalid):
     title = _("There is no exchange rate for this currency.")
 
 
-def rates() -> dict[str, Decimal]:
-    """The newest rate of every currency that has one: currency → units per euro; EUR is 1."""
-    newest = ExchangeRate.objects.order_by("currency_id", "-rate_on").distinct("currency_id")
-    return {"EUR": Decimal(1), **dict(newest.values_list("currency_id", "per_euro"))}
+def rates() -> Mapping[str, Decimal]:
+    """The newest rate of every currency that has one: currency → units per euro; EUR is 1.
+
+    At most ``FRESH_FOR_S`` seconds old in each process.
+    """
+    global _rates, _read_at
+    if time.monotonic() - _read_at > FRESH_FOR_S:
+        newest = ExchangeRate.objects.order_by("currency_id", "-rate_on").distinct("currency_id")
+        _rates = MappingProxyType(
+            {"EUR": Decimal(1), **dict(newest.values_list("currency_id", "per_euro"))}
+        )
+        _read_at = time.monotonic()
+    return _rates
+
+
+def forget() -> None:
+    """Read again at the next ``rates``."""
+    global _read_at
+    _read_at = float("-inf")
 
 
 def rate(source: str, target: str) -> Decimal:

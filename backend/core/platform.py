@@ -74,7 +74,7 @@ DECLARED = {setting.key: setting for setting in _DECLARED}
 
 _lock = threading.Lock()
 _values: dict[str, Any] = {}
-_read_at = 0.0
+_read_at = float("-inf")
 
 
 def get(key: str) -> Any:
@@ -100,4 +100,4 @@ def put(key: str, raw: Any) -> Any:
 def forget() -> None:
     """Read again at the next ``get``."""
     global _read_at
-    _read_at = 0.0
+    _read_at = float("-inf")
