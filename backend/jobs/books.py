@@ -11,12 +11,14 @@ from backend.availability import invariants as availability
 from backend.bookings import invariants as bookings
 from backend.core.checks import Check
 from backend.jobs.sweeps import Clock, clock
+from backend.notifications import invariants as notifications
 from backend.payments import invariants as payments
 from backend.search import invariants as search
 
 CHECKS: list[Check] = [
     *availability.CHECKS,
     *bookings.CHECKS,
+    *notifications.CHECKS,
     *payments.CHECKS,
     *search.CHECKS,
 ]
