@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
-
+from django.db import DatabaseError
 from django.http import HttpRequest
 from django.utils import translation
+
+from backend.identity.services import preferences_language
 
 
 def code(request: HttpRequest) -> str:
@@ -14,14 +15,15 @@ def code(request: HttpRequest) -> str:
         return translation.get_language_from_request(request)
     user = getattr(request, "auth", None)
     if user is not None and user.is_authenticated:
-        from backend.identity.services import preferences_language
-
-        preferred = preferences_language(user)
-        if preferred:
+        preferred = _preferred(user)
+        if translation.check_for_language(preferred):
             return preferred
-    return translation.get_language() or translation.get_language_from_request(request)
+    return translation.get_language_from_request(request)
 
 
-def of(request: HttpRequest) -> AbstractContextManager[None]:
-    """Speak the request's language inside of the ``with``."""
-    return translation.override(code(request))
+def _preferred(user: object) -> str:
+    try:
+        return preferences_language(user)  # type: ignore[arg-type]
+    except DatabaseError:
+        # The answer may be about the database being away; it is given in the default language then.
+        return ""

@@ -12,7 +12,7 @@ from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext_lazy as _
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from api.rendering import dumps
 from api.types import Out, Params
@@ -31,7 +31,11 @@ class PageQuery(Params):
     """What every list takes. ``page`` for people; ``cursor`` comes from ``next`` and ``previous``."""
 
     page: Annotated[int, Field(ge=1, le=MAX_PAGE, description="The number of the page, from 1.")] = 1
-    page_size: Annotated[int, Field(ge=1, description="At most 20; more is cut to 20.")] = PAGE_SIZE
+    page_size: Annotated[
+        int,
+        Field(ge=1, description="At most 20; more is cut to 20."),
+        AfterValidator(lambda size: min(size, PAGE_SIZE)),
+    ] = PAGE_SIZE
     cursor: Annotated[
         str | None, Field(max_length=1000, description="A place in the list, from next or previous.")
     ] = None
@@ -39,7 +43,7 @@ class PageQuery(Params):
     @property
     def size(self) -> int:
         """Rows on a page."""
-        return min(self.page_size, PAGE_SIZE)
+        return self.page_size
 
 
 class Page(Out, Generic[T]):

@@ -18,6 +18,7 @@ from django.db import DataError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.multipartparser import MultiPartParserError
 from django.http.request import UnreadablePostError
+from django.utils import translation
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from ninja.errors import AuthenticationError, HttpError, ValidationError
@@ -111,9 +112,11 @@ class InternalError(DomainError):
 
 def response(request: HttpRequest, error: DomainError) -> HttpResponse:
     """The problem document of ``error``, in the language of the request."""
-    with languages.of(request):
+    language = languages.code(request)
+    with translation.override(language):
         document = as_document(error, request_id=getattr(request, "request_id", ""))
     answer = HttpResponse(orjson.dumps(document), status=error.status, content_type=MEDIA_TYPE)
+    answer["Content-Language"] = language
     for name, value in headers(error).items():
         answer[name] = value
     return answer

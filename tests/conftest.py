@@ -115,6 +115,7 @@ def servers(folder: Path) -> Iterator[Callable[..., Server]]:
                 "--log-level",
                 "warning",
                 "--no-access-log",
+                "--no-proxy-headers",
             ),
         ]
         web = _start(uvicorn, environment, log)

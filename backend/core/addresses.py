@@ -8,16 +8,19 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 
 Network = IPv4Network | IPv6Network
 
+UNKNOWN = "0.0.0.0"  # noqa: S104 - a value in logs and limits, nothing listens there
+"""The address of who has none, as over a Unix socket."""
+
 
 def client_address(remote: str, forwarded_for: str, trusted: Sequence[str]) -> str:
     """The address that sent the request: ``remote``, or the rightmost untrusted hop that trusted proxies report.
 
     ``trusted`` holds addresses and networks. From anybody else ``forwarded_for`` (the header X-Forwarded-For)
-    is not believed. An IPv4 address mapped into IPv6 is given as IPv4; what is no address as ``0.0.0.0``.
+    is not believed. An IPv4 address mapped into IPv6 is given as IPv4; what is no address as ``UNKNOWN``.
     """
     address = _parse(remote)
     if address is None:
-        return "0.0.0.0"  # noqa: S104 - a value in logs and limits, nothing listens there
+        return UNKNOWN
     networks = _networks(tuple(trusted))
     if _within(address, networks):
         for hop in reversed(forwarded_for.split(",")):

@@ -2,7 +2,7 @@
 
 A key is ``policy:subject`` (``sign_in_account:anna``); the policy's name is what the ``RateLimit`` headers show.
 Windows start with the first hit and end by themselves. A dead Valkey costs one short timeout, then nobody asks
-it again for ``BREAK_S`` seconds.
+it again for a while.
 """
 
 from __future__ import annotations
@@ -16,16 +16,11 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 import redis
-import structlog
 from django.conf import settings
 from django.db import connection
 
 from backend.core.errors import Throttled
-
-log = structlog.get_logger(__name__)
-
-BREAK_S = 5.0
-"""How long Valkey is left alone after it failed to answer."""
+from backend.core.valkey import breaker
 
 TIMEOUT_S = 0.25
 """How long one question to Valkey may take; on one machine it takes 0.1 ms."""
@@ -96,7 +91,7 @@ def forget(key: str) -> None:
         try:
             _valkey.client().delete(_valkey_key(key))
         except redis.RedisError as error:
-            _valkey.broke(error)
+            breaker.broke(error)
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM rate_counters WHERE key = %s", [_row_key(key)])
 
@@ -108,7 +103,7 @@ def give_back(key: str) -> None:
             _valkey.give_back(key)
             return
         except redis.RedisError as error:
-            _valkey.broke(error)
+            breaker.broke(error)
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE rate_counters SET count = count - 1 WHERE key = %s AND count > 0", [_row_key(key)]
@@ -139,7 +134,7 @@ def _count(key: str, cost: int, window_s: int, shared: bool) -> tuple[int, float
         try:
             return _valkey.count(key, cost, window_s)
         except redis.RedisError as error:
-            _valkey.broke(error)
+            breaker.broke(error)
     if not shared:
         return _memory.count(key, cost, window_s)
     with connection.cursor() as cursor:
@@ -162,15 +157,9 @@ def _valkey_key(key: str) -> str:
 class _Valkey:
     """The shared counter, behind a circuit breaker."""
 
-    def __init__(self) -> None:
-        self._broken_until = 0.0
-
-    def usable(self) -> bool:
-        return bool(settings.REDIS_URL) and time.monotonic() >= self._broken_until
-
-    def broke(self, error: Exception) -> None:
-        self._broken_until = time.monotonic() + BREAK_S
-        log.warning("limits.valkey_away", error=type(error).__name__, pause_s=BREAK_S)
+    @staticmethod
+    def usable() -> bool:
+        return bool(settings.REDIS_URL) and breaker.closed
 
     @staticmethod
     def client() -> redis.Redis:
