@@ -9,11 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from math import ceil
 from typing import Any, NamedTuple
 
+from django.utils.translation import gettext_lazy as _
+
 from backend.core import fx, platform
-from backend.core.money import Money, exponent
+from backend.core.errors import Invalid
+from backend.core.money import Money, MoneyError, TooPrecise, exponent
 from backend.core.stay import Stay
 from backend.search import clocks, codes, geo, nights, places
 from backend.search.models import SearchRate
@@ -39,7 +43,7 @@ class Conditions:
 def of(query: SearchQuery, now: datetime) -> Conditions:
     """The conditions of ``query`` at ``now`` (UTC).
 
-    Raises: InvalidSearch for a check-in in the past, UnknownCurrency, TooPrecise for a price finer than its currency.
+    Raises: Invalid for a check-in in the past and for a price finer than its currency, UnknownCurrency.
     """
     scope = [Clause("s.listed"), *_area(query)]
     filters = [*_size(query), *_kind(query), *_price(query), *_stay(query, now)]
@@ -115,11 +119,22 @@ def _price(query: SearchQuery) -> Iterable[Clause]:
     currency = query.currency or platform.get("currency")
     rate = SearchRate.objects.filter(currency=currency).values_list("per_euro", flat=True).first()
     per_euro = rate if rate is not None else float(fx.rate("EUR", currency))
-    for limit, operator, slack in ((query.price_min, ">=", -0.5), (query.price_max, "<=", 0.5)):
+    limits = (("price_min", query.price_min, ">=", -0.5), ("price_max", query.price_max, "<=", 0.5))
+    for name, limit, operator, slack in limits:
         if limit is not None:
             # Half a minor unit either way: a price passes as it is shown, rounded.
-            minor = Money.from_major(limit, currency).minor + slack
+            minor = _minor(name, limit, currency) + slack
             yield Clause(f"s.price_euro {operator} %s", (minor / (10.0 ** exponent(currency) * per_euro),))
+
+
+def _minor(name: str, limit: Decimal, currency: str) -> int:
+    try:
+        return Money.from_major(limit, currency).minor
+    except TooPrecise as error:
+        message = _("%(currency)s has fewer decimals.") % {"currency": currency}
+        raise Invalid.field(name, "too_precise", message) from error
+    except MoneyError as error:
+        raise Invalid.field(name, "too_large", _("The number is too large.")) from error
 
 
 def _stay(query: SearchQuery, now: datetime) -> Iterable[Clause]:

@@ -54,7 +54,7 @@ ORDERS = {
 def find(query: SearchQuery, now: datetime) -> Found:
     """The listings that ``query`` asks for at ``now`` (UTC), one page of them.
 
-    With dates only what can be booked then. Raises: InvalidSearch, UnknownCurrency, TooPrecise.
+    With dates only what can be booked then. Raises: Invalid, UnknownCurrency.
     """
     query.require_sense()
     wanted = conditions.of(query, now)
@@ -74,10 +74,14 @@ def find(query: SearchQuery, now: datetime) -> Found:
 def _order(query: SearchQuery) -> Order:
     if query.ordering == "distance" and query.point:
         return Order("distance", (_distance(query), "s.listing_id"))
-    if query.ordering == "recommended" and query.q:
+    if query.ordering == "recommended" and query.q and not _goes_on_by_score(query.position):
         rank = "ts_rank(t.words, websearch_to_tsquery('listing_text', %s))::float8"
         return Order("rank", (rank, "s.score", "s.listing_id"), True, (query.q,))
     return ORDERS[query.ordering]
+
+
+def _goes_on_by_score(position: Position | None) -> bool:
+    return position is not None and position.values[:1] == (RECOMMENDED.name,)
 
 
 def _distance(query: SearchQuery) -> str:

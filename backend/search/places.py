@@ -29,19 +29,18 @@ def named(text: str) -> list[int]:
         words = cursor.fetchone()[0].split()[:MAX_WORDS]
         if not words:
             return []
-        question = " & ".join(_alternatives(words))
-        found = _matching(cursor, question)
-        if not found and (city := _other_name(text)):
-            cursor.execute(_FOLD, [city])
-            found = _matching(cursor, " & ".join(map(_lexeme, cursor.fetchone()[0].split())))
+        found = _matching(words)
+        if not found and (own := _by_own_name(text)):
+            cursor.execute(_FOLD, [own])
+            found = _matching(cursor.fetchone()[0].split()[:MAX_WORDS])
     return found
 
 
-def _matching(cursor: object, question: str) -> list[int]:
-    if not question:
-        return []
-    cursor.execute(_MATCH, [question, MAX_PLACES])  # type: ignore[attr-defined]
-    return [pk for (pk,) in cursor.fetchall()]  # type: ignore[attr-defined]
+def _matching(words: list[str]) -> list[int]:
+    """The places that have all of ``words`` (folded)."""
+    with connection.cursor() as cursor:
+        cursor.execute(_MATCH, [" & ".join(_alternatives(words)), MAX_PLACES])
+        return [pk for (pk,) in cursor.fetchall()]
 
 
 def _alternatives(words: list[str]) -> list[str]:
@@ -82,11 +81,14 @@ def _lexeme(word: str) -> str:
     return "'" + word.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
-def _other_name(text: str) -> str:
-    """The own name of a city that ``text`` calls by a foreign one (Lisbonne), or an empty string."""
-    folded = known_places.fold(text.split(",")[0])
-    names = LocationName.objects.filter(search_name=folded).order_by("-location__population")
-    return names.values_list("location__name", flat=True).first() or ""
+def _by_own_name(text: str) -> str:
+    """``text`` with the city's own name where it begins with a foreign one ("Lisbonne, Portugal"), else nothing."""
+    called, *rest = text.split(",")
+    names = LocationName.objects.filter(search_name=known_places.fold(called)).order_by(
+        "-location__population"
+    )
+    own = names.values_list("location__name", flat=True).first()
+    return ",".join([own, *rest]) if own and own != called else ""
 
 
 def _slips(one: str, other: str) -> int:

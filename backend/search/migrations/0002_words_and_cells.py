@@ -40,12 +40,12 @@ CREATE FUNCTION search_cell(lat float8, lon float8) RETURNS int LANGUAGE sql IMM
     SELECT floor((lat + 90) * 20)::int * 36001 + floor((lon + 180) * 100)::int
 $$;
 
--- Great-circle distance in km on the mean sphere.
+-- Great-circle distance in km on the mean sphere; null without a point (least() would not say so).
 CREATE FUNCTION search_distance_km(lat1 float8, lon1 float8, lat2 float8, lon2 float8) RETURNS float8
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT 12742.0176 * asin(least(1.0, sqrt(
+    SELECT CASE WHEN lat1 IS NOT NULL THEN 12742.0176 * asin(least(1.0, sqrt(
         power(sin(radians(lat2 - lat1) / 2), 2)
-        + cos(radians(lat1)) * cos(radians(lat2)) * power(sin(radians(lon2 - lon1) / 2), 2))))
+        + cos(radians(lat1)) * cos(radians(lat2)) * power(sin(radians(lon2 - lon1) / 2), 2)))) END
 $$;
 """
 UNDO_MAP = """
