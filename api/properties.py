@@ -33,6 +33,7 @@ from api.rendering import dumps
 from backend.bookings import services as bookings
 from backend.core import access
 from backend.core.errors import FieldError, Invalid, NotFound, Stale, WrongState
+from backend.listings import reading
 from backend.listings import services as listings
 from backend.listings.models import Listing
 from backend.listings.states import ListingStatus
@@ -168,7 +169,9 @@ def _visible(viewer: Any, property_id: int) -> Listing:
 def _answer(request: HttpRequest, property_id: int, *, status: int = 200) -> HttpResponse:
     """The listing as the caller may see it, with its ETag: the version, which ``If-Match`` asks for, and the content."""
     viewer = request.auth  # type: ignore[attr-defined]
-    listing = _visible(viewer, property_id)
+    listing = reading.by_id(property_id, viewer)
+    if listing is None:
+        raise NotFound
     exact = viewer.is_authenticated and bookings.knows_address(viewer, listing)
     body = dumps(property_payload(listing, viewer, exact))
     tag = f'"{listing.version}-{hashlib.blake2b(body, digest_size=8).hexdigest()}"'

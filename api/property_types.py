@@ -10,10 +10,12 @@ from pydantic import Field, create_model
 
 from api import files
 from api.types import In, MoneyAmount, MoneyOut, Out, Text
+from backend.accounts.models import User
 from backend.core.money import Money
 from backend.listings import amenities
 from backend.listings.fields import ADDRESS, NUMBERS, TEXTS
 from backend.listings.models import Listing, Photo
+from backend.listings.reading import Shown
 from backend.listings.states import ListingStatus
 
 RoomType = Literal["entire_place", "private_room", "shared_room"]
@@ -231,7 +233,7 @@ class PropertyOut(Out):
     updated_at: datetime
 
 
-def photo_payload(photo: Photo) -> dict[str, Any]:
+def photo_payload(photo: Photo | Shown) -> dict[str, Any]:
     """A picture as the wire shows it."""
     name = str(photo.file)
     small = photo.sizes.get(THUMBNAIL)
@@ -249,9 +251,9 @@ THUMBNAIL = "480"
 """The width of the thumbnail among ``Photo.sizes``."""
 
 
-def host_payload(listing: Listing) -> dict[str, Any]:
-    """The public face of a listing's host. Needs ``host__profile`` selected."""
-    host, profile = listing.host, listing.host.profile
+def host_payload(host: User | Shown) -> dict[str, Any]:
+    """The public face of a host. A ``User`` needs ``profile`` selected."""
+    profile = host.profile
     return {
         "id": host.pk,
         "first_name": host.first_name,
@@ -263,11 +265,12 @@ def host_payload(listing: Listing) -> dict[str, Any]:
     }
 
 
-def property_payload(listing: Listing, viewer: Any, exact: bool) -> dict[str, Any]:
+def property_payload(listing: Listing | Shown, viewer: Any, exact: bool) -> dict[str, Any]:
     """A listing as the wire shows it to ``viewer``; ``exact``: they may know the address.
 
-    Needs ``host__profile`` selected and ``photos`` prefetched.
+    A ``Listing`` needs ``host__profile`` selected and ``photos`` prefetched.
     """
+    photos = listing.photos if isinstance(listing, Shown) else listing.photos.all()
     currency = listing.currency
     own = viewer.is_authenticated and viewer.pk == listing.host_id
     weekend = listing.weekend_price_minor
@@ -324,11 +327,11 @@ def property_payload(listing: Listing, viewer: Any, exact: bool) -> dict[str, An
         },
         "city": listing.city,
         "country": listing.country,
-        "photos": [photo_payload(photo) for photo in listing.photos.all()],
+        "photos": [photo_payload(photo) for photo in photos],
         "rating": None if listing.rating is None else float(listing.rating),
         "review_count": listing.review_count,
         "owner": listing.host.username,
-        "host": host_payload(listing),
+        "host": host_payload(listing.host),
         "published_at": listing.published_at,
         "created_at": listing.created_at,
         "updated_at": listing.updated_at,

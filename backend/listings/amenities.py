@@ -35,7 +35,12 @@ def mask(slugs: Iterable[str]) -> int:
 
 def slugs(mask: int) -> list[str]:
     """The amenities of a mask, in the order of their bits."""
-    return [slug for slug, bit in sorted(bits().items(), key=lambda item: item[1]) if mask >> bit & 1]
+    return list(_slugs(mask))
+
+
+@lru_cache(maxsize=10_000)
+def _slugs(mask: int) -> tuple[str, ...]:
+    return tuple(slug for slug, bit in sorted(bits().items(), key=lambda item: item[1]) if mask >> bit & 1)
 
 
 def name_in(amenity: Amenity, language: str) -> str:
