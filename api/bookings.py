@@ -134,7 +134,9 @@ class PayIn(In):
 class PayOut(Out):
     """A payment after the first answer of its provider, and what the guest's client needs to go on."""
 
-    status: Annotated[Literal["pending", "completed"], Field(examples=["completed"])]
+    status: Annotated[
+        Literal["pending", "completed", "refunded", "partially_refunded"], Field(examples=["completed"])
+    ]
     payment_id: int
     client_secret: Annotated[str | None, Field(examples=[None])] = None
     approval_url: Annotated[str | None, Field(examples=[None])] = None
@@ -302,7 +304,7 @@ def pay(request: HttpRequest, booking_id: int, body: PayIn | None = None) -> Any
         elif not done:
             message = _("The payment is being processed.")
     answer = {
-        "status": "completed" if done else "pending",
+        "status": paid.payment.status,
         "payment_id": paid.payment.pk,
         "client_secret": paid.client.get("client_secret"),
         "approval_url": paid.client.get("approval_url"),
