@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+from decimal import ROUND_HALF_EVEN, Decimal
 
 EXPONENTS: dict[str, int] = {
     **dict.fromkeys(
@@ -85,7 +85,7 @@ class Money:
         """
         try:
             scaled = Decimal(value).scaleb(exponent(currency))
-        except InvalidOperation:
+        except ArithmeticError:
             raise MoneyError(f"{value!r} is not a number") from None
         if not scaled.is_finite() or abs(scaled) > MAX_MINOR:
             raise MoneyError("amount out of range")

@@ -106,6 +106,8 @@ def test_lock_that_is_not_granted_is_unavailable() -> None:
 
         response = anyone.post("/api/lock/")
     finally:
+        with connection.cursor() as cursor:
+            cursor.execute("RESET lock_timeout")
         other.rollback()
         other.close()
 
