@@ -7,8 +7,8 @@ it in the table.
 
 from __future__ import annotations
 
+import json
 import threading
-import time
 from functools import cache
 from typing import Any
 
@@ -16,10 +16,11 @@ import redis
 import structlog
 from channels.layers import get_channel_layer
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from backend.core.valkey import breaker
 from backend.notifications.models import LiveEvent
 from backend.notifications.rendering import event_message
 
@@ -30,12 +31,10 @@ MESSAGE = "live.event"
 """The type of a channel layer message that carries one event."""
 
 TIMEOUT_S = 0.2
-OPEN_CIRCUIT_S = 5.0
-"""After a failure nobody tries for this long, so that operations stay as fast as with a living cache."""
+"""How long a commit may wait for the cache; on one machine it takes 0.2 ms. After a failure nobody tries for a while."""
 
 log = structlog.get_logger(__name__)
 _waiting = threading.local()
-_circuit_opens_at = 0.0
 
 
 def send_on_commit(event_ids: list[int]) -> None:
@@ -48,14 +47,13 @@ def send_on_commit(event_ids: list[int]) -> None:
 def _send_waiting() -> None:
     # The first of a transaction's callbacks takes all; ids of rolled back savepoints find no row.
     ids, _waiting.ids = _waiting.__dict__.get("ids", []), []
-    if not ids or not settings.REDIS_URL or time.monotonic() < _circuit_opens_at:
+    if not ids or not settings.REDIS_URL or not breaker.closed:
         return
-    send(list(LiveEvent.objects.filter(pk__in=ids).order_by("user_id", "seq")))
+    send(_numbered(ids))
 
 
 def send(events: list[LiveEvent]) -> bool:
     """Hand committed events to all processes; False, with a line in the log, when the cache does not answer."""
-    global _circuit_opens_at
     layer: Any = get_channel_layer()
     layer_settings: Any = settings.CHANNEL_LAYERS["default"]
     prefix = f"{layer_settings['CONFIG']['prefix']}__group__"
@@ -66,10 +64,24 @@ def send(events: list[LiveEvent]) -> bool:
                 pipeline.publish(prefix + GROUP.format(event.user_id), layer.serialize(message))
             pipeline.execute()
     except redis.RedisError as error:
-        _circuit_opens_at = time.monotonic() + OPEN_CIRCUIT_S
+        breaker.broke(error)
         log.warning("live_events_not_sent", events=len(events), error=str(error))
         return False
     return True
+
+
+def _numbered(ids: list[int]) -> list[LiveEvent]:
+    # By hand: this runs after every operation, and the ORM would cost more than the question.
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id, user_id, seq, type, data, created_at FROM live_events WHERE id = ANY(%s) ORDER BY user_id, seq",
+            [ids],
+        )
+        columns = ("id", "user_id", "seq", "type", "data", "created_at")
+        return [
+            LiveEvent(**{**dict(zip(columns, row, strict=True)), "data": json.loads(row[4])})
+            for row in cursor.fetchall()
+        ]
 
 
 @cache

@@ -5,20 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.db import connection, transaction
 
 from backend.accounts.models import Profile, User
 from backend.core.errors import NotFound
-from backend.notifications import live
+from backend.notifications import live, tasks
 from backend.notifications.kinds import KINDS
-from backend.notifications.models import Delivery, LiveEvent, Notification
+from backend.notifications.models import LiveEvent, Notification
 from backend.notifications.rendering import notice_of
-
-EVENTS_KEPT = timedelta(days=30)
-"""How far back a client can resume."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,22 +43,25 @@ def notify(
     transaction. ``params`` are the values of the texts (see ``kinds``; amounts in minor units, dates as ISO
     strings), ``data`` the ids that clients need, ``url`` a path to open. Raises: KeyError for an unknown kind.
     """
-    mailed = KINDS[kind]
-    with transaction.atomic():
-        row = Notification(
-            user=user,
-            kind=kind,
-            object_key=object_key,
-            params=params or {},
-            data=data or {},
-            url=url,
-            created_at=now,
-        )
-        if not _insert(row):
+    mailed = KINDS[kind].email and (KINDS[kind].mandatory or _wants_mail(user.pk, kind))
+    row = Notification(
+        user=user,
+        kind=kind,
+        object_key=object_key,
+        params=params or {},
+        data=data or {},
+        url=url,
+        created_at=now,
+    )
+    with transaction.atomic(savepoint=False):
+        written = _write(row, mailed=mailed)
+        if written is None:
             return None
-        push_on_commit([Event(user.pk, "notification", asdict(notice_of(row)))], now=now)
-        if mailed.email and (mailed.mandatory or _wants_mail(user.pk, kind)):
-            _queue_mail(row, now)
+        row.pk, event_id, delivery_id = written
+        row._state.adding = False
+        live.send_on_commit([event_id])
+        if delivery_id is not None:
+            tasks.deliver_email.defer(delivery_id=delivery_id)
     return row
 
 
@@ -88,43 +88,47 @@ def mark_all_read(*, user: User, now: datetime) -> int:
     return Notification.objects.filter(user=user, read_at=None).update(read_at=now)
 
 
-def purge(*, now: datetime) -> dict[str, int]:
-    """Drop live events that no client can still ask for: all that are older than the oldest one to keep.
+_WRITE = """
+    WITH told AS (
+        INSERT INTO notifications (user_id, kind, object_key, params, data, url, created_at)
+        VALUES (%(user)s, %(kind)s, %(object_key)s, %(params)s, %(data)s, %(url)s, %(now)s)
+        ON CONFLICT ON CONSTRAINT notifications_once DO NOTHING
+        RETURNING id, created_at
+    ), event AS (
+        INSERT INTO live_events (user_id, type, data, created_at)
+        SELECT %(user)s, 'notification', %(notice)s::jsonb || jsonb_build_object('id', id), created_at FROM told
+        RETURNING id
+    ), mail AS (
+        INSERT INTO deliveries (notification_id, channel, state, attempts, error, created_at)
+        SELECT id, 'email', 'queued', 0, '', created_at FROM told WHERE %(mailed)s
+        RETURNING id
+    )
+    SELECT told.id, event.id, mail.id FROM told CROSS JOIN event LEFT JOIN mail ON true
+"""
 
-    What stays of a user is without gaps although clocks may have been set back.
+
+def _write(row: Notification, *, mailed: bool) -> tuple[int, int, int | None] | None:
+    """The ids of the new notice, its live event and its mail; None when the user was told before.
+
+    One statement, and ON CONFLICT instead of a caught error: telling is a part of every operation.
     """
     with connection.cursor() as cursor:
         cursor.execute(
-            """
-            DELETE FROM live_events old WHERE created_at < %(cutoff)s AND NOT EXISTS (
-                SELECT 1 FROM live_events kept
-                WHERE kept.user_id = old.user_id AND kept.seq < old.seq AND kept.created_at >= %(cutoff)s
-            )
-            """,
-            {"cutoff": now - EVENTS_KEPT},
+            _WRITE,
+            {
+                "user": row.user_id,
+                "kind": row.kind,
+                "object_key": row.object_key,
+                "params": json.dumps(row.params),
+                "data": json.dumps(row.data),
+                "url": row.url,
+                "now": row.created_at,
+                "notice": json.dumps(asdict(notice_of(row))),
+                "mailed": mailed,
+            },
         )
-        return {"live_events": cursor.rowcount}
-
-
-def _insert(row: Notification) -> bool:
-    # ON CONFLICT instead of a caught error: the usual second notice costs no savepoint and waits for nobody's luck.
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            INSERT INTO notifications (user_id, kind, object_key, params, data, url, created_at)
-            VALUES (%s, %s, %s, %s, %s, %s, %s)
-            ON CONFLICT ON CONSTRAINT notifications_once DO NOTHING RETURNING id
-            """,
-            [
-                *(row.user_id, row.kind, row.object_key, json.dumps(row.params), json.dumps(row.data)),
-                *(row.url, row.created_at),
-            ],
-        )
-        found = cursor.fetchone()
-    if found:
-        row.pk = found[0]
-        row._state.adding = False
-    return found is not None
+        found: tuple[int, int, int | None] | None = cursor.fetchone()
+    return found
 
 
 def _wants_mail(user_id: int, kind: str) -> bool:
@@ -133,10 +137,3 @@ def _wants_mail(user_id: int, kind: str) -> bool:
     )
     chosen = (preferences or {}).get(kind)
     return not isinstance(chosen, dict) or chosen.get("email") is not False
-
-
-def _queue_mail(row: Notification, now: datetime) -> None:
-    from backend.notifications.tasks import deliver_email
-
-    delivery = Delivery.objects.create(notification=row, channel=Delivery.EMAIL, created_at=now)
-    deliver_email.defer(delivery_id=delivery.pk)

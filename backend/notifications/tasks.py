@@ -6,7 +6,7 @@ from django.utils import timezone
 from procrastinate import JobContext, RetryStrategy
 from procrastinate.contrib.django import app
 
-from backend.notifications import deliveries, services
+from backend.notifications import deliveries, retention
 
 MAIL_RETRIES = 7
 """After 4 s, 16 s, … four and a half hours; six hours in all."""
@@ -27,4 +27,4 @@ def deliver_email(context: JobContext, delivery_id: int) -> None:
 @app.task(name="notifications.purge", queue="upkeep", queueing_lock="notifications.purge")
 def purge(timestamp: int) -> None:
     """Drop live events that nobody can still resume from. By the machine's clock: it is about retention."""
-    services.purge(now=timezone.now())
+    retention.purge(now=timezone.now())

@@ -10,6 +10,7 @@ from django.db import connection, transaction
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from backend.accounts.models import User
+from backend.notifications import retention
 from backend.notifications import services as notifications
 from backend.notifications.models import Delivery, LiveEvent, Notification
 from backend.notifications.services import Event
@@ -216,6 +217,6 @@ def test_purge_keeps_what_a_client_can_resume_from_without_gaps() -> None:
     for days in (40, 35, 1, 33, 0):
         notifications.push_on_commit([Event(user.pk, "booking", {})], now=NOW - timedelta(days=days))
 
-    assert notifications.purge(now=NOW) == {"live_events": 2}
+    assert retention.purge(now=NOW) == {"live_events": 2}
 
     assert numbers(user) == [3, 4, 5]
