@@ -1,11 +1,141 @@
-"""The numbers on the back office's first page."""
+"""The back office's first page: figures, what waits, the latest bookings."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from admin_site import figures, waiting
+from admin_site.display import BOOKING_COLOURS, label, link, money
+from backend.bookings.models import Booking
+from backend.core.money import Money
+
+LATEST = 8
 
 
 def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """Unfold's dashboard callback: what ``templates/admin/index.html`` shows. Every number is read now."""
+    now = timezone.now()
+    sold, before = figures.sales(now)
+    full = figures.occupancy(now)
+    counts = waiting.counts(request)
+    context.update(
+        {
+            "title": _("Dashboard"),
+            "read_at": now,
+            "figures": [_bookings(sold, before), _gmv(sold, before), _occupancy(full)],
+            "bookings_chart": _chart(sold.days, sold.bookings, _("Bookings")),
+            "gmv_chart": _chart(
+                sold.days, [Money(minor, sold.currency).number() for minor in sold.gmv_minor], _("GMV")
+            ),
+            "occupancy_chart": _chart(full.days, full.booked, _("Booked nights"), line=True),
+            "gmv_currency": sold.currency,
+            "waiting": [
+                {
+                    "key": kind.key,
+                    "title": kind.title,
+                    "count": waiting.shown(counts[kind.key]) or "0",
+                    "url": reverse("admin:index") + kind.path,
+                    "icon": kind.icon,
+                    "variant": kind.variant if counts[kind.key] else "calm",
+                }
+                for kind in waiting.KINDS
+                if kind.key in counts
+            ],
+            "sees_bookings": request.user.has_perm("bookings.view_booking"),  # type: ignore[union-attr]
+        }
+    )
+    if context["sees_bookings"]:
+        context |= {"latest_headers": _latest_headers(), "latest": _latest()}
     return context
+
+
+def _bookings(sold: figures.Sales, before: figures.Sales) -> dict[str, Any]:
+    return {
+        "key": "bookings",
+        "title": _("Bookings"),
+        "value": f"{sold.total_bookings:,}",
+        "trend": _trend(sold.total_bookings, before.total_bookings),
+        "note": _("confirmed in the last 30 days"),
+        "meaning": _(
+            "Bookings that were confirmed in the last 30 days and are confirmed or completed now. Canceled ones do "
+            "not count."
+        ),
+    }
+
+
+def _gmv(sold: figures.Sales, before: figures.Sales) -> dict[str, Any]:
+    note = _("of these bookings")
+    if sold.missing:
+        note = _("of these bookings, without %s (no rate)") % ", ".join(sold.missing)
+    return {
+        "key": "gmv",
+        "title": _("GMV"),
+        "value": money(sold.total_gmv_minor, sold.currency),
+        "trend": _trend(sold.total_gmv_minor, before.total_gmv_minor),
+        "note": note,
+        "meaning": _(
+            "Gross merchandise value: what the guests of these bookings pay in all, in the platform's currency at "
+            "the newest stored exchange rates."
+        ),
+    }
+
+
+def _occupancy(full: figures.Occupancy) -> dict[str, Any]:
+    note = ngettext("%s published listing", "%s published listings", full.listings) % f"{full.listings:,}"
+    return {
+        "key": "occupancy",
+        "title": _("Occupancy"),
+        "value": f"{full.percent} %",
+        "trend": None,
+        "note": _("next 30 nights, %s") % note,
+        "meaning": _(
+            "Booked nights of published listings in the next 30 nights, of all nights that these have."
+        ),
+    }
+
+
+def _trend(now: int, before: int) -> dict[str, Any] | None:
+    """The change against the 30 days before; None when there is nothing to compare with."""
+    if not before:
+        return None
+    percent = round(100 * (now - before) / before)
+    return {"text": f"{percent:+d} %", "up": percent >= 0}
+
+
+def _chart(days: list[Any], values: list[Any], name: str, *, line: bool = False) -> str:
+    dataset: dict[str, Any] = {
+        "label": name,
+        "data": values,
+        "displayYAxis": True,
+        "maxTicksXLimit": 8,
+        "backgroundColor": "var(--color-primary-600)",
+    }
+    if line:
+        dataset |= {"borderColor": "var(--color-primary-600)"}
+    return json.dumps({"labels": [f"{day:%d %b}" for day in days], "datasets": [dataset]})
+
+
+def _latest_headers() -> list[str]:
+    return [_("Booking"), _("Listing"), _("Guest"), _("Stay"), _("Status"), _("Total")]
+
+
+def _latest() -> list[list[Any]]:
+    rows = Booking.objects.select_related("listing", "guest").order_by("-id")[:LATEST]
+    return [
+        [
+            link(booking),
+            booking.listing.title,
+            booking.guest.get_full_name(),
+            f"{booking.check_in:%d %b} → {booking.check_out:%d %b %Y}",
+            label(booking.get_status_display(), BOOKING_COLOURS[booking.status]),
+            money(booking.total_minor, booking.currency),
+        ]
+        for booking in rows
+    ]

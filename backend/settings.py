@@ -14,9 +14,9 @@ from urllib.parse import unquote, urlsplit
 
 import structlog
 from django.core.exceptions import ImproperlyConfigured
-from django.templatetags.static import static
 from django.utils.translation import gettext_lazy as _
 
+from admin_site.theme import UNFOLD as UNFOLD
 from backend.core.logs import allow_listed
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -106,7 +106,7 @@ STATE_DIR = ENV.state_dir
 
 INSTALLED_APPS = [
     "admin_site",
-    "unfold",
+    "unfold.apps.BasicAppConfig",
     "unfold.contrib.filters",
     "unfold.contrib.forms",
     "unfold.contrib.guardian",
@@ -388,14 +388,3 @@ structlog.configure(
     wrapper_class=structlog.stdlib.BoundLogger,
     cache_logger_on_first_use=True,
 )
-
-UNFOLD: dict[str, Any] = {
-    "SITE_TITLE": "Karibu",
-    "SITE_HEADER": "Karibu",
-    "SITE_URL": "/api/docs",
-    "SITE_ICON": lambda request: static("admin_site/karibu.svg"),
-    "ENVIRONMENT": "admin_site.site.environment_label",
-    "DASHBOARD_CALLBACK": "admin_site.dashboard.context",
-    "SIDEBAR": "admin_site.site.sidebar",
-    "COMMAND": {"search_models": "admin_site.site.searchable_models", "show_history": True},
-}

@@ -1,0 +1,14 @@
+"""Found by the admin's discovery: importing the areas puts their pages on the site."""
+
+from __future__ import annotations
+
+from admin_site import (  # noqa: F401
+    accounts,
+    audit,
+    bookings,
+    jobs,
+    listings,
+    notifications,
+    payments,
+    settings,
+)

@@ -1,0 +1,115 @@
+"""How values are shown: money, people, states as coloured words, links, small tables. Everything is escaped."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from django.db.models import Model
+from django.template.loader import render_to_string
+from django.urls import NoReverseMatch, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from backend.accounts.models import ADMIN, MODERATOR
+from backend.core.money import exponent
+
+LISTING_COLOURS = {
+    "draft": "default",
+    "pending_review": "warning",
+    "published": "success",
+    "paused": "info",
+    "flagged": "danger",
+    "rejected": "danger",
+    "archived": "default",
+}
+BOOKING_COLOURS = {
+    "pending": "warning",
+    "confirmed": "success",
+    "completed": "info",
+    "canceled": "danger",
+    "declined": "default",
+    "expired": "default",
+}
+PAYMENT_COLOURS = {
+    "pending": "warning",
+    "completed": "success",
+    "failed": "danger",
+    "refunded": "info",
+    "partially_refunded": "info",
+    "unpaid": "default",
+}
+OP_COLOURS = {
+    "created": "default",
+    "sending": "info",
+    "succeeded": "success",
+    "failed": "danger",
+    "unknown": "warning",
+}
+DELIVERY_COLOURS = {"queued": "default", "sending": "info", "sent": "success", "failed": "danger"}
+JOB_COLOURS = {
+    "todo": "default",
+    "doing": "info",
+    "succeeded": "success",
+    "failed": "danger",
+    "cancelled": "default",
+    "aborted": "warning",
+}
+
+
+def money(minor: int | None, currency: str) -> str:
+    """An amount with its currency and exactly as many decimals as that has: ``EUR 1,234.50``; "–" for none."""
+    if minor is None:
+        return "–"
+    decimals = exponent(currency)
+    whole, rest = divmod(abs(minor), 10**decimals)
+    digits = f"{whole:,}" + (f".{rest:0{decimals}d}" if decimals else "")
+    return f"{currency} {'−' if minor < 0 else ''}{digits}"
+
+
+def url_of(row: Model) -> str:
+    """The page of a row, "" where there is none."""
+    meta = row._meta
+    try:
+        return reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=(row.pk,))
+    except NoReverseMatch:
+        return ""
+
+
+def link(row: Model | None, text: Any = None) -> SafeString | str:
+    """A link to the row's page with ``text`` (default: the row's own name)."""
+    if row is None:
+        return "–"
+    words = row if text is None else text
+    url = url_of(row)
+    return format_html('<a href="{}" class="text-link">{}</a>', url, words) if url else str(words)
+
+
+def pretty(value: Any) -> SafeString | str:
+    """JSON on several lines."""
+    if value in ({}, [], None):
+        return "–"
+    return format_html('<pre class="ko-json">{}</pre>', json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def label(text: Any, colour: str) -> SafeString:
+    """A coloured word, for tables; lists have ``@display(label=…)``."""
+    return SafeString(
+        render_to_string("unfold/helpers/label.html", {"text": text, "type": colour, "size": "md"}).strip()
+    )
+
+
+def table(headers: Sequence[Any], rows: Sequence[Sequence[Any]]) -> SafeString:
+    """A small table inside a page. Cells are escaped unless they are made by the helpers here."""
+    return SafeString(render_to_string("admin_site/table.html", {"headers": headers, "rows": rows}).strip())
+
+
+def sees_phones(reader: Any) -> bool:
+    """Whether ``reader`` may see phone numbers and network addresses whole: moderators and administrators."""
+    return bool(reader.has_role(MODERATOR, ADMIN))
+
+
+def phone_end(phone: str) -> str:
+    """The last two digits: enough to recognize a caller by."""
+    return f"••••••{phone[-2:]}" if phone else "–"

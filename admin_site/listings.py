@@ -1,0 +1,244 @@
+"""Listings: what is offered, how it looks, and the judgment of moderators."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.core.files.storage import default_storage
+from django.db.models import F, Prefetch, Q, QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.translation import gettext_lazy as _
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
+from unfold.decorators import display
+
+from admin_site import finding
+from admin_site.actions import DANGER, SUCCESS, WARNING, dialog_action
+from admin_site.base import Page, Rows
+from admin_site.display import LISTING_COLOURS, link, money
+from backend.availability.models import Block
+from backend.core import access
+from backend.listings import amenities
+from backend.listings import services as listings
+from backend.listings.models import Listing, ListingTransition, Photo
+from backend.listings.states import TRANSITIONS, ListingStatus
+
+
+def thumbnail_url(photo: Photo) -> str:
+    """The address of the smallest picture that there is of ``photo``."""
+    smallest = min(photo.sizes, key=int) if photo.sizes else None
+    return default_storage.url(photo.sizes[smallest] if smallest else photo.file.name)
+
+
+class Photos(Rows):
+    model = Photo
+    verbose_name_plural = _("Photos")
+    fields = ("picture", "caption", "position", "is_cover", "created_at")
+    readonly_fields = fields
+    ordering = ("position", "id")
+
+    @display(description=_("picture"))
+    def picture(self, photo: Photo) -> str:
+        return format_html('<img src="{}" alt="" loading="lazy" class="ko-photo">', thumbnail_url(photo))
+
+
+class TakenNights(Rows):
+    """The blocks of the calendar, the latest first."""
+
+    model = Block
+    verbose_name_plural = _("Calendar")
+    fields = ("arrival", "departure", "reason", "active", "expires_at", "note", "created_at")
+    readonly_fields = fields
+    ordering = ("-id",)
+
+    @display(description=_("check-in"))
+    def arrival(self, block: Block) -> Any:
+        return block.nights.lower
+
+    @display(description=_("check-out"))
+    def departure(self, block: Block) -> Any:
+        return block.nights.upper
+
+
+class Steps(Rows):
+    model = ListingTransition
+    verbose_name_plural = _("Steps")
+    fields = ("at", "old", "new", "actor", "reason")
+    readonly_fields = fields
+    ordering = ("-seq",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ListingTransition]:
+        return super().get_queryset(request).select_related("actor")
+
+
+@admin.register(Listing)
+class ListingPage(Page):
+    icon = "home_work"
+    list_display = ("place", "host_link", "state", "nightly", "rated", "updated_at")
+    list_filter = (("status", ChoicesDropdownFilter), ("room_type", ChoicesDropdownFilter))
+    list_filter_submit = True
+    search_fields = ("title",)
+    search_help_text = _("Title, city or host")
+    ordering = ("-id",)
+    inlines = (Photos, TakenNights, Steps)
+    actions_detail = ("approve", "flag", "reject")
+    offered = {
+        "approve": lambda row: (
+            row.status in (ListingStatus.PENDING_REVIEW, ListingStatus.FLAGGED, ListingStatus.REJECTED)
+        ),
+        "flag": lambda row: TRANSITIONS.allows(row.status, ListingStatus.FLAGGED),
+        "reject": lambda row: TRANSITIONS.allows(row.status, ListingStatus.REJECTED),
+    }
+    fieldsets = (
+        (
+            None,
+            {
+                "fields": (
+                    ("title", "host_link"),
+                    ("state", "status_reason"),
+                    ("nightly", "weekend"),
+                    ("cleaning", "extra_guest"),
+                    "description",
+                )
+            },
+        ),
+        (
+            _("Place"),
+            {
+                "classes": ("tab",),
+                "fields": (
+                    ("property_type", "room_type"),
+                    ("max_guests", "guests_included"),
+                    ("bedrooms", "beds", "bathrooms"),
+                    "has",
+                    ("location", "timezone"),
+                    ("line1", "line2"),
+                    ("postal_code", "city", "country"),
+                    ("latitude", "longitude"),
+                ),
+            },
+        ),
+        (
+            _("Rules"),
+            {
+                "classes": ("tab",),
+                "fields": (
+                    ("instant_book", "cancellation_policy"),
+                    ("min_nights", "max_nights"),
+                    ("arrival_weekdays", "departure_weekdays"),
+                    ("advance_notice_hours", "booking_window_days"),
+                    ("preparation_days_before", "preparation_days_after"),
+                    ("check_in_time", "check_out_time"),
+                    "house_rules",
+                ),
+            },
+        ),
+        (
+            _("Record"),
+            {
+                "classes": ("tab",),
+                "fields": (
+                    ("created_at", "updated_at", "published_at"),
+                    ("rating", "review_count"),
+                    ("source", "source_id"),
+                ),
+            },
+        ),
+    )
+    readonly_fields = ("host_link", "state", "nightly", "weekend", "cleaning", "extra_guest", "has")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Listing]:
+        covers = Prefetch("photos", Photo.objects.filter(is_cover=True), to_attr="covers")
+        return super().get_queryset(request).select_related("host").prefetch_related(covers)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Listing], search_term: str
+    ) -> tuple[QuerySet[Listing], bool]:
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        found = Q(title__icontains=term) | Q(city__istartswith=term) | Q(host__in=finding.people_ids(term))
+        return queryset.filter(found), False
+
+    def has_moderate_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        row = self.get_row(request, str(object_id))
+        return row is not None and access.can(request.user, "listing.moderate", row)
+
+    @dialog_action(
+        title=_("Approve"),
+        question=_("Guests can find and book it at once. The host is told."),
+        done=_("The listing is published."),
+        permission="moderate",
+        icon="check_circle",
+        variant=SUCCESS,
+    )
+    def approve(self, request: HttpRequest, row: Listing, given: dict[str, Any]) -> None:
+        listings.approve(actor=request.user, listing=row, reason=given["reason"], now=timezone.now())
+
+    @dialog_action(
+        title=_("Flag"),
+        question=_("It is hidden while you look at it; its bookings stay. The host reads the reason."),
+        done=_("The listing is flagged."),
+        permission="moderate",
+        icon="flag",
+        variant=WARNING,
+    )
+    def flag(self, request: HttpRequest, row: Listing, given: dict[str, Any]) -> None:
+        listings.flag(actor=request.user, listing=row, reason=given["reason"], now=timezone.now())
+
+    @dialog_action(
+        title=_("Reject"),
+        question=_(
+            "It is taken off the marketplace; its bookings stay. The host reads the reason, may change the listing "
+            "and offer it again."
+        ),
+        done=_("The listing is rejected."),
+        permission="moderate",
+        icon="cancel",
+        variant=DANGER,
+    )
+    def reject(self, request: HttpRequest, row: Listing, given: dict[str, Any]) -> None:
+        listings.reject(actor=request.user, listing=row, reason=given["reason"], now=timezone.now())
+
+    @display(description=_("listing"), header=True)
+    def place(self, listing: Listing) -> list[Any]:
+        where = ", ".join(part for part in (listing.city, listing.country) if part) or listing.location
+        covers = getattr(listing, "covers", [])
+        picture = (
+            {"path": thumbnail_url(covers[0]), "squared": True, "width": 56, "height": 40} if covers else None
+        )
+        return [listing.title, where, listing.title[:2], picture]
+
+    @display(description=_("host"), ordering=F("host__username"))
+    def host_link(self, listing: Listing) -> str:
+        return link(listing.host)
+
+    @display(description=_("status"), label=LISTING_COLOURS)
+    def state(self, listing: Listing) -> tuple[str, str]:
+        return listing.status, listing.get_status_display()
+
+    @display(description=_("price per night"))
+    def nightly(self, listing: Listing) -> str:
+        return money(listing.price_minor, listing.currency)
+
+    @display(description=_("weekend price"))
+    def weekend(self, listing: Listing) -> str:
+        return money(listing.weekend_price_minor, listing.currency)
+
+    @display(description=_("cleaning fee"))
+    def cleaning(self, listing: Listing) -> str:
+        return money(listing.cleaning_fee_minor, listing.currency)
+
+    @display(description=_("extra guest fee, a night"))
+    def extra_guest(self, listing: Listing) -> str:
+        return money(listing.extra_guest_fee_minor, listing.currency)
+
+    @display(description=_("amenities"))
+    def has(self, listing: Listing) -> str:
+        return ", ".join(amenities.slugs(listing.amenities_mask)) or "–"
+
+    @display(description=_("rating"))
+    def rated(self, listing: Listing) -> str:
+        return f"★ {listing.rating} ({listing.review_count})" if listing.rating else "–"

@@ -1,0 +1,111 @@
+"""The way around the back office: groups of pages with badges of what waits, each for those who may see it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+
+from admin_site import waiting
+from backend.accounts.models import ADMIN
+
+Page = tuple[Any, str, str, tuple[str, ...]]
+"""Title, icon, ``app.model`` and the kinds of waiting things that its badge counts."""
+
+GROUPS: list[tuple[Any, bool, list[Page]]] = [
+    (
+        _("Marketplace"),
+        False,
+        [
+            (_("Listings"), "home_work", "listings.listing", ("review", "flagged")),
+            (_("Bookings"), "event_available", "bookings.booking", ("requests",)),
+            (_("People"), "group", "accounts.user", ()),
+        ],
+    ),
+    (
+        _("Money"),
+        False,
+        [
+            (_("Payments"), "payments", "payments.payment", ()),
+            (_("Money operations"), "sync_alt", "payments.moneyop", ("money",)),
+            (_("Ledger"), "account_balance", "payments.ledgerentry", ()),
+            (_("Folios"), "receipt_long", "payments.folio", ()),
+            (_("Provider events"), "webhook", "payments.providerevent", ()),
+        ],
+    ),
+    (
+        _("Notices"),
+        False,
+        [
+            (_("Notifications"), "notifications", "notifications.notification", ()),
+            (_("Deliveries"), "outgoing_mail", "notifications.delivery", ("deliveries",)),
+        ],
+    ),
+    (
+        _("System"),
+        False,
+        [
+            (_("Jobs"), "memory", "procrastinate.procrastinatejob", ("jobs",)),
+            (_("Audit log"), "policy", "audit.auditentry", ()),
+            (_("Settings"), "tune", "core.platformsetting", ()),
+        ],
+    ),
+    (
+        _("Reference"),
+        True,
+        [
+            (_("Amenities"), "pool", "listings.amenity", ()),
+            (_("Locations"), "location_city", "listings.location", ()),
+            (_("Currencies"), "paid", "core.currency", ()),
+            (_("Exchange rates"), "currency_exchange", "core.exchangerate", ()),
+            (_("Roles"), "badge", "auth.group", ()),
+        ],
+    ),
+]
+
+ADMINS_ONLY = {"auth.group", "core.platformsetting"}
+
+
+def sidebar(request: HttpRequest) -> dict[str, Any]:
+    """Unfold's ``SIDEBAR`` for this user. Asked several times a page; the badges are counted once."""
+    known: dict[str, Any] | None = getattr(request, "_sidebar", None)
+    if known is None:
+        home = {"title": _("Dashboard"), "icon": "space_dashboard", "link": reverse("admin:index")}
+        groups: list[dict[str, Any]] = [{"title": "", "items": [home]}]
+        if getattr(request.user, "is_staff", False):
+            groups += [_group(request, *group) for group in GROUPS]
+        known = {
+            "show_search": True,
+            "command_search": True,
+            "show_all_applications": False,
+            "navigation": [group for group in groups if group["items"]],
+        }
+        request._sidebar = known  # type: ignore[attr-defined]
+    return known
+
+
+def _group(request: HttpRequest, title: Any, collapsible: bool, pages: list[Page]) -> dict[str, Any]:
+    items = [_item(request, *page) for page in pages if may_see(request.user, page[2])]
+    return {"title": title, "separator": True, "collapsible": collapsible, "items": items}
+
+
+def may_see(user: Any, label: str) -> bool:
+    """Whether the pages of the model ``label`` (``app.model``) are for ``user``."""
+    app, model = label.split(".")
+    return bool(user.has_perm(f"{app}.view_{model}")) and (label not in ADMINS_ONLY or user.has_role(ADMIN))
+
+
+def _item(request: HttpRequest, title: Any, icon: str, label: str, badges: tuple[str, ...]) -> dict[str, Any]:
+    app, model = label.split(".")
+    item = {"title": title, "icon": icon, "link": reverse(f"admin:{app}_{model}_changelist")}
+    if badges:
+        counts = waiting.counts(request)
+        total = sum(counts.get(key, 0) for key in badges)
+        if total:
+            variant = next(
+                kind.variant for kind in waiting.KINDS if counts.get(kind.key) and kind.key in badges
+            )
+            item |= {"badge": waiting.shown(total), "badge_variant": variant}
+    return item

@@ -1,0 +1,121 @@
+"""What waits for somebody: counted once per page, in one query, each count over its own index and cut at 100."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import connection
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from backend.payments.states import OpState
+
+AT_MOST = 100
+"""Counting stops here; "99+" says as much to a reader."""
+
+REQUESTS_RUN_OUT_IN = timedelta(hours=4)
+OPEN_TOO_LONG = timedelta(minutes=5)
+"""A money operation that is open for longer was left by a dead worker or a provider that does not answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Something that may wait: its words, its list (relative to ``/admin/``), who looks after it, and its rows.
+
+    ``rows`` is SQL that selects them, with ``%(now)s``, ``%(soon)s`` and ``%(late)s``; ``permission`` is what one
+    must have to be shown the count.
+    """
+
+    key: str
+    title: str | Promise
+    path: str
+    permission: str
+    icon: str
+    variant: str
+    rows: str
+
+
+KINDS = [
+    Kind(
+        "review",
+        _("Listings to review"),
+        "listings/listing/?status__exact=pending_review",
+        "listings.view_listing",
+        "rate_review",
+        "warning",
+        "SELECT FROM properties WHERE status = 'pending_review'",
+    ),
+    Kind(
+        "flagged",
+        _("Flagged listings"),
+        "listings/listing/?status__exact=flagged",
+        "listings.view_listing",
+        "flag",
+        "danger",
+        "SELECT FROM properties WHERE status = 'flagged'",
+    ),
+    Kind(
+        "requests",
+        _("Requests that run out soon"),
+        "bookings/booking/?waits=host_soon",
+        "bookings.view_booking",
+        "hourglass_bottom",
+        "warning",
+        "SELECT FROM bookings WHERE status = 'pending' AND pending_reason = 'host' AND expires_at < %(soon)s",
+    ),
+    Kind(
+        "money",
+        _("Money without an outcome"),
+        "payments/moneyop/?outcome=open",
+        "payments.view_moneyop",
+        "sync_problem",
+        "danger",
+        f"SELECT FROM money_ops WHERE state IN ('{OpState.CREATED}', '{OpState.SENDING}', '{OpState.UNKNOWN}')"
+        f" AND (state = '{OpState.UNKNOWN}' OR created_at < %(late)s)",
+    ),
+    Kind(
+        "deliveries",
+        _("Mails that failed"),
+        "notifications/delivery/?state__exact=failed",
+        "notifications.view_delivery",
+        "unsubscribe",
+        "warning",
+        "SELECT FROM deliveries WHERE state = 'failed'",
+    ),
+    Kind(
+        "jobs",
+        _("Jobs that failed"),
+        "procrastinate/procrastinatejob/?status__exact=failed",
+        "procrastinate.view_procrastinatejob",
+        "error",
+        "danger",
+        "SELECT FROM procrastinate_jobs WHERE status = 'failed'",
+    ),
+]
+
+
+def counts(request: HttpRequest) -> dict[str, int]:
+    """Key of ``KINDS`` → how many wait, at most ``AT_MOST``; only those that the user may see. Once per request."""
+    known: dict[str, int] | None = getattr(request, "_waiting", None)
+    if known is None:
+        kinds = [kind for kind in KINDS if request.user.has_perm(kind.permission)]  # type: ignore[union-attr]
+        known = _count(kinds, timezone.now()) if kinds else {}
+        request._waiting = known  # type: ignore[attr-defined]
+    return known
+
+
+def _count(kinds: list[Kind], now: datetime) -> dict[str, int]:
+    # Constants of this module only.
+    columns = [f"(SELECT count(*) FROM ({kind.rows} LIMIT {AT_MOST}) AS first_ones)" for kind in kinds]  # noqa: S608
+    values = {"now": now, "soon": now + REQUESTS_RUN_OUT_IN, "late": now - OPEN_TOO_LONG}
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {', '.join(columns)}", values)
+        return dict(zip((kind.key for kind in kinds), cursor.fetchone(), strict=True))
+
+
+def shown(count: int) -> str:
+    """A count as a badge says it; empty for nothing."""
+    return "" if not count else f"{AT_MOST - 1}+" if count >= AT_MOST else str(count)

@@ -1,0 +1,248 @@
+"""Which pages open for whom, and what they show."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib import admin
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from procrastinate.contrib.django.models import ProcrastinateJob
+
+from backend.accounts.models import User
+from backend.audit import services as audit
+from backend.bookings.models import Booking
+from backend.core.models import Currency, ExchangeRate
+from backend.listings.models import Amenity, Listing, Location
+from backend.notifications.models import Delivery, Notification
+from backend.payments.models import Folio, LedgerEntry, LedgerTransaction, MoneyOp, Payment, ProviderEvent
+from tests.admin_site.world import make_booking, signed_in, staff
+from tests.factories import NOW, PASSWORD, make_listing, make_user
+
+pytestmark = pytest.mark.usefixtures("db")
+
+PEOPLE = {"accounts.user"}
+PLACES = {"listings.listing", "listings.amenity", "listings.location"}
+STAYS = {"bookings.booking"}
+NOTICES = {"notifications.notification", "notifications.delivery"}
+MONEY = {
+    *("payments.payment", "payments.moneyop", "payments.ledgertransaction", "payments.ledgerentry"),
+    *("payments.folio", "payments.providerevent"),
+}
+RATES = {"core.currency", "core.exchangerate"}
+LOG = {"audit.auditentry"}
+SYSTEM = {"procrastinate.procrastinatejob", "core.platformsetting", "auth.group"}
+
+SEES = {
+    "support": PEOPLE | PLACES | STAYS | NOTICES,
+    "moderator": PEOPLE | PLACES | NOTICES | LOG,
+    "finance": PEOPLE | STAYS | MONEY | RATES | LOG,
+    "admin": PEOPLE | PLACES | STAYS | NOTICES | MONEY | RATES | LOG | SYSTEM,
+}
+"""What each role may look at: the whole matrix, so that a new page must be placed."""
+
+
+def page(label: str) -> str:
+    return reverse(f"admin:{label.replace('.', '_')}_changelist")
+
+
+def every_page() -> set[str]:
+    return {model._meta.label_lower for model in admin.site._registry}
+
+
+def fill() -> None:
+    """A row on every page."""
+    booking = make_booking()
+    payment = Payment.objects.get(folio=booking.folio)
+    ProviderEvent.objects.create(
+        provider="sandbox",
+        event_id="evt_1",
+        type="payment.completed",
+        object_ref="obj_1",
+        payload={"amount": 30_000},
+        received_at=NOW,
+    )
+    audit.record(actor=booking.guest, action="test.done", subject=payment, now=NOW, reason="why")
+
+
+@pytest.mark.parametrize("role", SEES)
+def test_pages_open_for_the_roles_that_may(role: str) -> None:
+    fill()
+    client = signed_in(staff(role))
+
+    answers = {label: client.get(page(label)).status_code for label in every_page()}
+
+    assert answers == {label: 200 if label in SEES[role] else 403 for label in every_page()}
+
+
+def test_pages_open_for_a_superuser() -> None:
+    fill()
+    root = User.objects.create_superuser("root", "root@example.com", PASSWORD)
+    client = signed_in(root)
+
+    answers = {label: client.get(page(label)).status_code for label in every_page()}
+
+    assert answers == dict.fromkeys(every_page(), 200)
+
+
+def test_pages_of_one_row_open_and_offer_no_form() -> None:
+    fill()
+    client = signed_in(staff("admin"))
+    models = [
+        *(User, Listing, Booking, Payment, MoneyOp, LedgerTransaction, LedgerEntry, Folio, ProviderEvent),
+        *(Notification, Delivery, ProcrastinateJob, Location, Currency, ExchangeRate),
+    ]
+
+    for model in models:
+        row = model.objects.first()
+        meta = model._meta
+        assert row is not None, meta.label
+        answer = client.get(reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=(row.pk,)))
+        assert answer.status_code == 200, meta.label
+        assert b'name="_save"' not in answer.content, meta.label
+        refused = client.post(answer.request["PATH_INFO"], {})
+        assert refused.status_code == 403, meta.label
+        refused = client.post(reverse(f"admin:{meta.app_label}_{meta.model_name}_delete", args=(row.pk,)))
+        assert refused.status_code == 403, meta.label
+        assert model.objects.filter(pk=row.pk).exists()
+
+
+def test_add_pages_are_closed() -> None:
+    client = signed_in(staff("admin"))
+
+    answers = {
+        label: client.get(reverse(f"admin:{label.replace('.', '_')}_add")).status_code
+        for label in every_page()
+    }
+
+    assert answers == dict.fromkeys(every_page(), 403)
+
+
+def test_pages_send_strangers_to_the_sign_in() -> None:
+    guest = make_user(password=PASSWORD)
+
+    for client in (Client(), signed_in(guest)):
+        answer = client.get(page("listings.listing"))
+        assert answer.status_code == 302
+        assert answer["Location"].startswith("/admin/login/")
+
+
+def test_pages_of_libraries_are_not_let_in() -> None:
+    assert {model._meta.app_label for model in admin.site._registry} == {
+        *("accounts", "audit", "auth", "bookings", "core", "listings", "notifications", "payments"),
+        "procrastinate",
+    }
+
+
+@pytest.mark.parametrize("label", sorted(set().union(*SEES.values()) - {"core.platformsetting"}))
+def test_lists_cost_the_same_for_one_row_and_for_three(label: str) -> None:
+    client = signed_in(User.objects.create_superuser("root", "root@example.com", PASSWORD))
+    fill_with_one = CaptureQueriesContext(connection)
+    fill_with_three = CaptureQueriesContext(connection)
+    make_booking()
+    client.get(page(label))
+
+    with fill_with_one:
+        assert client.get(page(label)).status_code == 200
+    make_booking(), make_booking()
+    with fill_with_three:
+        assert client.get(page(label)).status_code == 200
+
+    assert len(fill_with_three) == len(fill_with_one)
+
+
+def test_phone_shows_its_last_two_digits_to_support() -> None:
+    person = make_user()
+    person.profile.phone = "+254712345678"
+    person.profile.save()
+    url = reverse("admin:accounts_user_change", args=(person.pk,))
+
+    seen = {role: signed_in(staff(role)).get(url).content.decode() for role in SEES}
+
+    assert {role: "+254712345678" in text for role, text in seen.items()} == {
+        **{"support": False, "finance": False},
+        **{"moderator": True, "admin": True},
+    }
+    assert "••••••78" in seen["support"]
+    assert "2345" not in seen["support"]
+
+
+def test_search_finds_people_bookings_and_listings_for_those_who_may() -> None:
+    booking = make_booking(title="House of the lighthouse")
+    guest = booking.guest
+    admin_client, moderator = signed_in(staff("admin")), signed_in(staff("moderator"))
+
+    def found(client: Client, term: str) -> str:
+        return client.get("/admin/search/", {"s": term, "extended": "1"}).content.decode()
+
+    assert f"/admin/accounts/user/{guest.pk}/change/" in found(admin_client, guest.email)
+    assert f"/admin/bookings/booking/{booking.pk}/change/" in found(admin_client, booking.reference)
+    assert f"/admin/listings/listing/{booking.listing_id}/change/" in found(admin_client, "lighthouse")
+    assert f"/admin/bookings/booking/{booking.pk}/change/" not in found(moderator, booking.reference)
+
+
+@pytest.mark.parametrize(
+    "params", [{"s": "\0"}, {"s": "x" * 5000}, {"s": "a", "page": "x"}, {"s": "a", "page": "9"}]
+)
+def test_search_takes_what_it_gets(params: dict[str, str]) -> None:
+    client = signed_in(staff("admin"))
+
+    assert client.get("/admin/search/", {**params, "extended": "1"}).status_code == 200
+
+
+def test_lists_are_searched_by_reference_name_and_email() -> None:
+    booking, other = make_booking(), make_booking()
+    client = signed_in(staff("admin"))
+
+    def rows(term: str) -> set[Booking]:
+        answer = client.get(page("bookings.booking"), {"q": term})
+        return set(answer.context["cl"].result_list)
+
+    assert rows(booking.reference.lower()) == {booking}
+    assert rows(booking.guest.email) == {booking}
+    assert rows(booking.host.first_name) == {booking}
+    assert rows("") == {booking, other}
+    assert rows("nobody") == set()
+
+
+def test_listing_is_found_by_its_title_city_and_host() -> None:
+    near = make_listing(title="House of the lighthouse", city="Lamu")
+    make_listing()
+    client = signed_in(staff("moderator"))
+
+    for term in ("lightHOUSE", "lam", near.host.username):
+        answer = client.get(page("listings.listing"), {"q": term})
+        assert list(answer.context["cl"].result_list) == [near], term
+
+
+def test_every_page_is_under_a_content_security_policy() -> None:
+    client = signed_in(staff("admin"))
+
+    for answer in (Client().get("/admin/login/"), client.get("/admin/"), client.get(page("accounts.user"))):
+        policy = answer["Content-Security-Policy"]
+        assert "script-src 'self' 'unsafe-eval';" in policy
+        assert "frame-ancestors 'none'" in policy
+
+
+def test_history_of_a_row_is_the_audit_log() -> None:
+    listing = make_listing()
+    client = signed_in(staff("moderator"))
+
+    answer = client.get(reverse("admin:listings_listing_history", args=(listing.pk,)), follow=True)
+
+    assert answer.status_code == 200
+    assert answer.request["PATH_INFO"] == page("audit.auditentry")
+    assert answer.request["QUERY_STRING"] == f"object_type__exact=listing&object_id__exact={listing.pk}"
+
+
+def test_reference_rows_are_read_only() -> None:
+    amenity = Amenity.objects.get(slug="wifi")
+    client = signed_in(staff("moderator"))
+
+    answer = client.post(
+        reverse("admin:listings_amenity_change", args=(amenity.pk,)), {"name": "Something else"}
+    )
+
+    assert answer.status_code == 403
+    assert Amenity.objects.get(slug="wifi").name == amenity.name
