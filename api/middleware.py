@@ -102,9 +102,8 @@ class ProblemMiddleware:
         self.allow_origin(request, response)
         response.setdefault("X-Content-Type-Options", "nosniff")
         response.setdefault("Cross-Origin-Resource-Policy", "cross-origin")
-        if not request.path_info.startswith("/api/docs"):
-            response.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-            response.setdefault("Cache-Control", "no-store")
+        response.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+        response.setdefault("Cache-Control", "no-store")
         return response
 
     def answer(self, request: HttpRequest) -> HttpResponseBase:

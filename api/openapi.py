@@ -97,11 +97,15 @@ def _complete_operation(
     }
     for status in _general_errors(details, operation, path, method, protected=protected):
         responses.setdefault(str(status), {})
+    if method == "get":
+        responses["304"] = {
+            "description": "The client has this version (If-None-Match), where an ETag was given."
+        }
     for text in sorted(responses):
         status = int(text)
         if status >= 400:
             responses[text] = _problem_response(status, codes.get(status, ()))
-        else:
+        elif status < 300:
             _describe_success(responses[text], status, schemas)
     details["responses"] = dict(sorted(responses.items()))
     if "requestBody" in details:
@@ -120,7 +124,9 @@ def _complete_operation(
             }
         )
     for parameter in details["parameters"]:
-        parameter.setdefault("example", examples.of(parameter["schema"], schemas, name=parameter["name"]))
+        given = examples.of(parameter["schema"], schemas, name=parameter["name"])
+        parameter.pop("examples", None)
+        parameter.setdefault("example", given)
         parameter["schema"].pop("example", None)
 
 

@@ -7,6 +7,7 @@ from django.contrib import admin
 from django.urls import path, re_path
 from django.views.static import serve
 
+from api import documents
 from api.health import live, ready
 from api.main import api
 
@@ -14,6 +15,8 @@ urlpatterns = [
     path("health/live", live),
     path("health/ready", ready),
     path("admin/", admin.site.urls),
+    path("api/openapi.json", documents.openapi),
+    path("api/docs", documents.docs),
     path("api/", api.urls),
 ]
 if not settings.PRODUCTION and not settings.ENV.storage_bucket:
