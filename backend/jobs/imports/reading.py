@@ -10,19 +10,30 @@ from __future__ import annotations
 import csv
 import gzip
 import html
+import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TextIO
 
 LONGEST_STAY = 365
 
 REQUIRED = {
-    "listings": {"id", "name", "host_id", "latitude", "longitude", "room_type", "accommodates", "minimum_nights"},
+    "listings": {
+        "id",
+        "name",
+        "host_id",
+        "latitude",
+        "longitude",
+        "room_type",
+        "accommodates",
+        "minimum_nights",
+    },
     "calendar": {"listing_id", "date", "available", "minimum_nights", "maximum_nights"},
     "reviews": {"listing_id", "id", "date"},
 }
@@ -162,13 +173,6 @@ class CalendarNight:
     max_nights: int
 
 
-@dataclass(slots=True)
-class ReviewCounts:
-    """How many reviews a reviews file holds per listing."""
-
-    counts: dict[str, int] = field(default_factory=dict)
-
-
 @contextmanager
 def opened(path: Path) -> Iterator[TextIO]:
     """Open ``.csv`` or ``.csv.gz`` as UTF-8. Raises: WrongFile for what cannot be opened, unpacked or decoded."""
@@ -226,16 +230,18 @@ def bathrooms(number: str, text: str) -> Decimal:
 
 
 def amenities(value: str) -> tuple[list[str], int]:
-    """Our slugs for a JSON list of names, and how many names we have no word for."""
-    names = re.findall(r'"((?:[^"\\]|\\.)*)"', value)
-    found: set[str] = set()
-    unknown = 0
-    for raw in names:
-        name = raw.encode().decode("unicode_escape", errors="ignore") if "\\u" in raw else raw
-        slugs = {slug for slug, pattern in _AMENITY_PATTERNS if pattern.search(name)}
-        found |= slugs
-        unknown += not slugs
-    return sorted(found), unknown
+    """Our slugs for a JSON list of names, and how many names we have no word for. Raises: RowRefused."""
+    try:
+        names = json.loads(value or "[]")
+    except ValueError:
+        raise RowRefused("bad_amenities") from None
+    matched = [_slugs(str(name)) for name in names]
+    return sorted(frozenset().union(*matched)), sum(not slugs for slugs in matched)
+
+
+@lru_cache(maxsize=50_000)
+def _slugs(name: str) -> frozenset[str]:
+    return frozenset(slug for slug, pattern in _AMENITY_PATTERNS if pattern.search(name))
 
 
 def _integer(value: str, reason: str) -> int:
@@ -315,7 +321,9 @@ def listing(row: dict[str, str]) -> ListingRow:
 
 def _property_type(value: str) -> str:
     """``"Private room in rental unit"`` → ``rental_unit``, ``"Tiny home"`` → ``tiny_home``."""
-    kind = re.sub(r"^(entire|private room in|shared room in|room in|private|shared)\s+", "", value.lower().strip())
+    kind = re.sub(
+        r"^(entire|private room in|shared room in|room in|private|shared)\s+", "", value.lower().strip()
+    )
     return re.sub(r"[^a-z0-9]+", "_", kind).strip("_")[:40] or "place"
 
 
