@@ -35,7 +35,6 @@ from backend.bookings import services as bookings
 from backend.bookings.models import Booking, BookingQuerySet
 from backend.bookings.services import Wish
 from backend.core.errors import Invalid, NotAllowed, NotFound, Stale, WrongState
-from backend.payments.models import FolioLine
 from backend.payments.providers.registry import ProviderUnknown
 from backend.payments.services import AlreadyPaid, PaymentInProgress
 
@@ -179,7 +178,7 @@ def create(request: HttpRequest, body: BookingIn) -> Any:
         with override(languages.code(request)):
             changed.extra["quote"] = quote_payload(changed.quote, request.auth)  # type: ignore[attr-defined]
         raise
-    return Status(201, _shown(request, booking.pk))
+    return Status(201, _payload(request, booking))
 
 
 @router.get("/bookings/", response=responses(Page[BookingOut]), summary="List bookings, newest first")
@@ -337,7 +336,7 @@ def _payload(request: HttpRequest, booking: Booking) -> dict[str, Any]:
 def booking_payload(booking: Booking, viewer: Any, now: datetime) -> dict[str, Any]:
     """The booking as the wire shows it to ``viewer``, in the active language. For one of ``detailed()``: reads nothing."""
     show = shower(booking.currency)
-    preview = bookings.preview(booking, paid_minor=bookings.taken_minor(booking), now=now)
+    preview = bookings.preview(booking, paid_minor=bookings.taken_minor(booking.detail.payments), now=now)
     return {
         "id": booking.pk,
         "reference": booking.reference,
@@ -355,14 +354,12 @@ def booking_payload(booking: Booking, viewer: Any, now: datetime) -> dict[str, A
         "total_price": show(booking.total_minor),
         "currency": booking.currency,
         "price_breakdown": [
-            line_payload(line, show, line.unit_minor, line.amount_minor)
-            for line in booking.folio.lines.all()
-            if line.side == FolioLine.GUEST
+            line_payload(line, show, line.unit_minor, line.amount_minor) for line in booking.detail.lines
         ],
         "refund_amount": None if booking.refund_minor is None else show(booking.refund_minor),
         "host_payout": show(booking.host_payout_minor) if booking.host_id == viewer.pk else None,
         "expires_at": booking.expires_at,
-        "payment_status": bookings.status_of(booking),
+        "payment_status": bookings.status_of(booking.detail.payments),
         "cancellation": cancellation_payload(
             preview.terms, now=preview.now, timeline=preview.timeline, currency=booking.currency, show=show
         ),
@@ -370,7 +367,7 @@ def booking_payload(booking: Booking, viewer: Any, now: datetime) -> dict[str, A
         "message": booking.message,
         "timeline": [
             {"at": step.at, "event": step.event, "by": step.by, "text": _sentence(step.event, step.reason)}
-            for step in booking.transitions.all()
+            for step in booking.detail.steps
         ],
         "created_at": booking.created_at,
         "updated_at": booking.updated_at,

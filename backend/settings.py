@@ -232,6 +232,7 @@ CACHALOT_ONLY_CACHABLE_TABLES = (
     "location_names",
 )
 CACHALOT_FINAL_SQL_CHECK = True
+CACHALOT_QUERY_KEYGEN = "backend.core.caching.query_key"
 CACHALOT_TIMEOUT = 300
 
 AUTH_USER_MODEL = "accounts.User"

@@ -22,6 +22,7 @@ from backend.core import access
 from backend.core.db import retrying
 from backend.core.errors import Invalid, Stale, WrongState
 from backend.payments import services as payments
+from backend.payments.models import Payment
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,8 @@ def cancel(
             raise WrongState(extra={"state": booking.status})
         if side == PLATFORM and not reason:
             raise Invalid.field("reason", "reason_required", _("Say why."))
-        terms = replace(terms_of(booking), paid_minor=taken_minor(booking))
+        paid = Payment.objects.filter(folio_id=booking.folio_id, kind=Payment.Kind.PAYMENT)
+        terms = replace(terms_of(booking), paid_minor=taken_minor(paid))
         decision = policies.decide(terms, at=now) if side == GUEST else policies.give_back(terms)
         step(
             booking,

@@ -19,7 +19,7 @@ from backend.availability.rules import Refusal, StayRefused
 from backend.bookings import quotes
 from backend.bookings.announcing import announce
 from backend.bookings.clock import instant
-from backend.bookings.models import Booking
+from backend.bookings.models import Booking, Detail
 from backend.bookings.quotes import Quote
 from backend.bookings.states import BookingStatus
 from backend.bookings.steps import GUEST, pin, record
@@ -122,8 +122,9 @@ def create(*, guest: User, wish: Wish, now: datetime) -> Booking:
             updated_at=now,
         )
         event = "requested" if asks_host else "held"
-        record(booking, old="", event=event, by=GUEST, actor=guest, reason="", now=now)
+        first = record(booking, old="", event=event, by=GUEST, actor=guest, reason="", now=now)
         announce(booking, now=now, host=["booking.requested"] if asks_host else [])
+        booking.detail = Detail(lines=quote.price.lines, payments=[], steps=[first])
     return booking
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from django.conf import settings
@@ -15,6 +18,15 @@ from backend.bookings.states import BookingStatus
 from backend.core.stay import Stay
 from backend.listings.models import Listing
 from backend.payments.models import Folio, FolioLine, Payment
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """What is shown of a booking beside the row itself: the guest's lines, the payments, the steps, each in order."""
+
+    lines: Sequence[Any]
+    payments: Sequence[Payment]
+    steps: Sequence[BookingTransition]
 
 
 class BookingQuerySet(models.QuerySet["Booking"]):
@@ -161,6 +173,15 @@ class Booking(models.Model):
     @property
     def stay(self) -> Stay:
         return Stay(self.check_in, self.check_out)
+
+    @cached_property
+    def detail(self) -> Detail:
+        """Its detail as it was when it was first asked for; no query for one of ``detailed()``."""
+        return Detail(
+            lines=[line for line in self.folio.lines.all() if line.side == FolioLine.GUEST],
+            payments=[row for row in self.folio.payments.all() if row.kind == Payment.Kind.PAYMENT],
+            steps=list(self.transitions.all()),
+        )
 
 
 class BookingTransition(models.Model):

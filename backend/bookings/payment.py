@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -117,18 +118,13 @@ def let_go(booking: Booking, *, now: datetime) -> list[MoneyOp]:
     return [payments.void(payment=payment, now=now)]
 
 
-def taken_minor(booking: Booking) -> int:
-    """What the guest has paid for ``booking`` and not got back, in minor units. Reads fetched payments where there are."""
+def taken_minor(paid: Iterable[Payment]) -> int:
+    """What the payments of a booking have taken and not given back, in minor units."""
     closed = (Payment.Status.PENDING, Payment.Status.FAILED)
-    return sum(
-        row.amount_minor - row.refunded_minor
-        for row in booking.folio.payments.all()
-        if row.kind == Payment.Kind.PAYMENT and row.status not in closed
-    )
+    return sum(row.amount_minor - row.refunded_minor for row in paid if row.status not in closed)
 
 
-def status_of(booking: Booking) -> str:
-    """As ``payments.status_of``, from payments that are fetched already (oldest first)."""
-    statuses = [row.status for row in booking.folio.payments.all() if row.kind == Payment.Kind.PAYMENT]
-    good = [status for status in statuses if status != Payment.Status.FAILED]
-    return (good or statuses or [payments.UNPAID])[-1]
+def status_of(paid: Sequence[Payment]) -> str:
+    """As ``payments.status_of``, of the payments of a booking that are at hand (oldest first)."""
+    good = [row.status for row in paid if row.status != Payment.Status.FAILED]
+    return (good or [row.status for row in paid] or [payments.UNPAID])[-1]

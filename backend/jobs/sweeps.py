@@ -21,7 +21,7 @@ from backend.bookings import settlement
 from backend.core import idempotency, limits
 from backend.identity import sessions
 from backend.jobs.models import SweepRun
-from backend.notifications import services as notifications
+from backend.notifications import retention
 from backend.search import maintenance
 
 EVERY_MINUTE = "* * * * *"
@@ -80,7 +80,7 @@ def _purge(now: datetime) -> dict[str, int]:
         "rate_counters": limits.purge(),
         "sessions": sessions.purge(now=now),
         "jobs": _purge_jobs(now),
-        **notifications.purge(now=now),
+        **retention.purge(now=now),
     }
 
 
