@@ -126,7 +126,10 @@ def update(
         fields.fill(current, changes)
         if current.currency != currency and _has_calendar_prices(current):
             raise CalendarPrices
-        placing.settle(current, _named(changes))
+        same = {
+            name for name in ("location", "latitude", "longitude") if getattr(current, name) == before[name]
+        }
+        placing.settle(current, _named(changes) - same)
         after = _settable(current)
         changed = [name for name in after if after[name] != before[name]]
         if changed:

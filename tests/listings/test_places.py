@@ -115,7 +115,6 @@ def test_amenities_are_named_in_all_our_languages() -> None:
 
 def test_storage_is_chosen_by_the_environment() -> None:
     code = (
-        "import django; django.setup();"
         "from django.core.files.storage import default_storage as s; from api.files import url;"
         "print(s.__class__.__name__, s.bucket_name, s.file_overwrite, url('listings/1/a.jpg'))"
     )
