@@ -261,7 +261,7 @@ class UserPage(Page):
         profile = user.profile
         if profile.response_rate is None:
             return "–"
-        return _("%(rate)s %%, within %(hours)s h") % {  # type: ignore[no-any-return]
+        return _("%(rate)s %%, within %(hours)s h") % {
             "rate": profile.response_rate,
             "hours": profile.response_time_hours or "–",
         }

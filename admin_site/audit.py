@@ -61,7 +61,7 @@ class AuditPage(Page):
 
     @display(description=_("who"))
     def who(self, entry: AuditEntry) -> str:
-        return entry.actor.username if entry.actor else _("the system")
+        return entry.actor.username if entry.actor else str(_("the system"))
 
     @display(description=_("what"))
     def what(self, entry: AuditEntry) -> str:

@@ -24,7 +24,7 @@ def has_role(request: HttpRequest, *roles: str) -> bool:
     return bool(user.is_authenticated and user.has_role(*roles))
 
 
-class BoundedPaginator(Paginator):  # type: ignore[type-arg]
+class BoundedPaginator(Paginator):
     """Counts at most ``COUNTED`` rows, so that no list costs a walk over a large table."""
 
     @cached_property

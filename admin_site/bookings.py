@@ -21,6 +21,7 @@ from backend.bookings import services as bookings
 from backend.bookings.models import Booking, BookingTransition
 from backend.bookings.states import BookingStatus
 from backend.core import access
+from backend.payments import services as payments
 from backend.payments.models import MoneyOp
 
 
@@ -30,11 +31,12 @@ class CancelForm(ReasonForm):
     form_before_template = "admin_site/cancel_preview.html"
 
     def get_before_template_context(self, request: HttpRequest, object_id: Any = None) -> dict[str, Any]:
-        booking = Booking.objects.detailed().filter(pk=unquote(str(object_id))).first()
+        rows = Booking.objects.select_related("listing", "guest", "folio")
+        booking = rows.filter(pk=unquote(str(object_id))).first()
         if booking is None:
             return {}
-        # The platform cancels for nobody's fault: everything goes back (policies.give_back).
-        taken = bookings.taken_minor(booking)
+        # The platform cancels for nobody's fault: everything that was taken goes back (policies.give_back).
+        taken = payments.refundable(booking.folio)
         return {
             "booking": booking,
             "refund": money(taken, booking.currency),

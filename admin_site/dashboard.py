@@ -48,7 +48,7 @@ def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
                 for kind in waiting.KINDS
                 if kind.key in counts
             ],
-            "sees_bookings": request.user.has_perm("bookings.view_booking"),  # type: ignore[union-attr]
+            "sees_bookings": request.user.has_perm("bookings.view_booking"),
         }
     )
     if context["sees_bookings"]:

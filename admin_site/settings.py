@@ -191,7 +191,7 @@ class ExchangeRatePage(Page):
     ordering = ("-rate_on", "currency")
 
 
-class AmenityForm(forms.ModelForm):  # type: ignore[type-arg]
+class AmenityForm(forms.ModelForm):
     """The name in each language that we speak; slug and bit are what the data rests on and stay."""
 
     class Meta:
@@ -214,7 +214,7 @@ class AmenityForm(forms.ModelForm):  # type: ignore[type-arg]
         given = {code: self.cleaned_data[f"name_{code}"].strip() for code, _language in LANGUAGES}
         self.instance.names = {**self.instance.names, **given}
         self.instance.names = {code: name for code, name in self.instance.names.items() if name}
-        return super().save(commit)  # type: ignore[no-any-return]
+        return super().save(commit)
 
 
 @admin.register(Amenity)
@@ -254,7 +254,7 @@ class AmenityPage(Page):
             action="amenity.renamed",
             subject=obj,
             now=timezone.now(),
-            before=before,
+            before=dict(before),
             after={"name": obj.name, "names": obj.names},
         )
 

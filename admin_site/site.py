@@ -14,7 +14,6 @@ from django.conf import settings
 from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.views import PasswordChangeView
 from django.db.models import Model
-from django.forms import Form
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import reverse
@@ -68,7 +67,7 @@ def searchable_models(request: HttpRequest) -> list[str]:
 class OwnPasswordView(PasswordChangeView):
     """A member of staff changes their password by the operation that everybody else uses."""
 
-    def form_valid(self, form: Form) -> HttpResponse:
+    def form_valid(self, form: Any) -> HttpResponse:
         user = cast(User, self.request.user)
         address = structlog.contextvars.get_contextvars().get("address")
         device = identity.Device(address, self.request.headers.get("User-Agent", ""))
@@ -119,18 +118,18 @@ class BackOffice(UnfoldAdminSite):
     def password_change(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        request.current_app = self.name  # type: ignore[attr-defined]
+        request.current_app = self.name
         view = OwnPasswordView.as_view(
             form_class=self.password_change_form,
             success_url=reverse("admin:password_change_done"),
             template_name="registration/password_change_form.html",
             extra_context={**self.each_context(request), **(extra_context or {})},
         )
-        return view(request)
+        return cast(HttpResponse, view(request))
 
     def search(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """The command search. What was typed is cut and cleaned; all that is found fits one page."""
-        asked = request.GET.copy()
+        asked: Any = request.GET.copy()
         asked["s"] = asked.get("s", "").replace("\0", "").strip()[:LONGEST_SEARCH]
         asked.pop("page", None)
         request.GET = asked

@@ -101,7 +101,7 @@ def counts(request: HttpRequest) -> dict[str, int]:
     """Key of ``KINDS`` → how many wait, at most ``AT_MOST``; only those that the user may see. Once per request."""
     known: dict[str, int] | None = getattr(request, "_waiting", None)
     if known is None:
-        kinds = [kind for kind in KINDS if request.user.has_perm(kind.permission)]  # type: ignore[union-attr]
+        kinds = [kind for kind in KINDS if request.user.has_perm(kind.permission)]
         known = _count(kinds, timezone.now()) if kinds else {}
         request._waiting = known  # type: ignore[attr-defined]
     return known
