@@ -169,7 +169,7 @@ def _visible(viewer: Any, property_id: int) -> Listing:
 def _answer(request: HttpRequest, property_id: int, *, status: int = 200) -> HttpResponse:
     """The listing as the caller may see it, with its ETag: the version, which ``If-Match`` asks for, and the content."""
     viewer = request.auth  # type: ignore[attr-defined]
-    listing = reading.by_id(property_id, viewer)
+    listing: Any = reading.by_id(property_id, viewer)
     if listing is None:
         raise NotFound
     exact = viewer.is_authenticated and bookings.knows_address(viewer, listing)

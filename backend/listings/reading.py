@@ -44,7 +44,7 @@ class Shown:
 
 @cache
 def _listing_columns() -> tuple[str, ...]:
-    return tuple(field.column for field in Listing._meta.concrete_fields)
+    return tuple(str(field.column) for field in Listing._meta.concrete_fields)
 
 
 @cache

@@ -15,9 +15,8 @@ from tests.factories import make_listing, make_user
 pytestmark = pytest.mark.usefixtures("db")
 
 HOSTILE: list[Any] = [
-    *(None, True, " ", "\x00", "\ud800", "x" * 20_000, "🏝️" * 20, "NaN", "9999-12-31"),
-    *(0, -1, 10**9, 2**63, 10**30, 0.1, 1e300, 1.000000001),
-    *([], [None], [1] * 200, ["wifi"] * 200, {}, {"a": 1}, {"5": 10**20}, {"٣": 2}),
+    *(None, True, "\x00", "x" * 20_000, "NaN", 0, -1, 2**63, 1e300, 1.000000001),
+    *([None], [1] * 200, {"a": 1}, {"5": 10**20}),
 ]
 
 
