@@ -261,7 +261,9 @@ def test_update_of_the_currency_over_calendar_prices_is_refused() -> None:
 def test_update_with_the_same_place_leaves_what_the_host_has_said_of_it() -> None:
     listing = create(make_user(), location="Kyoto", city="Gion", timezone="Asia/Seoul")
 
-    listings.update(actor=listing.host, listing=listing, changes={"location": "Kyoto", "title": "New"}, now=NOW)
+    listings.update(
+        actor=listing.host, listing=listing, changes={"location": "Kyoto", "title": "New"}, now=NOW
+    )
 
     listing.refresh_from_db()
     assert (listing.title, listing.city, listing.timezone) == ("New", "Gion", "Asia/Seoul")
