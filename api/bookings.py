@@ -44,7 +44,7 @@ BookingStatus = Literal["pending", "confirmed", "canceled", "completed", "declin
 Reason = Annotated[str, Text(500, lines=True)]
 
 
-class PersonOut(Out):
+class PartyOut(Out):
     """A party of a booking, as the other one sees them."""
 
     id: int
@@ -67,8 +67,8 @@ class BookingOut(Out):
     reference: str
     property: Annotated[str, Field(description="The title.", examples=["Flat over the river"])]
     property_id: int
-    guest: PersonOut
-    host: PersonOut
+    guest: PartyOut
+    host: PartyOut
     check_in: date
     check_out: date
     nights: int

@@ -128,11 +128,23 @@ def create(*, guest: User, wish: Wish, now: datetime) -> Booking:
     return booking
 
 
+_HOLDS = """
+    SELECT count(*) FROM bookings b
+    WHERE guest_id = %s AND status = 'pending' AND expires_at > %s AND NOT EXISTS (
+        SELECT FROM payments p
+        WHERE p.folio_id = b.folio_id AND p.kind = 'payment' AND p.status <> 'failed'
+          AND (p.authorized_at IS NOT NULL OR p.completed_at IS NOT NULL)
+    )
+"""
+"""The guest's stays that take nights and for which no money is set aside or taken."""
+
+
 def _require_another_hold(guest: User, now: datetime) -> None:
-    # Counting and claiming are two steps; the guest's other attempts wait here until this one is written.
     with connection.cursor() as cursor:
+        # Counting and claiming are two steps; the guest's other attempts wait here until this one is written.
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"holds:{guest.pk}"])
-    held = Booking.objects.as_guest(guest).unpaid_holds(now).count()
+        cursor.execute(_HOLDS, [guest.pk, now])
+        (held,) = cursor.fetchone()
     if held >= platform.get("limit_holds_user"):
         raise TooManyHolds(retry_after=60)
 

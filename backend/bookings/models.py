@@ -10,7 +10,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Exists, F, OuterRef, Prefetch, Q
+from django.db.models import F, Prefetch, Q
 from django.utils.translation import gettext_lazy as _
 
 from backend.availability.models import Block
@@ -41,15 +41,6 @@ class BookingQuerySet(models.QuerySet["Booking"]):
         if actor.has_role("support", "moderator", "finance", "admin", "system"):
             return self
         return self.filter(Q(guest_id=actor.pk) | Q(host_id=actor.pk))
-
-    def unpaid_holds(self, now: datetime) -> BookingQuerySet:
-        """Pending ones that still take nights at ``now`` and for which no money is reserved or taken."""
-        secured = (
-            Payment.objects.filter(folio_id=OuterRef("folio_id"), kind=Payment.Kind.PAYMENT)
-            .filter(Q(authorized_at__isnull=False) | Q(completed_at__isnull=False))
-            .exclude(status="failed")
-        )
-        return self.filter(~Exists(secured), status=BookingStatus.PENDING, expires_at__gt=now)
 
     def coming(self, now: datetime) -> BookingQuerySet:
         """Those whose guests still count on the place at ``now``: held, waiting, or confirmed and not checked out."""

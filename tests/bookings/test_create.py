@@ -9,6 +9,7 @@ from backend.availability.models import Block
 from backend.availability.rules import StayRefused
 from backend.availability.services import DatesUnavailable, NotAvailable
 from backend.bookings import quotes
+from backend.bookings import services as bookings
 from backend.bookings.creation import OwnListing, TooManyHolds
 from backend.bookings.models import Booking
 from backend.core import platform
@@ -16,7 +17,7 @@ from backend.core.errors import NotFound
 from backend.core.stay import Stay
 from backend.notifications.models import LiveEvent, Notification
 from backend.payments.models import Folio
-from tests.bookings.making import STAY, book, state
+from tests.bookings.making import STAY, book, confirmed, pay, state
 from tests.factories import NOW, make_listing, make_user
 
 pytestmark = pytest.mark.usefixtures("db")
@@ -173,6 +174,23 @@ def test_create_allows_so_many_unpaid_holds_and_no_more() -> None:
     assert Booking.objects.count() == 2
     book(make_listing(), guest, now=NOW + timedelta(minutes=15))
     assert Booking.objects.count() == 3
+
+
+def test_create_does_not_count_what_is_set_aside_or_ended_as_unpaid_holds() -> None:
+    platform.put("limit_holds_user", 1)
+    guest = make_user()
+    pay(book(make_listing(instant_book=False), guest))
+    confirmed(make_listing(), guest)
+    canceled = book(make_listing(), guest)
+    bookings.cancel(actor=guest, booking_id=canceled.pk, now=NOW)
+    refused = book(make_listing(), guest)
+    with pytest.raises(bookings.Refused):
+        pay(refused, "decline")
+
+    with pytest.raises(TooManyHolds):
+        book(make_listing(), guest)
+
+    assert Booking.objects.count() == 4
 
 
 def test_create_with_a_quote_keeps_its_price_though_the_host_edits() -> None:
