@@ -22,7 +22,11 @@ _number = count(1)
 def make_user(*roles: str, password: str | None = None, **fields: Any) -> User:
     """A user with the given roles (default guest and host). Without ``password`` nobody can sign in as them."""
     number = next(_number)
-    values = {"username": f"user_{number}", "email": f"user_{number}@example.com", "first_name": f"Name{number}"}
+    values = {
+        "username": f"user_{number}",
+        "email": f"user_{number}@example.com",
+        "first_name": f"Name{number}",
+    }
     user = User(**{**values, **fields})
     if password is None:
         user.set_unusable_password()

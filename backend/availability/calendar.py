@@ -97,7 +97,7 @@ def read(*, listing: Listing, start: date, end: date, now: datetime) -> list[Nig
     rules = availability.rules_of(listing)
     set_days = availability.days(listing.pk, start, end)
     gap = timedelta(days=rules.gap)
-    taken: dict[date, tuple[str, str]] = {}
+    taken: dict[date, tuple[str | None, str]] = {}
     blocks = (
         Block.objects.filter(availability.living(now), listing_id=listing.pk)
         .filter(nights__overlap=DateRange(start - gap, end + gap))
@@ -114,29 +114,31 @@ def read(*, listing: Listing, start: date, end: date, now: datetime) -> list[Nig
     rows = []
     for evening in (start + timedelta(days=index) for index in range((end - start).days)):
         day = set_days.get(evening, NO_RULE)
-        reason, note = taken.get(evening, (None, ""))
-        if reason is None:
+        why, note = taken.get(evening, (None, ""))
+        if why is None:
             if not first <= evening <= last:
-                reason = "window"
+                why = "window"
             elif calendar_rules.inside_notice(rules, evening, now) and not rules.allow_request_inside_notice:
-                reason = "notice"
+                why = "notice"
         rows.append(
             Night(
                 date=evening,
-                available=reason is None,
+                available=why is None,
                 price_minor=night_price(listing, day, evening),
                 min_nights=calendar_rules.min_nights(rules, day, evening),
                 max_nights=calendar_rules.max_nights(rules, day),
                 closed_to_arrival=calendar_rules.closed_to_arrival(rules, day, evening),
                 closed_to_departure=calendar_rules.closed_to_departure(rules, day, evening),
-                reason=reason,
+                reason=why,
                 note=day.note or note,
             )
         )
     return rows
 
 
-def _mark(taken: dict[date, tuple[str, str]], lower: date, upper: date, value: tuple[str, str]) -> None:
+def _mark(
+    taken: dict[date, tuple[str | None, str]], lower: date, upper: date, value: tuple[str, str]
+) -> None:
     for index in range((upper - lower).days):
         taken[lower + timedelta(days=index)] = value
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, datetime
+from typing import Any
 
 from django.db import connection
 from django.db.models import Q
@@ -66,10 +67,18 @@ def rules_of(listing: Listing) -> Rules:
 
 def days(listing_id: int, first: date, last: date) -> dict[date, DayRule]:
     """What is set for single dates from ``first`` to ``last``, both inclusive. One query."""
-    rows = CalendarDay.objects.filter(listing_id=listing_id, date__range=(first, last)).values_list(
-        "date", "price_minor", "min_nights", "max_nights", "closed_to_arrival", "closed_to_departure", "note"
-    )
-    return {day: DayRule(*values) for day, *values in rows}
+    rows = CalendarDay.objects.filter(listing_id=listing_id, date__range=(first, last))
+    return {
+        row.date: DayRule(
+            price_minor=row.price_minor,
+            min_nights=row.min_nights,
+            max_nights=row.max_nights,
+            closed_to_arrival=row.closed_to_arrival,
+            closed_to_departure=row.closed_to_departure,
+            note=row.note,
+        )
+        for row in rows
+    }
 
 
 def require_bookable(
@@ -156,7 +165,8 @@ def claim(
         in_the_way, listing_id=listing.pk, active=True, reason=Reason.HOLD, expires_at__lte=now
     ).update(active=False, released_at=now)
     with connection.cursor() as cursor:
-        cursor.execute(_CLAIM, [listing.pk, _nights(stay), guarded, str(reason), expires_at, note, now])
+        values: list[Any] = [listing.pk, _nights(stay), guarded, str(reason), expires_at, note, now]
+        cursor.execute(_CLAIM, values)
         row = cursor.fetchone()
     if row is None:
         if Block.objects.filter(listing_id=listing.pk, active=True, nights__overlap=_nights(stay)).exists():
