@@ -11,7 +11,7 @@ import contextvars
 import io
 import sys
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote_from_bytes
@@ -23,7 +23,7 @@ from api.bodies import DRAIN_LIMIT, body_limit
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
+Send = Callable[[Message], Coroutine[Any, Any, None]]
 
 BODY_TIMEOUT_S = 60.0
 """How long a client may take to send its body."""
@@ -127,6 +127,8 @@ def environment(scope: Scope) -> dict[str, Any]:
     }
     for raw_name, raw_value in scope["headers"]:
         name, value = raw_name.decode("latin1"), raw_value.decode("latin1")
+        if "\x00" in value:
+            raise Refused(400)
         if "_" in name:
             # X_Forwarded_For would pass for X-Forwarded-For behind a proxy that only rewrites the latter.
             continue

@@ -36,7 +36,7 @@ def raw_body(view: F) -> F:
 
 def before(run: Run) -> Run:
     """In front of authentication: count anonymous reads, make multipart readable. For ``add_decorator(mode="view")``."""
-    operation: Operation = inspect.unwrap(run).__self__  # type: ignore[attr-defined]
+    operation: Operation = inspect.unwrap(run).__self__
     view = operation.view_func
     takes_form = any(model.__ninja_param_source__ in ("form", "file") for model in operation.models)
 
@@ -63,7 +63,7 @@ def _open_form(request: HttpRequest) -> None:
     if request.method != "POST":
         method, request.method = request.method, "POST"
         try:
-            request._load_post_and_files()  # type: ignore[attr-defined]
+            request._load_post_and_files()
         finally:
             request.method = method
 
@@ -90,7 +90,7 @@ def checked(view: F) -> F:
 
 def remember(run: Run) -> Run:
     """Put the operation on the request, where ``checked`` and the access log find it."""
-    operation: Operation = inspect.unwrap(run).__self__  # type: ignore[attr-defined]
+    operation: Operation = inspect.unwrap(run).__self__
     successes = [status for status in operation.response_models if isinstance(status, int) and status < 400]
     # Ninja answers 200 unless told otherwise; an operation with one success means that one.
     operation.success_status = successes[0] if successes and successes[0] != 200 else None  # type: ignore[attr-defined]
@@ -140,6 +140,7 @@ def _refuse_undeclared(request: HttpRequest, operation: Operation, *, raw: bool)
         sent = parsing.read_json(request.body)
         if not isinstance(sent, (dict, type(None))):
             found.append(FieldError("", "invalid_object", _("An object is needed.")))
+            sent = None
         for key in sent or {}:
             found.append(FieldError(str(key), "unknown_field", _("There is no such field.")))
     if found:
@@ -173,4 +174,4 @@ def _unbounded(value: Any) -> tuple[str, Any] | None:
 def as_problem(request: HttpRequest, error: DomainError) -> HttpResponse:
     """The answer to ``error``, for code that stands outside of an operation's own error handling."""
     operation: Operation = request.operation  # type: ignore[attr-defined]
-    return operation.api.on_exception(request, error)  # type: ignore[return-value]
+    return operation.api.on_exception(request, error)

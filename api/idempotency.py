@@ -32,13 +32,13 @@ def idempotent(view: F) -> F:
     Stands between the route's decorator and the function. The key is optional, per user, and kept seven days.
     """
     view._idempotent = True  # type: ignore[attr-defined]
-    return decorate_view(_replaying)(view)  # type: ignore[return-value]
+    return decorate_view(_replaying)(view)
 
 
 def _replaying(run: Run) -> Run:
     @wraps(run)
     def replaying(request: HttpRequest, **path: Any) -> HttpResponse:
-        operation: Operation = inspect.unwrap(run).__self__  # type: ignore[attr-defined]
+        operation: Operation = inspect.unwrap(run).__self__
         if HEADER not in request.headers:
             return run(request, **path)
         refused = operation._run_checks(request)

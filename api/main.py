@@ -70,7 +70,7 @@ def build(*routers: Router, namespace: str = "api") -> KaribuAPI:
         parser=StrictParser(),
         renderer=Renderer(),
     )
-    for handled in (Exception, *problems.HANDLED):
+    for handled in problems.HANDLED:
         built.add_exception_handler(handled, problems.handle)
     built.add_decorator(ground.before, mode="view")
     built.add_decorator(ground.remember, mode="view")

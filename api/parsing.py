@@ -36,7 +36,7 @@ class StrictParser(Parser):
     def parse_querydict(
         self, data: MultiValueDict[str, Any], list_fields: list[str], request: HttpRequest
     ) -> dict[str, Any]:
-        return super().parse_querydict(data, list_fields, request)  # type: ignore[no-any-return]
+        return super().parse_querydict(data, list_fields, request)
 
 
 def require_json(request: HttpRequest) -> None:
@@ -111,7 +111,7 @@ def _walk(value: Any, path: str, depth: int, found: list[FieldError]) -> None:
     elif isinstance(value, str):
         if not storable(value):
             found.append(FieldError(path, "invalid_text", _("A text without control characters is needed.")))
-    elif isinstance(value, (int, Decimal)) and abs(value) > MAX_ID:
+    elif isinstance(value, (int, Decimal)) and not -MAX_ID <= value <= MAX_ID:
         found.append(FieldError(path, "too_large", _("The number is too large.")))
 
 

@@ -200,8 +200,8 @@ def _from_database(error: OperationalError | InterfaceError) -> DomainError:
     return Unavailable(retry_after=5)
 
 
-HANDLED: tuple[type[Exception], ...] = (HttpError, ValidationError, Http404)
-"""What Ninja handles by itself unless told otherwise."""
+HANDLED: tuple[type[Exception], ...] = (Exception, HttpError, ValidationError, Http404)
+"""Everything, and by name what Ninja would handle by itself."""
 
 
 def handle(request: HttpRequest, error: Exception | type[Exception]) -> HttpResponse:

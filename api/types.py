@@ -129,7 +129,7 @@ class _Checked(BaseModel):
                 try:
                     in_window(value)
                 except PydanticCustomError as error:
-                    raise PydanticCustomError(error.type, error.message_template, {"field": name}) from None  # type: ignore[arg-type]
+                    raise PydanticCustomError(error.type, error.message_template, {"field": name}) from None
         return self
 
 

@@ -169,7 +169,9 @@ class _Valkey:
         name = _valkey_key(key)
         if cost == 0:
             pipeline = self.client().pipeline(transaction=False)
-            raw, left = pipeline.get(name).pttl(name).execute()
+            pipeline.get(name)
+            pipeline.pttl(name)
+            raw, left = pipeline.execute()
             return int(raw or 0), (left if left > 0 else window_s * 1000) / 1000
         count, left = _script(settings.REDIS_URL, COUNT)(keys=[name], args=[cost, window_s * 1000])
         return int(count), int(left) / 1000

@@ -100,6 +100,10 @@ BODIES = [
 ]
 
 
+ENDING = ("/api/logout/",)
+"""Operations that would end the session which the walk needs."""
+
+
 @cache
 def operations() -> list[tuple[str, str, dict[str, Any]]]:
     schema = json.loads(json.dumps(api.get_openapi_schema(), default=str))
@@ -112,8 +116,7 @@ def operations() -> list[tuple[str, str, dict[str, Any]]]:
 
 def named(path: str, value: str = "1") -> str:
     """The path with ``value`` in place of each parameter."""
-    parts = ["/".join(value if part.startswith("{") else part for part in path.split("/"))]
-    return parts[0]
+    return "/".join(value if part.startswith("{") else part for part in path.split("/"))
 
 
 def variations(example: Any) -> Iterator[Any]:
@@ -173,7 +176,7 @@ def walk(client: ApiClient) -> list[str]:
     """Send everything everywhere; the complaints, one for each operation and kind."""
     found: dict[str, str] = {}
     for path, method, details in operations():
-        if path in ("/api/logout/",):
+        if path in ENDING:
             continue
         for verb, url, body in requests(path, method, details):
             said = complaint(client.request(verb.upper(), url, body))
@@ -202,15 +205,15 @@ def world(db: None) -> ApiClient:
 
 
 def test_bad_input_of_nobody_is_a_problem_everywhere(world: ApiClient) -> None:
-    assert walk(ApiClient()) == []
+    assert not (found := walk(ApiClient())), "\n".join(found)
 
 
 def test_bad_input_of_a_host_is_a_problem_everywhere(world: ApiClient) -> None:
-    assert walk(world) == []
+    assert not (found := walk(world)), "\n".join(found)
 
 
 def test_bad_input_of_a_guest_is_a_problem_everywhere(world: ApiClient) -> None:
-    assert walk(ApiClient(make_user("guest"))) == []
+    assert not (found := walk(ApiClient(make_user("guest")))), "\n".join(found)
 
 
 def test_bad_headers_are_a_problem_everywhere(world: ApiClient) -> None:
@@ -226,7 +229,7 @@ def test_bad_headers_are_a_problem_everywhere(world: ApiClient) -> None:
         {"origin": "http://\x00"},
         {"x_request_id": "a\r\nb: c"},
         {"x_forwarded_for": "\x00, 1.2.3.4"},
-        {"content-type": "application/json; charset=\x00"},
+        {"content-type": "application/json; charset=no-such-one"},
         {"content-type": "multipart/form-data"},
         {"content-type": "multipart/form-data; boundary=" + "x" * 500},
     ]
@@ -238,4 +241,4 @@ def test_bad_headers_are_a_problem_everywhere(world: ApiClient) -> None:
             if said:
                 found.append(f"{method.upper()} {path} {more} → {said}")
         world = ApiClient(world.user) if path == "/api/logout/" else world
-    assert found == []
+    assert not found, "\n".join(found)

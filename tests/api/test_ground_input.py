@@ -180,6 +180,9 @@ def test_body_where_none_is_taken_is_refused_unless_empty() -> None:
     document = refused(anyone.post("/api/empty/", {"x": 1}), 422, "invalid")
     assert fields(document) == {"x": "unknown_field"}
     refused(anyone.post("/api/empty/", b"{"), 400, "malformed_body")
+    for body in (b"5", b"[]", b'"x"', b"true"):
+        document = refused(anyone.post("/api/empty/", body), 422, "invalid")
+        assert fields(document) == {"": "invalid_object"}
 
 
 def test_body_of_a_foreign_sender_is_left_to_the_route() -> None:
