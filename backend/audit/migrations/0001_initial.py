@@ -6,7 +6,6 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
@@ -15,26 +14,44 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name='AuditEntry',
+            name="AuditEntry",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('at', models.DateTimeField(verbose_name='at')),
-                ('action', models.CharField(max_length=60, verbose_name='action')),
-                ('object_type', models.CharField(max_length=40, verbose_name='kind of object')),
-                ('object_id', models.CharField(max_length=40, verbose_name='object')),
-                ('before', models.JSONField(default=dict, verbose_name='before')),
-                ('after', models.JSONField(default=dict, verbose_name='after')),
-                ('reason', models.CharField(blank=True, max_length=1000, verbose_name='reason')),
-                ('address', models.GenericIPAddressField(null=True, verbose_name='address')),
-                ('request_id', models.CharField(blank=True, max_length=64, verbose_name='request')),
-                ('actor', models.ForeignKey(help_text='Empty: the system itself.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='actor')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("at", models.DateTimeField(verbose_name="at")),
+                ("action", models.CharField(max_length=60, verbose_name="action")),
+                ("object_type", models.CharField(max_length=40, verbose_name="kind of object")),
+                ("object_id", models.CharField(max_length=40, verbose_name="object")),
+                ("before", models.JSONField(default=dict, verbose_name="before")),
+                ("after", models.JSONField(default=dict, verbose_name="after")),
+                ("reason", models.CharField(blank=True, max_length=1000, verbose_name="reason")),
+                ("address", models.GenericIPAddressField(null=True, verbose_name="address")),
+                ("request_id", models.CharField(blank=True, max_length=64, verbose_name="request")),
+                (
+                    "actor",
+                    models.ForeignKey(
+                        help_text="Empty: the system itself.",
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="actor",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'audit entry',
-                'verbose_name_plural': 'audit log',
-                'db_table': 'audit_log',
-                'ordering': ['-id'],
-                'indexes': [models.Index(fields=['object_type', 'object_id', '-id'], name='audit_log_object'), models.Index(fields=['actor', '-id'], name='audit_log_actor')],
+                "verbose_name": "audit entry",
+                "verbose_name_plural": "audit log",
+                "db_table": "audit_log",
+                "ordering": ["-id"],
+                "indexes": [
+                    models.Index(fields=["object_type", "object_id", "-id"], name="audit_log_object"),
+                    models.Index(fields=["actor", "-id"], name="audit_log_actor"),
+                ],
             },
         ),
     ]

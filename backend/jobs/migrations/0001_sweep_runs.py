@@ -4,27 +4,28 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='SweepRun',
+            name="SweepRun",
             fields=[
-                ('name', models.CharField(max_length=40, primary_key=True, serialize=False, verbose_name='sweep')),
-                ('clock', models.DateTimeField(verbose_name='clock')),
-                ('ran_at', models.DateTimeField(verbose_name='ran at')),
-                ('result', models.JSONField(default=dict, verbose_name='result')),
-                ('failure', models.CharField(blank=True, max_length=300, verbose_name='failure')),
+                (
+                    "name",
+                    models.CharField(max_length=40, primary_key=True, serialize=False, verbose_name="sweep"),
+                ),
+                ("clock", models.DateTimeField(verbose_name="clock")),
+                ("ran_at", models.DateTimeField(verbose_name="ran at")),
+                ("result", models.JSONField(default=dict, verbose_name="result")),
+                ("failure", models.CharField(blank=True, max_length=300, verbose_name="failure")),
             ],
             options={
-                'verbose_name': 'sweep',
-                'verbose_name_plural': 'sweeps',
-                'db_table': 'sweep_runs',
-                'ordering': ['name'],
+                "verbose_name": "sweep",
+                "verbose_name_plural": "sweeps",
+                "db_table": "sweep_runs",
+                "ordering": ["name"],
             },
         ),
     ]
