@@ -2,19 +2,28 @@
 
 Listings share few combinations of time zone, notice, cut-off and booking window. Each is judged by the calendar's own
 rules (``availability.rules``), so that search cannot read them differently; the rows then only compare a number.
+Most check-ins are far enough away, or too far, whatever the time zone: those need no clock.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 from backend.availability import rules as calendar_rules
 from backend.availability.rules import Rules
+from backend.core.stay import MAX_DAYS_AHEAD
 from backend.search.models import SearchClock
+
+EARLIEST, LATEST = timedelta(hours=12), timedelta(hours=14)
+"""No local time is further behind or ahead of UTC."""
 
 _known: dict[int, Rules] = {}
 """Clock → its rules, kept by each process. The id is a hash of the content, so that nothing here can become stale."""
+
+_zones: dict[str, ZoneInfo] = {}
+"""Every zone in use: ``ZoneInfo`` itself remembers eight and reads the others from disk again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +35,29 @@ class Clocks:
     past: bool
 
 
-def _rules() -> list[tuple[int, Rules]]:
+def allowing(check_in: date, now: datetime) -> Clocks:
+    """The clocks on which a stay may begin on ``check_in``, asked at ``now`` (UTC). One query once they are known."""
     present = list(SearchClock.objects.values_list("pk", flat=True))
-    missing = [pk for pk in present if pk not in _known]
-    for clock in SearchClock.objects.filter(pk__in=missing) if missing else ():
+    _learn([pk for pk in present if pk not in _known])
+    first, last = (now - EARLIEST).date(), (now + LATEST).date()
+    notice = (datetime.combine(check_in, time(0), UTC) - LATEST - now) / timedelta(hours=1)
+    far = check_in > last
+    allowed = []
+    for pk in present:
+        rules = _known.get(pk)
+        if rules is None:
+            continue
+        window = timedelta(days=min(rules.booking_window_days, MAX_DAYS_AHEAD))
+        surely = far and check_in <= first + window and rules.advance_notice_hours <= notice
+        if surely or (check_in <= last + window and _allows(rules, check_in, now)):
+            allowed.append(pk)
+    past = not far and not any(check_in >= _known[pk].today(now) for pk in present if pk in _known)
+    return Clocks(allowed, len(allowed) == len(present), past if present else check_in < now.date())
+
+
+def _learn(clocks: list[int]) -> None:
+    for clock in SearchClock.objects.filter(pk__in=clocks) if clocks else ():
+        _zones.setdefault(clock.timezone, ZoneInfo(clock.timezone))
         _known[clock.pk] = Rules(
             timezone=clock.timezone,
             check_in_time=clock.check_in_time,
@@ -38,16 +66,6 @@ def _rules() -> list[tuple[int, Rules]]:
             booking_window_days=clock.booking_window_days,
             allow_request_inside_notice=clock.allow_request_inside_notice,
         )
-    return [(pk, _known[pk]) for pk in present if pk in _known]
-
-
-def allowing(check_in: date, now: datetime) -> Clocks:
-    """The clocks on which a stay may begin on ``check_in``, asked at ``now`` (UTC). One query once they are known."""
-    clocks = _rules()
-    allowed = [pk for pk, rules in clocks if _allows(rules, check_in, now)]
-    dates = [rules.today(now) for _pk, rules in clocks] or [now.date()]
-    past = all(check_in < today for today in dates)
-    return Clocks(allowed, len(allowed) == len(clocks), past)
 
 
 def _allows(rules: Rules, check_in: date, now: datetime) -> bool:

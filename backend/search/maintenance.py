@@ -50,7 +50,8 @@ def cluster() -> None:
 
     Locks the table for its length (about a second per 100,000 listings): nothing is found and no booking commits.
     """
-    with connection.cursor() as cursor:
+    with transaction.atomic(durable=True), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL statement_timeout = 0")
         cursor.execute("CLUSTER search_row USING search_row_cell")
         cursor.execute("ANALYZE search_row")
 
@@ -58,7 +59,8 @@ def cluster() -> None:
 def differences() -> list[tuple[str, dict[str, Any]]]:
     """Where the rows are not what they must be: the check's name and the offending row. Reads everything."""
     found: list[tuple[str, dict[str, Any]]] = []
-    with connection.cursor() as cursor:
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL statement_timeout = 0")
         for check in CHECKS:
             cursor.execute(check.sql)
             names = [column.name for column in cursor.description or ()]
@@ -103,6 +105,7 @@ def reprice() -> int:
 
     A run that was interrupted is taken up again: a rate counts as settled when all its rows follow it.
     """
+    fx.forget()
     newest = fx.rates()
     for rate in SearchRate.objects.all():
         if rate.currency in newest and float(newest[rate.currency]) != rate.per_euro:

@@ -19,7 +19,7 @@ class SearchRow(models.Model):
     """One narrow row per listing; ``listed`` ones can be found.
 
     Listings that are not published keep their row: it is what their changes queue on (a block and a publication that
-    commit at the same moment must see each other). The heap is kept in the order of ``cell`` and ``score``.
+    commit at the same moment must see each other). The heap is kept in the order of ``listed``, ``cell`` and ``score``.
 
     ``w0`` … ``w7`` hold 60 nights each, a set bit is a taken night. Night n (days since 1970) is bit n % 60 of word
     (n // 60) % 8; the row speaks of the 480 nights from word ``first_word`` on, of no others. No index names these
@@ -71,7 +71,7 @@ class SearchRow(models.Model):
     class Meta:
         db_table = "search_row"
         indexes = [
-            models.Index("cell", F("score").desc(), condition=Q(listed=True), name="search_row_cell"),
+            models.Index("listed", "cell", F("score").desc(), name="search_row_cell"),
             models.Index("place", condition=Q(listed=True), name="search_row_place"),
             models.Index("score", "listing", condition=Q(listed=True), name="search_row_score"),
             models.Index("price_euro", "listing", condition=Q(listed=True), name="search_row_price"),

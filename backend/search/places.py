@@ -6,6 +6,8 @@ under each of its names and its code. A word that no place has is read as the st
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from django.db import connection
 
 from backend.listings import places as known_places
@@ -23,44 +25,42 @@ _MATCH = "SELECT id FROM search_places WHERE words @@ %s::tsquery ORDER BY id LI
 
 
 def named(text: str) -> list[int]:
-    """The ids of the places (``SearchPlace``) that ``text`` names; empty when there is none."""
-    with connection.cursor() as cursor:
-        cursor.execute(_FOLD, [text])
-        words = cursor.fetchone()[0].split()[:MAX_WORDS]
-        if not words:
-            return []
-        found = _matching(words)
-        if not found and (own := _by_own_name(text)):
-            cursor.execute(_FOLD, [own])
-            found = _matching(cursor.fetchone()[0].split()[:MAX_WORDS])
+    """The ids of the places (``SearchPlace``) that ``text`` names; empty when there is none.
+
+    One query for a text that is spelled like some place; slips and foreign names cost a few more.
+    """
+    words = known_places.fold(text).split()[:MAX_WORDS]
+    found = _matching(words, _lexeme)
+    if not found:
+        with connection.cursor() as cursor:
+            # The database folds more letters than we do.
+            cursor.execute(_FOLD, [_by_own_name(text) or text])
+            words = cursor.fetchone()[0].split()[:MAX_WORDS]
+        present = set(SearchWord.objects.filter(word__in=words).values_list("word", flat=True))
+        found = _matching(words, lambda word: _lexeme(word) if word in present else _guess(word))
     return found
 
 
-def _matching(words: list[str]) -> list[int]:
-    """The places that have all of ``words`` (folded)."""
-    with connection.cursor() as cursor:
-        cursor.execute(_MATCH, [" & ".join(_alternatives(words)), MAX_PLACES])
-        return [pk for (pk,) in cursor.fetchall()]
-
-
-def _alternatives(words: list[str]) -> list[str]:
-    """One condition of a tsquery for each country or word of the text."""
-    present = set(SearchWord.objects.filter(word__in=words).values_list("word", flat=True))
+def _matching(words: list[str], condition: Callable[[str], str]) -> list[int]:
+    """The places that have all of ``words`` (folded), each by its ``condition``, countries by any of their names."""
+    if not words:
+        return []
     countries = known_places.countries()
-    conditions = []
+    parts = []
     at = 0
     while at < len(words):
         end = next((end for end in range(len(words), at, -1) if " ".join(words[at:end]) in countries), at)
         if end > at:
             code = countries[" ".join(words[at:end])].lower()
             spelled = " & ".join(map(_lexeme, words[at:end]))
-            conditions.append(f"({_lexeme('_' + code)} | ({spelled}))")
+            parts.append(f"({_lexeme('_' + code)} | ({spelled}))")
             at = end
-            continue
-        word = words[at]
-        conditions.append(_lexeme(word) if word in present else _guess(word))
-        at += 1
-    return conditions
+        else:
+            parts.append(condition(words[at]))
+            at += 1
+    with connection.cursor() as cursor:
+        cursor.execute(_MATCH, [" & ".join(parts), MAX_PLACES])
+        return [pk for (pk,) in cursor.fetchall()]
 
 
 def _guess(word: str) -> str:

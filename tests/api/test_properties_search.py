@@ -13,7 +13,7 @@ from django.utils import timezone
 from api.search import SearchResult
 from backend.availability import services as availability
 from backend.availability.models import CalendarDay, Reason
-from backend.core import platform
+from backend.core import fx, platform
 from backend.core.stay import Stay
 from backend.listings import amenities
 from backend.listings.models import Listing, Photo
@@ -215,7 +215,7 @@ def test_search_asks_the_database_as_often_for_three_as_for_one() -> None:
         for _ in range(number):
             make_listing()
         ApiClient().get(PATH, params)
-        platform.get("currency")
+        platform.get("currency"), fx.rates()
         with CaptureQueriesContext(
             connection,
         ) as queries:

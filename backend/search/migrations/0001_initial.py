@@ -139,9 +139,9 @@ class Migration(migrations.Migration):
                 "db_table": "search_row",
                 "indexes": [
                     models.Index(
+                        models.F("listed"),
                         models.F("cell"),
                         models.OrderBy(models.F("score"), descending=True),
-                        condition=models.Q(("listed", True)),
                         name="search_row_cell",
                     ),
                     models.Index(

@@ -1,0 +1,183 @@
+"""``python3 -m bench.search --sizes 10000,100000``: search over HTTP against its SQL, and against the classic query."""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from statistics import median
+from typing import Any
+from urllib.parse import urlencode
+
+from bench.classic import Classic
+from bench.world import percentile, web, world
+
+ROUNDS = 30
+
+
+@dataclass(frozen=True)
+class Case:
+    """One search, in our words and in the classic ones."""
+
+    name: str
+    params: dict[str, Any]
+    classic: Classic
+
+
+def cases(today: date) -> list[Case]:
+    """The searches of the design's table."""
+    from bench.generate import cities
+
+    places = cities()
+    big, small = places[0], places[-1]
+    stay = (today + timedelta(days=40), today + timedelta(days=44))
+    dates = {"check_in": stay[0].isoformat(), "check_out": stay[1].isoformat()}
+    filters = {"guests": 4, "amenities": "wifi,washer,air_conditioning", "price_max": 120, **dates}
+    narrow = Classic(guests=4, amenities=("wifi", "washer", "air_conditioning"), price_max=12_000, stay=stay)
+    box = (big.lon - 0.05, big.lat - 0.04, big.lon + 0.05, big.lat + 0.04)
+    return [
+        Case("big city, wide", {"location": big.name, **dates}, Classic(city=big.name, stay=stay)),
+        Case("big city, filters", {"location": big.name, **filters}, replace(narrow, city=big.name)),
+        Case(
+            "radius 5 km",
+            {"lat": big.lat, "lng": big.lon, "radius_km": 5, **dates},
+            Classic(around=(big.lat, big.lon, 5.0), stay=stay),
+        ),
+        Case("viewport", {"bbox": ",".join(map(str, box)), **filters}, replace(narrow, box=box)),
+        Case("small city", {"location": small.name, **dates}, Classic(city=small.name, stay=stay)),
+        Case("whole world", dict(dates), Classic(stay=stay)),
+        Case("whole world, filters", filters, narrow),
+    ]
+
+
+def query_of(case: Case) -> Any:
+    """The case as the door would hand it to search."""
+    from backend.listings import amenities
+    from backend.search.query import SearchQuery
+
+    params = case.params
+    return SearchQuery(
+        location=params.get("location", ""),
+        point=(params["lat"], params["lng"]) if "lat" in params else None,
+        radius_km=params.get("radius_km"),
+        bbox=tuple(map(float, params["bbox"].split(","))) if "bbox" in params else None,  # type: ignore[arg-type]
+        guests=params.get("guests"),
+        amenities=amenities.mask(params["amenities"].split(",")) if "amenities" in params else 0,
+        price_max=Decimal(params["price_max"]) if "price_max" in params else None,
+        check_in=date.fromisoformat(params["check_in"]),
+        check_out=date.fromisoformat(params["check_out"]),
+    )
+
+
+def timed(run: Callable[[], Any], rounds: int = ROUNDS) -> list[float]:
+    """Milliseconds of each of ``rounds`` runs, after three that do not count."""
+    for _ in range(3):
+        run()
+    times = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        run()
+        times.append((time.perf_counter() - start) * 1000)
+    return times
+
+
+def sql_time(run: Callable[[], Any]) -> list[float]:
+    """Milliseconds spent in the database by each run: every statement that the search and its page need."""
+    from django.db import connection
+
+    spent: list[float] = []
+
+    def measure(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
+        start = time.perf_counter()
+        try:
+            return execute(sql, params, many, context)
+        finally:
+            spent[-1] += (time.perf_counter() - start) * 1000
+
+    def once() -> None:
+        spent.append(0.0)
+        run()
+
+    with connection.execute_wrapper(measure):
+        timed(once)
+    return spent[3:]
+
+
+def measure(size: int) -> None:
+    """Make a platform of ``size`` listings and print the table of its searches."""
+    today = datetime.now(UTC).date()
+    with world() as made:
+        from backend.core.stay import Stay
+        from backend.search import pages
+        from backend.search.find import find
+        from bench import classic
+        from bench.generate import generate
+
+        start = time.perf_counter()
+        generate(size, today)
+        classic.prepare()
+        print(f"  made in {time.perf_counter() - start:.0f} s")
+        print(f"\n### {size:,} listings\n")
+        print(
+            "| search | hits | SQL p50 | SQL p95 | classic p50 | classic / ours | HTTP p50 | HTTP p95 | HTTP / SQL |"
+        )
+        print("|---|--:|--:|--:|--:|--:|--:|--:|--:|")
+        with web(made) as port:
+            for case in cases(today):
+                query = query_of(case)
+                stay = Stay(query.check_in, query.check_out)
+
+                def ours(query: Any = query, stay: Stay = stay) -> Any:
+                    found = find(query, datetime.now(UTC))
+                    return pages.load(found.hits, stay=stay, guests=query.guests or 1), found
+
+                found = ours()[1]
+                own = sql_time(ours)
+                theirs = timed(case.classic.run, 10)
+                over_http = http_times(port, case.params)
+                hits = f"{found.count:,}" + ("" if found.exact else "+")
+                print(
+                    f"| {case.name} | {hits} | {median(own):.1f} | {percentile(own, 0.95):.1f}"
+                    f" | {median(theirs):.1f} | **{median(theirs) / median(own):.1f}**"
+                    f" | {median(over_http):.1f} | {percentile(over_http, 0.95):.1f}"
+                    f" | **{median(over_http) / median(own):.1f}** |",
+                    flush=True,
+                )
+
+
+def http_times(port: int, params: dict[str, Any]) -> list[float]:
+    """Milliseconds of requests on one connection, the whole answer read."""
+    client = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    path = f"/api/properties/?{urlencode(params)}"
+
+    def ask() -> None:
+        client.request("GET", path)
+        answer = client.getresponse()
+        body = answer.read()
+        if answer.status != 200:
+            raise RuntimeError(f"{answer.status} {body[:300]!r}")
+
+    return timed(ask)
+
+
+def main() -> None:
+    """Run for each size. Times are milliseconds."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sizes", default="10000,100000", help="numbers of listings, with commas")
+    sizes = parser.parse_args().sizes.split(",")
+    if len(sizes) == 1:
+        measure(int(sizes[0]))
+        return
+    # A process has one database: each size gets a process of its own.
+    for size in sizes:
+        subprocess.run([sys.executable, "-m", "bench.search", "--sizes", size], check=True)
+
+
+if __name__ == "__main__":
+    main()
