@@ -162,8 +162,8 @@ def tree(canvas: Canvas, kind: str, x: float, y: float, size: float, light: Ligh
     if kind == "palm":
         lean = rng.uniform(-0.12, 0.12) * wide
         canvas.line([(x, y), (x + lean * 0.4, y - size * 0.5), (x + lean, y - size)], trunk, 0.05 * wide)
-        for turn in range(9):
-            angle = math.pi * (0.02 + turn / 8 * 0.96)
+        for turn in range(10):
+            angle = math.pi * (0.02 + turn / 9 * 0.96)
             dx, dy = math.cos(angle) * 0.42 * wide, -math.sin(angle) * 0.26 * size
             tip = (x + lean + dx, y - size + dy + 0.24 * size * abs(math.cos(angle)))
             middle = (x + lean + dx * 0.6, y - size + dy - 0.02 * size)
