@@ -60,8 +60,7 @@ def _reconcile_gently(now: datetime) -> dict[str, int]:
     return settlement.reconcile(now=now, older_than=YOUNG)
 
 
-def _purge_jobs(now: datetime) -> int:
-    # By the real clock, which is the one that procrastinate writes.
+def _purge_jobs() -> int:
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -75,12 +74,14 @@ def _purge_jobs(now: datetime) -> int:
 
 
 def _purge(now: datetime) -> dict[str, int]:
+    # A clock that was set ahead moves stays on; it must not sign people out or forget what they may still ask for.
+    real = min(now, timezone.now())
     return {
-        "idempotency_keys": idempotency.purge(now),
+        "idempotency_keys": idempotency.purge(real),
         "rate_counters": limits.purge(),
-        "sessions": sessions.purge(now=now),
-        "jobs": _purge_jobs(now),
-        **retention.purge(now=now),
+        "sessions": sessions.purge(now=real),
+        "jobs": _purge_jobs(),
+        **retention.purge(now=real),
     }
 
 

@@ -13,8 +13,9 @@ from backend.bookings import services as bookings
 from backend.jobs import sweeps
 from backend.jobs.models import SweepRun
 from backend.jobs.sweeps import SWEEPS
+from tests.api.client import ApiClient
 from tests.bookings.making import book, confirmed, money, pay, state
-from tests.factories import NOW, make_listing
+from tests.factories import NOW, make_listing, make_user
 
 pytestmark = pytest.mark.usefixtures("db")
 
@@ -47,6 +48,15 @@ def test_run_due_settles_expires_and_completes_in_one_round() -> None:
         "completed",
     ]
     assert money(asked) == ([("authorize", "succeeded"), ("void", "succeeded")], {})
+
+
+def test_run_due_with_a_clock_ahead_signs_nobody_out() -> None:
+    guest = ApiClient(make_user())
+
+    done = _run_due((timezone.now() + timedelta(days=400)).isoformat())
+
+    assert done["purge"]["sessions"] == 0
+    assert guest.get("/api/bookings/").status_code == 200
 
 
 def test_run_due_again_finds_nothing_to_do() -> None:
