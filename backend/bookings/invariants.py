@@ -1,8 +1,4 @@
-"""What must be true of bookings at any moment.
-
-Checks about age use two instants: ``%(now)s``, the latest clock that a sweep has run with, and ``%(seen)s``, when it did.
-What was written after ``seen`` no such sweep has met yet.
-"""
+"""What must be true of bookings at any moment."""
 
 from __future__ import annotations
 

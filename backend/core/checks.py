@@ -9,7 +9,8 @@ from dataclasses import dataclass
 class Check:
     """One invariant. ``sql`` selects the violations, so it must return nothing; ``meaning`` says what a row would mean.
 
-    ``sql`` may use ``%(now)s``, the instant (UTC) at which ages are judged.
+    ``sql`` may use ``%(now)s``, the instant (UTC) at which ages are judged: the latest clock that a sweep has run
+    with. That may lie ahead of the real one; what was written after ``%(seen)s``, when the sweep ran, it has not met.
     """
 
     name: str

@@ -151,7 +151,7 @@ CHECKS = [
         name="events_are_applied",
         sql="""
             SELECT id AS event, provider, type, received_at FROM provider_events
-            WHERE applied_at IS NULL AND received_at < %(now)s - interval '1 hour'
+            WHERE applied_at IS NULL AND received_at < %(now)s - interval '1 hour' AND received_at <= %(seen)s
         """,
         meaning="What a provider told us has been waiting for over an hour: nobody drains the inbox.",
     ),
@@ -160,6 +160,7 @@ CHECKS = [
         sql="""
             SELECT id AS op, kind, provider, state, attempts, created_at FROM money_ops
             WHERE state IN ('created', 'sending', 'unknown') AND created_at < %(now)s - interval '48 hours'
+              AND created_at <= %(seen)s
         """,
         meaning="Nobody knows for two days what became of a movement of money.",
     ),

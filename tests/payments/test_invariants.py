@@ -26,7 +26,7 @@ def violated() -> set[str]:
     found = set()
     with connection.cursor() as cursor:
         for check in CHECKS:
-            cursor.execute(check.sql, {"now": NOW + timedelta(hours=1)})
+            cursor.execute(check.sql, {"now": NOW + timedelta(hours=1), "seen": NOW + timedelta(hours=1)})
             if cursor.fetchall():
                 found.add(check.name)
     return found
