@@ -11,6 +11,7 @@ from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.html import format_html_join
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import RadioFilter, RelatedDropdownFilter
 from unfold.decorators import display
@@ -19,7 +20,7 @@ from unfold.widgets import UnfoldAdminSelectWidget
 from admin_site import finding
 from admin_site.actions import DANGER, SUCCESS, ReasonForm, dialog_action
 from admin_site.base import Page, Rows, has_role
-from admin_site.display import phone_end, sees_phones
+from admin_site.display import label, phone_end, sees_phones
 from backend.accounts.models import ADMIN, ROLES, Session, User
 from backend.core import access
 from backend.identity import services as identity
@@ -32,6 +33,7 @@ ROLE_NAMES = {
     "finance": _("finance"),
     "admin": _("admin"),
 }
+ROLE_COLOURS = {"support": "info", "finance": "info", "moderator": "warning", "admin": "danger"}
 
 
 class RoleForm(ReasonForm):
@@ -212,17 +214,17 @@ class UserPage(Page):
     def person(self, user: User) -> list[str]:
         return [user.get_full_name(), f"@{user.username}", (user.first_name or user.username)[:2]]
 
-    @display(description=_("roles"), label=True)
-    def role_labels(self, user: User) -> list[str]:
-        return sorted(group.name for group in user.groups.all())
+    @display(description=_("roles"))
+    def role_labels(self, user: User) -> str:
+        names = sorted(group.name for group in user.groups.all())
+        labels = [(label(ROLE_NAMES.get(name, name), ROLE_COLOURS.get(name, "default")),) for name in names]
+        return format_html_join(" ", "{}", labels) or "–"
 
-    @display(
-        description=_("standing"), label={"active": "success", "suspended": "danger", "closed": "default"}
-    )
-    def standing(self, user: User) -> tuple[str, Any]:
+    @display(description=_("standing"))
+    def standing(self, user: User) -> str:
         if not user.is_active:
-            return "closed", _("closed")
-        return ("suspended", _("suspended")) if user.suspended_at else ("active", _("active"))
+            return label(_("closed"), "default")
+        return label(_("suspended"), "danger") if user.suspended_at else label(_("active"), "success")
 
     @display(description=_("phone"))
     def phone(self, user: User) -> str:

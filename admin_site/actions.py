@@ -64,7 +64,13 @@ def dialog_action(
     ``permission`` names the page's ``has_<permission>_permission``; without it the action is neither shown nor run
     (403). ``done`` is said on the page after it; a refusal is said in the dialog, and nothing has changed then.
     """
-    dialog = {"title": title, "description": question, "form_class": form_class, "form_submit_text": title}
+    dialog = {
+        "title": title,
+        "description": question,
+        "form_class": form_class,
+        "form_submit_text": title,
+        "button": "danger" if variant == DANGER else "primary",
+    }
 
     def decorate(operate: Operate) -> Any:
         @wraps(operate)

@@ -13,6 +13,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.functional import cached_property
 from unfold.admin import ModelAdmin, TabularInline
+from unfold.views import ChangeList
 
 COUNTED = 10_000
 """Lists are counted this far. Whoever wants to go deeper searches."""
@@ -31,6 +32,15 @@ class BoundedPaginator(Paginator):
     def count(self) -> int:
         rows: Any = self.object_list
         return int(rows.order_by()[:COUNTED].count())
+
+
+class Rowset(ChangeList):
+    """A list that is not narrowed down shows all there is: its title needs no way to "all"."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        if not self.query and not self.has_active_filters:
+            self.full_result_count = self.result_count
 
 
 class ReadOnly:
@@ -62,6 +72,9 @@ class Page(ReadOnly, ModelAdmin):
 
     offered: dict[str, Callable[[Any], bool]] = {}
     """Action → whether a row's state lets it make sense. It hides a button; the operation has the last word."""
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return Rowset
 
     def get_row(self, request: HttpRequest, object_id: str) -> Any:
         """The row of a page, fetched once per request; None where there is none."""

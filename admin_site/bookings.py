@@ -82,16 +82,7 @@ class Timeline(Rows):
 @admin.register(Booking)
 class BookingPage(Page):
     icon = "event_available"
-    list_display = (
-        "reference",
-        "listing_link",
-        "guest",
-        "host",
-        "stay_dates",
-        "state",
-        "total",
-        "created_at",
-    )
+    list_display = ("reference", "listing_link", "guest", "host", "stay_dates", "state", "total", "made_on")
     list_filter = (("status", ChoicesDropdownFilter), WaitsFilter, ("check_in", RangeDateFilter))
     list_filter_submit = True
     list_select_related = ("listing", "guest", "host")
@@ -121,7 +112,8 @@ class BookingPage(Page):
             {
                 "fields": (
                     ("check_in_at", "check_out_at"),
-                    ("created_at", "accepted_at", "confirmed_at", "ended_at"),
+                    ("created_at", "accepted_at"),
+                    ("confirmed_at", "ended_at"),
                 )
             },
         ),
@@ -176,11 +168,15 @@ class BookingPage(Page):
 
     @display(description=_("stay"))
     def stay_dates(self, booking: Booking) -> str:
-        return f"{booking.check_in:%d %b %Y} → {booking.check_out:%d %b %Y}"
+        return f"{booking.check_in:%d %b} → {booking.check_out:%d %b %Y}"
 
-    @display(description=_("status"), label=BOOKING_COLOURS)
-    def state(self, booking: Booking) -> tuple[str, str]:
-        return booking.status, booking.get_status_display()
+    @display(description=_("made on"))
+    def made_on(self, booking: Booking) -> str:
+        return f"{booking.created_at:%d %b %Y}"
+
+    @display(description=_("status"))
+    def state(self, booking: Booking) -> str:
+        return label(booking.get_status_display(), BOOKING_COLOURS[booking.status])
 
     @display(description=_("total"))
     def total(self, booking: Booking) -> str:

@@ -16,7 +16,7 @@ from unfold.decorators import display
 
 from admin_site.actions import dialog_action
 from admin_site.base import Page, Rows, has_role
-from admin_site.display import JOB_COLOURS, pretty
+from admin_site.display import JOB_COLOURS, label, pretty
 from backend.accounts.models import ADMIN
 from backend.audit import services as audit
 from backend.core.errors import WrongState
@@ -79,9 +79,9 @@ class JobPage(Page):
                 reason=given["reason"],
             )
 
-    @display(description=_("status"), label=JOB_COLOURS)
-    def progress(self, job: ProcrastinateJob) -> tuple[str, str]:
-        return job.status, job.status
+    @display(description=_("status"))
+    def progress(self, job: ProcrastinateJob) -> str:
+        return label(job.status, JOB_COLOURS.get(job.status, "default"))
 
     @display(description=_("arguments"))
     def given(self, job: ProcrastinateJob) -> str:

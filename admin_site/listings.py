@@ -17,7 +17,7 @@ from unfold.decorators import display
 from admin_site import finding
 from admin_site.actions import DANGER, SUCCESS, WARNING, dialog_action
 from admin_site.base import Page, Rows
-from admin_site.display import LISTING_COLOURS, link, money
+from admin_site.display import LISTING_COLOURS, label, link, money
 from backend.availability.models import Block
 from backend.core import access
 from backend.listings import amenities
@@ -215,9 +215,9 @@ class ListingPage(Page):
     def host_link(self, listing: Listing) -> str:
         return link(listing.host)
 
-    @display(description=_("status"), label=LISTING_COLOURS)
-    def state(self, listing: Listing) -> tuple[str, str]:
-        return listing.status, listing.get_status_display()
+    @display(description=_("status"))
+    def state(self, listing: Listing) -> str:
+        return label(listing.get_status_display(), LISTING_COLOURS[listing.status])
 
     @display(description=_("price per night"))
     def nightly(self, listing: Listing) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -13,7 +11,7 @@ from unfold.decorators import display
 
 from admin_site import finding
 from admin_site.base import Page, Rows
-from admin_site.display import DELIVERY_COLOURS, link, pretty
+from admin_site.display import DELIVERY_COLOURS, label, link, pretty
 from backend.notifications.models import Delivery, Notification
 from backend.notifications.rendering import render
 
@@ -99,6 +97,6 @@ class DeliveryPage(Page):
     def to(self, delivery: Delivery) -> str:
         return link(delivery.notification.user)
 
-    @display(description=_("state"), label=DELIVERY_COLOURS)
-    def progress(self, delivery: Delivery) -> tuple[str, Any]:
-        return delivery.state, delivery.get_state_display()
+    @display(description=_("state"))
+    def progress(self, delivery: Delivery) -> str:
+        return label(delivery.get_state_display(), DELIVERY_COLOURS[delivery.state])

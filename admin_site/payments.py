@@ -14,7 +14,7 @@ from unfold.decorators import display
 
 from admin_site import finding, waiting
 from admin_site.base import Page, Rows
-from admin_site.display import OP_COLOURS, PAYMENT_COLOURS, link, money, pretty
+from admin_site.display import OP_COLOURS, PAYMENT_COLOURS, label, link, money, pretty
 from backend.core import access
 from backend.payments import ledger
 from backend.payments.models import (
@@ -32,6 +32,14 @@ from backend.payments.states import OPEN_OPS, OpState
 def _booking(folio: Folio) -> str:
     booking = getattr(folio, "booking", None)
     return link(booking) if booking else "–"
+
+
+def _side(amount_minor: int, currency: str) -> str:
+    """A balance in the accountants' words: debit or credit instead of a sign."""
+    if not amount_minor:
+        return "–"
+    side = _("debit") if amount_minor > 0 else _("credit")
+    return f"{money(abs(amount_minor), currency)} {side}"
 
 
 class Operations(Rows):
@@ -100,9 +108,9 @@ class PaymentPage(Page):
     def refunded(self, payment: Payment) -> str:
         return money(payment.refunded_minor, payment.currency)
 
-    @display(description=_("status"), label=PAYMENT_COLOURS)
-    def state(self, payment: Payment) -> tuple[str, str]:
-        return payment.status, payment.get_status_display()
+    @display(description=_("status"))
+    def state(self, payment: Payment) -> str:
+        return label(payment.get_status_display(), PAYMENT_COLOURS[payment.status])
 
 
 class OutcomeFilter(RadioFilter):
@@ -164,9 +172,9 @@ class MoneyOpPage(Page):
     def amount(self, op: MoneyOp) -> str:
         return money(op.amount_minor, op.currency)
 
-    @display(description=_("state"), label=OP_COLOURS)
-    def outcome(self, op: MoneyOp) -> tuple[str, str]:
-        return op.state, op.get_state_display()
+    @display(description=_("state"))
+    def outcome(self, op: MoneyOp) -> str:
+        return label(op.get_state_display(), OP_COLOURS[op.state])
 
     @display(description=_("options"))
     def settings(self, op: MoneyOp) -> str:
@@ -227,14 +235,19 @@ class LedgerEntryPage(Page):
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         balances = ledger.trial_balance() if self.has_view_permission(request) else {}
-        rows = [
-            {"account": account, "amount": money(abs(amount), currency), "side": amount > 0}
-            for (account, currency), amount in balances.items()
-        ]
-        sums: dict[str, int] = {}
-        for (_account, currency), amount in balances.items():
-            sums[currency] = sums.get(currency, 0) + amount
-        extra = {"trial_balance": rows, "out_of_balance": [code for code, left in sums.items() if left]}
+        currencies = sorted({currency for _account, currency in balances})
+        sums = {
+            code: sum(left for (_a, currency), left in balances.items() if currency == code)
+            for code in currencies
+        }
+        extra = {
+            "balance_headers": [_("account"), *currencies],
+            "balance_rows": [
+                [account, *(_side(balances.get((account, code), 0), code) for code in currencies)]
+                for account in sorted({account for account, _currency in balances})
+            ],
+            "out_of_balance": [code for code, left in sums.items() if left],
+        }
         return super().changelist_view(request, {**extra, **(extra_context or {})})
 
     @display(description=_("transaction"))

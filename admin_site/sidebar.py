@@ -31,25 +31,26 @@ GROUPS: list[tuple[Any, bool, list[Page]]] = [
             (_("Payments"), "payments", "payments.payment", ()),
             (_("Money operations"), "sync_alt", "payments.moneyop", ("money",)),
             (_("Ledger"), "account_balance", "payments.ledgerentry", ()),
-            (_("Folios"), "receipt_long", "payments.folio", ()),
-            (_("Provider events"), "webhook", "payments.providerevent", ()),
-        ],
-    ),
-    (
-        _("Notices"),
-        False,
-        [
-            (_("Notifications"), "notifications", "notifications.notification", ()),
-            (_("Deliveries"), "outgoing_mail", "notifications.delivery", ("deliveries",)),
         ],
     ),
     (
         _("System"),
         False,
         [
+            (_("Deliveries"), "outgoing_mail", "notifications.delivery", ("deliveries",)),
             (_("Jobs"), "memory", "procrastinate.procrastinatejob", ("jobs",)),
             (_("Audit log"), "policy", "audit.auditentry", ()),
             (_("Settings"), "tune", "core.platformsetting", ()),
+        ],
+    ),
+    (
+        _("Records"),
+        True,
+        [
+            (_("Folios"), "receipt_long", "payments.folio", ()),
+            (_("Ledger transactions"), "menu_book", "payments.ledgertransaction", ()),
+            (_("Provider events"), "webhook", "payments.providerevent", ()),
+            (_("Notifications"), "notifications", "notifications.notification", ()),
         ],
     ),
     (

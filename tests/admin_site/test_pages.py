@@ -219,7 +219,11 @@ def test_listing_is_found_by_its_title_city_and_host() -> None:
 def test_every_page_is_under_a_content_security_policy() -> None:
     client = signed_in(staff("admin"))
 
-    for answer in (Client().get("/admin/login/"), client.get("/admin/"), client.get(page("accounts.user"))):
+    for answer in (
+        Client().get("/admin/login/", follow=True),
+        client.get("/admin/"),
+        client.get(page("accounts.user")),
+    ):
         policy = answer["Content-Security-Policy"]
         assert "script-src 'self' 'unsafe-eval';" in policy
         assert "frame-ancestors 'none'" in policy
