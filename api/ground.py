@@ -45,6 +45,10 @@ def before(run: Run) -> Run:
         try:
             throttling.before(request, view)
             if takes_form:
+                # Who may not is told so before the upload is read; Bearer remembers the user for the run itself.
+                refused = operation._run_checks(request)
+                if refused is not None:
+                    return refused
                 _open_form(request)
         except Exception as error:
             return operation.api.on_exception(request, error)

@@ -173,10 +173,16 @@ def complaint(response: HttpResponse) -> str:
 
 
 def walk(client: ApiClient) -> list[str]:
-    """Send everything everywhere; the complaints, one for each operation and kind."""
+    """Send everything everywhere; the complaints, one for each operation and kind.
+
+    Nobody in particular is stopped before the input is looked at where a token is needed; once is enough there.
+    """
     found: dict[str, str] = {}
     for path, method, details in operations():
         if path in ENDING:
+            continue
+        if client.token is None and details["security"] and {} not in details["security"]:
+            assert client.request(method.upper(), named(path), b"{").status_code == 401, path
             continue
         for verb, url, body in requests(path, method, details):
             said = complaint(client.request(verb.upper(), url, body))
@@ -210,10 +216,6 @@ def test_bad_input_of_nobody_is_a_problem_everywhere(world: ApiClient) -> None:
 
 def test_bad_input_of_a_host_is_a_problem_everywhere(world: ApiClient) -> None:
     assert not (found := walk(world)), "\n".join(found)
-
-
-def test_bad_input_of_a_guest_is_a_problem_everywhere(world: ApiClient) -> None:
-    assert not (found := walk(ApiClient(make_user("guest")))), "\n".join(found)
 
 
 def test_bad_headers_are_a_problem_everywhere(world: ApiClient) -> None:
