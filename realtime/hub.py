@@ -25,9 +25,9 @@ from realtime import slots
 from realtime.database import ask
 from realtime.socket import SIGNED_OUT, Socket
 
-PULSE_S = 1.5 if settings.REDIS_URL else 0.5
-"""A socket whose session ended must be closed within two seconds. Without a shared channel layer the pulse is also
-what carries the events."""
+PULSE_S = 1.0 if settings.REDIS_URL else 0.5
+"""A socket whose session ended must be closed within two seconds, on a busy machine too. Without a shared channel
+layer the pulse is also what carries the events."""
 
 SUBSCRIBE_PATIENCE_S = 1.0
 

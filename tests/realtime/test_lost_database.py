@@ -1,0 +1,65 @@
+"""Sockets and the worker when PostgreSQL ends their connections, as a restart does."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+from django.db import connection
+
+from backend.notifications import services as notifications
+from backend.notifications.models import Delivery
+from backend.notifications.services import Event
+from tests.conftest import Server
+from tests.factories import NOW, make_user
+from tests.realtime.client import Live
+
+pytestmark = pytest.mark.usefixtures("db")
+
+
+def cut_all_others() -> int:
+    """End every connection to the test database but this one; how many there were."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+            WHERE datname = current_database() AND pid <> pg_backend_pid() AND usename = current_user
+            """
+        )
+        return int(cursor.fetchone()[0])
+
+
+def test_sockets_stay_open_and_hear_on(server: Server) -> None:
+    user = make_user()
+    with Live.open(server, user) as live:
+        live.frame()
+        for number in range(1, 4):
+            assert cut_all_others() > 0
+
+            notifications.push_on_commit([Event(user.pk, "booking", {"n": number})], now=NOW)
+            live.say("resume", last_event_id=number - 1)
+
+            frames = [live.frame()]
+            while frames[-1]["type"] == "error":
+                # The question met a dead connection; the socket said so and stayed.
+                assert frames[-1]["data"]["code"] == "unavailable"
+                frames.append(live.frame())
+            assert (frames[-1]["id"], frames[-1]["data"]) == (number, {"n": number})
+
+
+def test_the_worker_goes_on(start_server: Callable[..., Server]) -> None:
+    server = start_server(worker=True)
+    assert server.worker is not None
+    for number in range(1, 3):
+        notifications.notify(
+            user=make_user(), kind="security.new_device", object_key=f"session:{number}", now=NOW
+        )
+        deadline = time.monotonic() + 20
+        while Delivery.objects.filter(state="sent").count() < number and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert Delivery.objects.filter(state="sent").count() == number
+
+        cut_all_others()
+    time.sleep(1)
+    assert server.worker.poll() is None
