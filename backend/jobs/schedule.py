@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 from procrastinate import App
 
 from backend.core import jobs
+
+if TYPE_CHECKING:
+    from backend.jobs.sweeps import Sweep
 
 
 def on_app_ready(app: App) -> None:
@@ -22,7 +28,7 @@ def on_app_ready(app: App) -> None:
             app.periodic(cron=sweep.cron)(task)
 
 
-def _job(sweep):  # type: ignore[no-untyped-def]
+def _job(sweep: Sweep) -> Callable[[int], None]:
     from django.utils import timezone
 
     from backend.jobs import sweeps
