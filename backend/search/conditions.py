@@ -45,8 +45,9 @@ def of(query: SearchQuery, now: datetime) -> Conditions:
 
     Raises: Invalid for a check-in in the past and for a price finer than its currency, UnknownCurrency.
     """
-    scope = [Clause("s.listed"), *_area(query)]
-    filters = [*_size(query), *_kind(query), *_price(query), *_stay(query, now)]
+    cells, area = _area(query)
+    scope = [Clause("s.listed"), *cells]
+    filters = [*area, *_size(query), *_kind(query), *_price(query), *_stay(query, now)]
     if query.location:
         found = places.named(query.location)
         if not found:
@@ -59,30 +60,35 @@ def of(query: SearchQuery, now: datetime) -> Conditions:
     return Conditions(tuple(scope), tuple(filters))
 
 
-def _area(query: SearchQuery) -> Iterable[Clause]:
+def _area(query: SearchQuery) -> tuple[list[Clause], list[Clause]]:
+    """The cells of the areas that are asked for, and the areas exactly."""
+    areas = []
     if query.bbox:
-        yield from within(geo.boxes(*query.bbox))
+        areas.append(within(geo.boxes(*query.bbox)))
     if query.point and query.radius_km is not None:
-        yield from around(query.point, query.radius_km)
+        areas.append(around(query.point, query.radius_km))
+    return [cells for cells, *_exactly in areas], [clause for _cells, *exactly in areas for clause in exactly]
 
 
-def within(areas: list[geo.Box]) -> Iterable[Clause]:
+def within(areas: list[geo.Box]) -> list[Clause]:
     """Rows with a point in one of the boxes: by their cells, then exactly."""
     cells = geo.cell_ranges(areas)
-    yield Clause(
-        f"({' OR '.join(['s.cell BETWEEN %s AND %s'] * len(cells))})",
-        tuple(end for run in cells for end in run),
-    )
-    yield Clause(
-        f"({' OR '.join(['(s.lat BETWEEN %s AND %s AND s.lon BETWEEN %s AND %s)'] * len(areas))})",
-        tuple(edge for box in areas for edge in (box.south, box.north, box.west, box.east)),
-    )
+    return [
+        Clause(
+            f"({' OR '.join(['s.cell BETWEEN %s AND %s'] * len(cells))})",
+            tuple(end for run in cells for end in run),
+        ),
+        Clause(
+            f"({' OR '.join(['(s.lat BETWEEN %s AND %s AND s.lon BETWEEN %s AND %s)'] * len(areas))})",
+            tuple(edge for box in areas for edge in (box.south, box.north, box.west, box.east)),
+        ),
+    ]
 
 
-def around(point: tuple[float, float], radius_km: float) -> Iterable[Clause]:
-    """Rows within ``radius_km`` of a point."""
-    yield from within(geo.around(*point, radius_km))
-    yield Clause("search_distance_km(s.lat, s.lon, %s, %s) <= %s", (*point, radius_km))
+def around(point: tuple[float, float], radius_km: float) -> list[Clause]:
+    """Rows within ``radius_km`` of a point: by their cells, then exactly."""
+    distance = Clause("search_distance_km(s.lat, s.lon, %s, %s) <= %s", (*point, radius_km))
+    return [*within(geo.around(*point, radius_km)), distance]
 
 
 def _size(query: SearchQuery) -> Iterable[Clause]:
@@ -119,12 +125,14 @@ def _price(query: SearchQuery) -> Iterable[Clause]:
     currency = query.currency or platform.get("currency")
     rate = SearchRate.objects.filter(currency=currency).values_list("per_euro", flat=True).first()
     per_euro = rate if rate is not None else float(fx.rate("EUR", currency))
+    # Its index is for walking by price; as a filter it would lead through the whole heap, hence the sum.
+    price = "s.price_euro" if query.ordering in ("price", "-price") else "(s.price_euro + 0)"
     limits = (("price_min", query.price_min, ">=", -0.5), ("price_max", query.price_max, "<=", 0.5))
     for name, limit, operator, slack in limits:
         if limit is not None:
             # Half a minor unit either way: a price passes as it is shown, rounded.
             minor = _minor(name, limit, currency) + slack
-            yield Clause(f"s.price_euro {operator} %s", (minor / (10.0 ** exponent(currency) * per_euro),))
+            yield Clause(f"{price} {operator} %s", (minor / (10.0 ** exponent(currency) * per_euro),))
 
 
 def _minor(name: str, limit: Decimal, currency: str) -> int:

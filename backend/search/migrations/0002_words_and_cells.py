@@ -6,10 +6,15 @@ Immutable ones are inlined by the planner. ``search_cell`` and ``search_mask`` a
 
 from django.db import migrations
 
+# One search takes one core: starting workers costs more than most searches, and there are many searches at once.
 STORAGE = """
-ALTER TABLE search_row SET (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.05);
+ALTER TABLE search_row SET (fillfactor = 85, parallel_workers = 0,
+    autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.05);
 """
-UNDO_STORAGE = "ALTER TABLE search_row RESET (fillfactor, autovacuum_vacuum_scale_factor, autovacuum_analyze_scale_factor);"
+UNDO_STORAGE = """
+ALTER TABLE search_row RESET (fillfactor, parallel_workers, autovacuum_vacuum_scale_factor,
+    autovacuum_analyze_scale_factor);
+"""
 
 TEXT = """
 CREATE TEXT SEARCH DICTIONARY listing_stem (TEMPLATE = snowball, Language = english);

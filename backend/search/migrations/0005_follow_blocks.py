@@ -55,11 +55,11 @@ DROP TRIGGER search_follow_new_block ON blocks;
 DROP FUNCTION search_follow_block();
 """
 
-# The exact questions, for what the words cannot answer. Dear: the planner asks them last.
+# The exact questions, for what the words cannot answer. By their cost the planner asks them last.
 EXACT = """
 -- Whether the nights are free at `at`: no active block (a hold that has run out is none), no stay too near.
 CREATE FUNCTION search_is_free(listing bigint, check_in date, check_out date, gap int, at timestamptz) RETURNS boolean
-LANGUAGE plpgsql STABLE PARALLEL SAFE COST 10000 AS $$
+LANGUAGE plpgsql STABLE PARALLEL SAFE COST 100 AS $$
 BEGIN
     RETURN NOT EXISTS (
         SELECT FROM blocks b
@@ -71,7 +71,7 @@ END $$;
 -- Whether the rules of single dates allow the stay; what a date leaves open the listing's own rules answer.
 CREATE FUNCTION search_days_allow(listing bigint, check_in date, check_out date, fewest int, most int,
     no_arrival boolean, no_departure boolean) RETURNS boolean
-LANGUAGE plpgsql STABLE PARALLEL SAFE COST 10000 AS $$
+LANGUAGE plpgsql STABLE PARALLEL SAFE COST 100 AS $$
 DECLARE
     arrival calendar_days;
     departure calendar_days;
