@@ -32,7 +32,7 @@ def record(
         at=now,
         actor_id=actor.pk,
         action=action,
-        object_type=subject._meta.model_name,
+        object_type=str(subject._meta.model_name),
         object_id=str(subject.pk),
         before=before or {},
         after=after or {},
@@ -49,7 +49,7 @@ def record_many(*, actor: Any, action: str, subjects: Iterable[Model], now: date
             at=now,
             actor_id=actor.pk,
             action=action,
-            object_type=subject._meta.model_name,
+            object_type=str(subject._meta.model_name),
             object_id=str(subject.pk),
         )
         for subject in subjects

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
+from django.core.exceptions import ObjectDoesNotExist
 from django.db import IntegrityError, OperationalError, connection, transaction
 from django.db.models import Model, QuerySet
 from psycopg import errors as pg
@@ -36,7 +37,7 @@ def lock(queryset: QuerySet[M], **lookup: Any) -> M:
         raise RuntimeError("a lock outside of a transaction is released at once")
     try:
         return queryset.select_for_update(no_key=True, of=("self",)).get(**lookup)
-    except queryset.model.DoesNotExist:
+    except ObjectDoesNotExist:
         raise NotFound from None
     except OperationalError as error:
         if isinstance(error.__cause__, pg.LockNotAvailable):

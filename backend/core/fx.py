@@ -39,9 +39,7 @@ def rates() -> Mapping[str, Decimal]:
     global _rates, _read_at
     if time.monotonic() - _read_at > FRESH_FOR_S:
         newest = ExchangeRate.objects.order_by("currency_id", "-rate_on").distinct("currency_id")
-        _rates = MappingProxyType(
-            {"EUR": Decimal(1), **dict(newest.values_list("currency_id", "per_euro"))}
-        )
+        _rates = MappingProxyType({"EUR": Decimal(1), **dict(newest.values_list("currency_id", "per_euro"))})
         _read_at = time.monotonic()
     return _rates
 

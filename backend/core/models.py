@@ -26,7 +26,9 @@ class Currency(models.Model):
 class ExchangeRate(models.Model):
     """How much of ``currency`` one euro bought on a day, and who said so."""
 
-    currency = models.ForeignKey(Currency, on_delete=models.PROTECT, related_name="rates", verbose_name=_("currency"))
+    currency = models.ForeignKey(
+        Currency, on_delete=models.PROTECT, related_name="rates", verbose_name=_("currency")
+    )
     per_euro = models.DecimalField(_("units per euro"), max_digits=20, decimal_places=8)
     rate_on = models.DateField(_("date"))
     source = models.CharField(_("source"), max_length=80)

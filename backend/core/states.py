@@ -41,7 +41,9 @@ def guard_trigger(table: str, column: str, transitions: Transitions) -> migratio
     """
     name = f"{table}_{column}_edge"
     pairs = ", ".join(
-        f"('{old}', '{new}')" for old, following in sorted(transitions.edges.items()) for new in sorted(following)
+        f"('{old}', '{new}')"
+        for old, following in sorted(transitions.edges.items())
+        for new in sorted(following)
     )
     return migrations.RunSQL(
         sql=f"""

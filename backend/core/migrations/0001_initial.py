@@ -5,67 +5,92 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Currency',
+            name="Currency",
             fields=[
-                ('code', models.CharField(max_length=3, primary_key=True, serialize=False, verbose_name='code')),
-                ('name', models.CharField(max_length=80, verbose_name='name')),
-                ('minor_units', models.PositiveSmallIntegerField(verbose_name='minor units')),
+                (
+                    "code",
+                    models.CharField(max_length=3, primary_key=True, serialize=False, verbose_name="code"),
+                ),
+                ("name", models.CharField(max_length=80, verbose_name="name")),
+                ("minor_units", models.PositiveSmallIntegerField(verbose_name="minor units")),
             ],
             options={
-                'verbose_name': 'currency',
-                'verbose_name_plural': 'currencies',
-                'db_table': 'currencies',
-                'ordering': ['code'],
+                "verbose_name": "currency",
+                "verbose_name_plural": "currencies",
+                "db_table": "currencies",
+                "ordering": ["code"],
             },
         ),
         migrations.CreateModel(
-            name='PlatformSetting',
+            name="PlatformSetting",
             fields=[
-                ('key', models.CharField(max_length=60, primary_key=True, serialize=False, verbose_name='key')),
-                ('value', models.JSONField(verbose_name='value')),
-                ('changed_at', models.DateTimeField(auto_now=True, verbose_name='changed at')),
+                (
+                    "key",
+                    models.CharField(max_length=60, primary_key=True, serialize=False, verbose_name="key"),
+                ),
+                ("value", models.JSONField(verbose_name="value")),
+                ("changed_at", models.DateTimeField(auto_now=True, verbose_name="changed at")),
             ],
             options={
-                'verbose_name': 'platform setting',
-                'verbose_name_plural': 'platform settings',
-                'db_table': 'platform_settings',
-                'ordering': ['key'],
+                "verbose_name": "platform setting",
+                "verbose_name_plural": "platform settings",
+                "db_table": "platform_settings",
+                "ordering": ["key"],
             },
         ),
         migrations.CreateModel(
-            name='RateCounter',
+            name="RateCounter",
             fields=[
-                ('key', models.CharField(max_length=200, primary_key=True, serialize=False)),
-                ('count', models.PositiveIntegerField()),
-                ('resets_at', models.DateTimeField()),
+                ("key", models.CharField(max_length=200, primary_key=True, serialize=False)),
+                ("count", models.PositiveIntegerField()),
+                ("resets_at", models.DateTimeField()),
             ],
             options={
-                'db_table': 'rate_counters',
+                "db_table": "rate_counters",
             },
         ),
         migrations.CreateModel(
-            name='ExchangeRate',
+            name="ExchangeRate",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('per_euro', models.DecimalField(decimal_places=8, max_digits=20, verbose_name='units per euro')),
-                ('rate_on', models.DateField(verbose_name='date')),
-                ('source', models.CharField(max_length=80, verbose_name='source')),
-                ('currency', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='rates', to='core.currency', verbose_name='currency')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "per_euro",
+                    models.DecimalField(decimal_places=8, max_digits=20, verbose_name="units per euro"),
+                ),
+                ("rate_on", models.DateField(verbose_name="date")),
+                ("source", models.CharField(max_length=80, verbose_name="source")),
+                (
+                    "currency",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="rates",
+                        to="core.currency",
+                        verbose_name="currency",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'exchange rate',
-                'verbose_name_plural': 'exchange rates',
-                'db_table': 'exchange_rates',
-                'ordering': ['-rate_on', 'currency'],
-                'constraints': [models.UniqueConstraint(fields=('currency', 'rate_on'), name='exchange_rates_one_a_day'), models.CheckConstraint(condition=models.Q(('per_euro__gt', 0)), name='exchange_rates_positive')],
+                "verbose_name": "exchange rate",
+                "verbose_name_plural": "exchange rates",
+                "db_table": "exchange_rates",
+                "ordering": ["-rate_on", "currency"],
+                "constraints": [
+                    models.UniqueConstraint(fields=("currency", "rate_on"), name="exchange_rates_one_a_day"),
+                    models.CheckConstraint(
+                        condition=models.Q(("per_euro__gt", 0)), name="exchange_rates_positive"
+                    ),
+                ],
             },
         ),
     ]

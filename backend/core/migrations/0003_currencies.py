@@ -2,6 +2,7 @@
 
 import csv
 from pathlib import Path
+from typing import Any
 
 from django.db import migrations
 
@@ -10,7 +11,7 @@ from backend.core.money import exponent
 TABLE = Path(__file__).resolve().parent.parent / "data" / "exchange_rates.csv"
 
 
-def load(apps, schema_editor):
+def load(apps: Any, schema_editor: Any) -> None:
     currency = apps.get_model("core", "Currency")
     rate = apps.get_model("core", "ExchangeRate")
     with TABLE.open(encoding="utf-8", newline="") as file:
@@ -19,9 +20,7 @@ def load(apps, schema_editor):
         currency(code=row["code"], name=row["name"], minor_units=exponent(row["code"])) for row in rows
     )
     rate.objects.bulk_create(
-        rate(
-            currency_id=row["code"], per_euro=row["per_euro"], rate_on=row["rate_on"], source=row["source"]
-        )
+        rate(currency_id=row["code"], per_euro=row["per_euro"], rate_on=row["rate_on"], source=row["source"])
         for row in rows
     )
 
