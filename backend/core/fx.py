@@ -17,7 +17,6 @@ from backend.core.errors import Invalid
 from backend.core.models import ExchangeRate
 from backend.core.money import Money, exponent
 
-
 FRESH_FOR_S = 1.0
 
 _rates: Mapping[str, Decimal] = MappingProxyType({})

@@ -35,10 +35,10 @@ def test_lock_holds_the_row_until_the_end() -> None:
     holder = threading.Thread(target=hold)
     holder.start()
     locked.wait(5)
-    with pytest.raises(Unavailable), transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute("SET LOCAL lock_timeout = 200")
-        core_db.lock(PlatformSetting.objects.all(), key="a")
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL lock_timeout = 200")
+        with pytest.raises(Unavailable):
+            core_db.lock(PlatformSetting.objects.all(), key="a")
     assert outcome == []
 
     tried.set()
