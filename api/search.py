@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Annotated, Any
@@ -194,13 +194,13 @@ def _cursor(position: Position | None, scope: str) -> str | None:
 
 def _results(cards: Sequence[Card], currency: str) -> list[dict[str, Any]]:
     """The cards as the wire shows them, amounts in ``currency`` where one is asked for. Raises: UnknownCurrency."""
-    rates = fx.rates() if currency else {}
+    rates: Mapping[str, Decimal] = fx.rates() if currency else {}
     if currency and currency not in rates:
         raise fx.UnknownCurrency.field("currency", "unknown_currency", fx.UnknownCurrency.title)
     return [_result(card, currency, rates) for card in cards]
 
 
-def _result(card: Card, currency: str, rates: dict[str, Decimal]) -> dict[str, Any]:
+def _result(card: Card, currency: str, rates: Mapping[str, Decimal]) -> dict[str, Any]:
     listing = card.listing
     result = property_payload(listing, ANONYMOUS, exact=False)
     amounts = {"total_price": card.total_minor} if card.total_minor is not None else {}

@@ -71,7 +71,7 @@ def web(made: World) -> Iterator[int]:
     with (made.folder / "web.log").open("wb") as log:
         server = subprocess.Popen(
             [*WEB, "--port", str(port), "--log-level", "warning"],
-            env={**made.env, "PUBLIC_URL": f"http://127.0.0.1:{port}"},
+            env=made.env,
             cwd=ROOT,
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -22,7 +22,7 @@ from backend.search.models import SearchRate, SearchWindow
 BATCH = 1_000
 """Rows changed in one transaction."""
 
-Progress = Callable[[int], None]
+Progress = Callable[[int], object]
 
 
 def rebuild(progress: Progress = lambda done: None) -> int:
