@@ -1,18 +1,53 @@
-"""Jobs are part of the transaction that defers them, in the web process and in the worker alike.
+"""Jobs are part of the transaction that defers them, and the worker outlives its connections to the database.
 
 procrastinate's worker command exchanges the app's connector for one of its own, so that a job deferred inside a
-job would be written on another connection: it could run before the commit, or although it was rolled back.
+job would be written on another connection: it could run before the commit, or although it was rolled back. And it
+ends at the first question that meets a dead connection, as after a restart of PostgreSQL.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, TypeVar
 
+import psycopg
+import structlog
 from procrastinate import App
-from procrastinate.connector import BaseAsyncConnector, BaseConnector
+from procrastinate.connector import BaseAsyncConnector, BaseConnector, Notify
 from procrastinate.contrib.django.django_connector import DjangoConnector
 from procrastinate.contrib.django.utils import connector_params
+from procrastinate.exceptions import ConnectorException
 from procrastinate.psycopg_connector import PsycopgConnector
+
+R = TypeVar("R")
+
+PATIENCE_S = 120.0
+"""How long the worker waits for a database that is away before it ends, and its supervisor has a go."""
+
+RETRY_AFTER_S = 1.0
+
+log = structlog.get_logger(__name__)
+
+
+async def patiently(question: Callable[[], Awaitable[R]], *, patience_s: float = PATIENCE_S) -> R:
+    """Ask until the database answers.
+
+    A question that was answered into a dead connection is asked twice: procrastinate's either change nothing the
+    second time, or leave a job to be found as stalled. Raises: ConnectorException when the time is up, and for what
+    is no matter of the connection.
+    """
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            return await question()
+        except ConnectorException as error:
+            lost = isinstance(error.__cause__, (psycopg.OperationalError, psycopg.InterfaceError))
+            if not lost or time.monotonic() > deadline:
+                raise
+            log.warning("worker_without_database", error=str(error.__cause__))
+            await asyncio.sleep(RETRY_AFTER_S)
 
 
 class WorkerConnector(PsycopgConnector):
@@ -24,6 +59,22 @@ class WorkerConnector(PsycopgConnector):
 
     def get_sync_connector(self) -> BaseConnector:
         return self._deferring
+
+    async def execute_query_async(self, query: Any, **arguments: Any) -> None:
+        ask = super().execute_query_async
+        await patiently(lambda: ask(query, **arguments))
+
+    async def execute_query_one_async(self, query: Any, **arguments: Any) -> dict[str, Any]:
+        ask = super().execute_query_one_async
+        return await patiently(lambda: ask(query, **arguments))
+
+    async def execute_query_all_async(self, query: Any, **arguments: Any) -> list[dict[str, Any]]:
+        ask = super().execute_query_all_async
+        return await patiently(lambda: ask(query, **arguments))
+
+    async def listen_notify(self, on_notification: Notify, channels: Iterable[str]) -> None:
+        names, listen = list(channels), super().listen_notify
+        await patiently(lambda: listen(on_notification, names), patience_s=float("inf"))
 
 
 class TransactionalConnector(DjangoConnector):

@@ -51,7 +51,7 @@ def test_sockets_stay_open_and_hear_on(server: Server) -> None:
 def test_the_worker_goes_on(start_server: Callable[..., Server]) -> None:
     server = start_server(worker=True)
     assert server.worker is not None
-    for number in range(1, 3):
+    for number in range(1, 5):
         notifications.notify(
             user=make_user(), kind="security.new_device", object_key=f"session:{number}", now=NOW
         )
