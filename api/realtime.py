@@ -1,4 +1,4 @@
-"""The ticket that opens a websocket."""
+"""The ticket that opens a websocket, and the document that describes what is said on it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from django.utils import timezone
 from ninja import Router
 from pydantic import Field
 
+from api import asyncapi
 from api.problems import responses
 from api.types import Out
 from backend.core import limits, platform
@@ -48,3 +49,9 @@ def make_ticket(request: HttpRequest) -> dict[str, Any]:
         "expires_in": int(tickets.LIFETIME.total_seconds()),
         "url": f"{address.replace('http', 'ws', 1)}?ticket={ticket}",
     }
+
+
+@router.get("/asyncapi.json", auth=None, include_in_schema=False)
+def describe(request: HttpRequest) -> dict[str, Any]:
+    """The AsyncAPI document of ``/ws/``."""
+    return asyncapi.document()
