@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.core.files.storage import default_storage
-from django.db.models import F, Prefetch, Q, QuerySet
+from django.db.models import Prefetch, Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html
@@ -211,7 +211,7 @@ class ListingPage(Page):
         )
         return [listing.title, where, listing.title[:2], picture]
 
-    @display(description=_("host"), ordering=F("host__username"))
+    @display(description=_("host"))
     def host_link(self, listing: Listing) -> str:
         return link(listing.host)
 

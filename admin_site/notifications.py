@@ -11,7 +11,7 @@ from unfold.decorators import display
 
 from admin_site import finding
 from admin_site.base import Page, Rows
-from admin_site.display import DELIVERY_COLOURS, label, link, pretty
+from admin_site.display import DELIVERY_COLOURS, label, link, pretty, sees_phones
 from backend.notifications.models import Delivery, Notification
 from backend.notifications.rendering import render
 
@@ -43,6 +43,11 @@ class NotificationPage(Page):
         "values",
     )
     readonly_fields = ("title", "body", "values")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Notification]:
+        rows = super().get_queryset(request)
+        # Notices about sign-ins tell from which network address.
+        return rows if sees_phones(request.user) else rows.exclude(kind__startswith="security.")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Notification], search_term: str

@@ -93,14 +93,21 @@ def test_dashboard_draws_the_figures(start_server: Callable[..., Server], browse
     assert shown == {"bookings": "1", "gmv": "EUR 300.00", "occupancy": "10.0 %"}
 
 
+def look_for(page: Page, words: str) -> None:
+    """Open the command search and type, once it has the keyboard."""
+    page.wait_for_function("window.Alpine !== undefined")
+    page.keyboard.press("Control+k")
+    field = page.locator("[x-ref=searchInputCommand]")
+    expect(field).to_be_focused()
+    field.press_sequentially(words)
+
+
 def test_command_search_leads_to_a_booking(start_server: Callable[..., Server], browse: Browse[Any]) -> None:
     booking, support = make_booking(), staff("support")
     server = start_server()
 
     def steps(page: Page) -> str:
-        page.keyboard.press("Control+k")
-        page.locator("#command-results").wait_for(state="attached")
-        page.keyboard.type(booking.reference)
+        look_for(page, booking.reference)
         with page.expect_navigation():
             page.click(f"#command-results >> a:has-text('{booking.reference}')")
         return page.url
@@ -164,8 +171,7 @@ def test_stored_markup_never_runs(start_server: Callable[..., Server], browse: B
             if page.evaluate("typeof window.ran !== 'undefined'"):
                 ran.append(name)
         page.goto(server.url + "/admin/")
-        page.keyboard.press("Control+k")
-        page.keyboard.type("<img")
+        look_for(page, "<img")
         found = page.locator("#command-results >> a", has_text="<img src=x").first
         found.wait_for()
         with page.expect_navigation():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.contrib import admin
 from django.db import connection
@@ -168,6 +170,18 @@ def test_phone_shows_its_last_two_digits_to_support() -> None:
     assert "2345" not in seen["support"]
 
 
+def test_notices_about_sign_ins_are_not_for_support() -> None:
+    for kind in ("security.new_device", "booking.confirmed"):
+        Notification.objects.create(user=make_user(), kind=kind, object_key=kind, created_at=NOW)
+
+    def kinds(role: str) -> list[str]:
+        answer = signed_in(staff(role)).get(page("notifications.notification"))
+        return [row.kind for row in answer.context["cl"].result_list]
+
+    assert kinds("support") == ["booking.confirmed"]
+    assert kinds("moderator") == ["booking.confirmed", "security.new_device"]
+
+
 def test_search_finds_people_bookings_and_listings_for_those_who_may() -> None:
     booking = make_booking(title="House of the lighthouse")
     guest = booking.guest
@@ -183,7 +197,7 @@ def test_search_finds_people_bookings_and_listings_for_those_who_may() -> None:
 
 
 @pytest.mark.parametrize(
-    "params", [{"s": "\0"}, {"s": "x" * 5000}, {"s": "a", "page": "x"}, {"s": "a", "page": "9"}]
+    "params", [{"s": " "}, {"s": "x" * 5000}, {"s": "a", "page": "x"}, {"s": "a", "page": "9"}]
 )
 def test_search_takes_what_it_gets(params: dict[str, str]) -> None:
     client = signed_in(staff("admin"))
@@ -250,3 +264,72 @@ def test_reference_rows_are_read_only() -> None:
 
     assert answer.status_code == 403
     assert Amenity.objects.get(slug="wifi").name == amenity.name
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        *("q=%00", "q=%F0%9F%A6%92", "p=999999", "p=x", "status__exact=nonsense", "nonsense=1", "o=1.2"),
+        *("check_in_from=yesterday", "waits=nonsense", "id__exact=x", "status__exact=%00", f"q={'x' * 3000}"),
+    ],
+)
+def test_lists_take_any_query(query: str) -> None:
+    make_booking()
+    client = signed_in(staff("admin"))
+
+    answer = client.get(f"{page('bookings.booking')}?{query}", follow=True)
+
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("object_id", ["0", "x", "99999999999999999999", "_00", "%00", "..%2F1"])
+@pytest.mark.parametrize(
+    "label", ["bookings.booking", "listings.amenity", "payments.moneyop", "core.currency"]
+)
+def test_page_of_no_row_leads_back(label: str, object_id: str) -> None:
+    client = signed_in(staff("admin"))
+    base = page(label)
+
+    answer = client.get(f"{base}{object_id}/change/", follow=True)
+
+    assert answer.status_code in (200, 404)
+
+
+@pytest.mark.parametrize("object_id", ["0", "x", "99999999999999999999", "%00"])
+def test_action_on_no_row_is_refused(object_id: str) -> None:
+    client = signed_in(staff("admin"))
+
+    for label, action in (
+        ("bookings.booking", "cancel"),
+        ("accounts.user", "suspend"),
+        ("listings.listing", "flag"),
+    ):
+        answer = client.post(f"{page(label)}{object_id}/{action}/", {"_form_submitted": "on", "reason": "x"})
+        assert answer.status_code in (403, 404), label
+
+
+def test_ledger_shows_what_each_account_comes_to() -> None:
+    make_booking()
+    client = signed_in(staff("finance"))
+
+    context = client.get(page("payments.ledgerentry")).context
+
+    assert [[str(cell) for cell in row] for row in context["balance_rows"]] == [
+        ["clearing:sandbox", "EUR 300.00 debit"],
+        ["guest_funds", "EUR 300.00 credit"],
+    ]
+    assert context["out_of_balance"] == []
+
+
+def test_environment_is_named_on_every_page(settings: Any) -> None:
+    client = signed_in(staff("admin"))
+    said = {}
+    for environment in ("development", "test", "production"):
+        settings.ENVIRONMENT = environment
+        said[environment] = [str(word) for word in client.get("/admin/").context["environment"]]
+
+    assert said == {
+        "development": ["Development", "info"],
+        "test": ["Test", "warning"],
+        "production": ["Production", "danger"],
+    }
