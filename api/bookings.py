@@ -167,7 +167,7 @@ def create(request: HttpRequest, body: BookingIn) -> Any:
         listing_id=body.property_id,
         stay=stay_of(body.check_in, body.check_out),
         guests=body.guests,
-        quote_token=body.quote_token or "",
+        quote_token=body.quote_token,
         expected_total=body.expected_total_price,
         message=body.message or "",
         promo_code=body.promo_code or "",

@@ -59,7 +59,7 @@ class Wish:
     listing_id: int
     stay: Stay
     guests: int | None = None
-    quote_token: str = ""
+    quote_token: str | None = None
     expected_total: Decimal | None = None
     message: str = ""
     promo_code: str = ""
@@ -155,7 +155,7 @@ def _agreed(listing: Listing, wish: Wish, now: datetime) -> Quote:
     if listing.host.suspended_at is not None or not listing.host.is_active:
         raise availability.NotAvailable
     days = availability.days(listing.pk, wish.stay.check_in, wish.stay.check_out)
-    if wish.quote_token:
+    if wish.quote_token is not None:
         quote = quotes.redeem(wish.quote_token, listing=listing, stay=wish.stay, guests=wish.guests, now=now)
     else:
         quote = quotes.offer(listing=listing, days=days, stay=wish.stay, guests=wish.guests or 1, now=now)
