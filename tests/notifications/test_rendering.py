@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 from django.conf import settings
+from django.utils.translation import override
 
 from backend.notifications.kinds import KINDS
 from backend.notifications.rendering import Notice, money, payload, render
@@ -69,3 +71,18 @@ def test_payload_has_the_fields_of_the_contract() -> None:
     assert set(payload(notice("booking.completed", PARAMS), "en")) == {
         *("id", "kind", "title", "body", "data", "url", "read_at", "created_at"),
     }
+
+
+@pytest.mark.parametrize("language", [code for code, _name in settings.LANGUAGES if code != "en"])
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_every_kind_is_translated_and_keeps_its_values(kind: str, language: str) -> None:
+    for text in (KINDS[kind].title, KINDS[kind].body, KINDS[kind].body_with_reason):
+        if text:
+            with override("en"):
+                english = str(text)
+            with override(language):
+                translated = str(text)
+            assert translated != english
+            assert sorted(set(re.findall(r"%\(\w+\)s", translated))) == sorted(
+                set(re.findall(r"%\(\w+\)s", english))
+            )
