@@ -72,9 +72,9 @@ class SearchParams(PageQuery):
     price_max: Annotated[MoneyAmount | None, Field(description="A night, in `currency`.", examples=[150])] = (
         None
     )
-    guests: Annotated[int | None, Field(ge=1)] = None
-    bedrooms: Annotated[int | None, Field(ge=0)] = None
-    beds: Annotated[int | None, Field(ge=0)] = None
+    guests: Annotated[int | None, Field(ge=1, le=1_000_000)] = None
+    bedrooms: Annotated[int | None, Field(ge=0, le=1_000_000)] = None
+    beds: Annotated[int | None, Field(ge=0, le=1_000_000)] = None
     bathrooms: Annotated[Decimal | None, Field(ge=0, le=1000, examples=[1])] = None
     amenities: Annotated[
         str, Field(max_length=1000, description="Slugs with commas: all of them.", examples=["wifi,pool"])
