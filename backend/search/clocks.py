@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+from django.db import connection
+
 from backend.availability import rules as calendar_rules
 from backend.availability.rules import Rules
 from backend.core.stay import MAX_DAYS_AHEAD
@@ -37,7 +39,9 @@ class Clocks:
 
 def allowing(check_in: date, now: datetime) -> Clocks:
     """The clocks on which a stay may begin on ``check_in``, asked at ``now`` (UTC). One query once they are known."""
-    present = list(SearchClock.objects.values_list("pk", flat=True))
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT id FROM search_clocks")
+        present = [pk for (pk,) in cursor.fetchall()]
     _learn([pk for pk in present if pk not in _known])
     first, last = (now - EARLIEST).date(), (now + LATEST).date()
     notice = (datetime.combine(check_in, time(0), UTC) - LATEST - now) / timedelta(hours=1)
