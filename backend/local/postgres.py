@@ -285,6 +285,12 @@ class Postgres:
                     )
                 )
             if self.throwaway:
+                # Tests empty the tables between them, past triggers that refuse to forget.
+                connection.execute(
+                    sql.SQL("GRANT SET ON PARAMETER session_replication_role TO {}").format(
+                        sql.Identifier(ROLE)
+                    )
+                )
                 with self.connect("template1") as template:
                     _create_extensions(template)
             if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
