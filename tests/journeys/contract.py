@@ -27,22 +27,27 @@ FIVE = {
 _numbers = count(1)
 
 
-def register(role: str | None = None, **fields: Any) -> ApiClient:
-    """Somebody new, signed in; ``client.account`` is what registration answered."""
+class Person(ApiClient):
+    """Somebody with an account, signed in; ``account`` is what registration answered."""
+
+    account: dict[str, Any]
+
+
+def register(role: str | None = None, **fields: Any) -> Person:
+    """Somebody new."""
     name = f"person_{next(_numbers)}"
-    body = {"username": name, "email": f"{name}@example.com", "password": PASSWORD, **fields}
-    client = ApiClient()
-    answer = client.post("/api/register/", body if role is None else {**body, "role": role})
-    assert answer.status_code == 201, answer.content
-    client.account = answer.json()  # type: ignore[attr-defined]
-    client.token = client.account["token"]  # type: ignore[attr-defined]
-    return client
+    account = {"username": name, "email": f"{name}@example.com", "password": PASSWORD, **fields}
+    person = Person()
+    answer = person.post("/api/register/", account if role is None else {**account, "role": role})
+    person.account = body(answer, 201)
+    person.token = person.account["token"]
+    return person
 
 
-def sign_in_again(client: ApiClient) -> None:
-    """A fresh access token for somebody from ``register``, for after the clock was moved."""
-    login = {"username": client.account["username"], "password": PASSWORD}  # type: ignore[attr-defined]
-    client.token = body(ApiClient().post("/api/login/", login))["token"]
+def sign_in_again(person: Person) -> None:
+    """A fresh access token for somebody, for after the clock was moved."""
+    login = {"username": person.account["username"], "password": PASSWORD}
+    person.token = body(ApiClient().post("/api/login/", login))["token"]
 
 
 def body(answer: HttpResponse, status: int = 200) -> Any:

@@ -12,6 +12,7 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from backend.accounts.models import User
+from backend.core import platform
 from tests.api.client import ApiClient
 from tests.journeys.contract import (
     FIVE,
@@ -103,7 +104,12 @@ def test_register_refuses(change: dict[str, Any], field: str, code: str | None) 
 def test_login_takes_email_or_username_and_answers_as_register() -> None:
     made = body(anyone.post("/api/register/", JOHN), 201)
 
-    for name in ({"email": "john@example.com"}, {"email": "JOHN@example.com"}, {"username": "john_doe"}):
+    names: list[dict[str, Any]] = [
+        {"email": "john@example.com"},
+        {"email": "JOHN@example.com"},
+        {"username": "john_doe"},
+    ]
+    for name in names:
         again = login(**name)
         assert set(made) <= set(again)
         assert {key: again[key] for key in ("id", "username", "email")} == {
@@ -306,3 +312,29 @@ def test_password_change_takes_the_current_one() -> None:
     assert john.post(path, {"current_password": PASSWORD, "new_password": new}).status_code in (200, 204)
     assert login(401, username="john_doe")["code"] == "invalid_credentials"
     assert works(login(username="john_doe", password=new)["token"])
+
+
+def test_an_address_is_stopped_after_its_failed_sign_ins_and_no_other() -> None:
+    platform.put("limit_sign_in_address", 3)
+    near, far = ApiClient(), ApiClient()
+    near.client.defaults["REMOTE_ADDR"], far.client.defaults["REMOTE_ADDR"] = "203.0.113.1", "203.0.113.2"
+
+    statuses = [
+        near.post("/api/login/", {"username": f"nobody_{number}", "password": "x"}).status_code
+        for number in range(5)
+    ]
+
+    assert statuses == [401, 401, 401, 429, 429]
+    refused(far.post("/api/login/", {"username": "nobody_9", "password": "x"}), 401, "invalid_credentials")
+
+
+def test_createsuperuser_works_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("USERNAME", "root_1"), ("EMAIL", "root@example.com"), ("PASSWORD", PASSWORD)):
+        monkeypatch.setenv(f"DJANGO_SUPERUSER_{name}", value)
+
+    call_command("createsuperuser", "--noinput", verbosity=0)
+
+    staff = ApiClient(token=login(username="root_1")["token"])
+    assert body(staff.get("/api/profile/"))["email"] == "root@example.com"
+    assert staff.client.login(username="root_1", password=PASSWORD)
+    assert staff.client.get("/admin/").status_code == 200

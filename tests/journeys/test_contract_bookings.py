@@ -13,6 +13,7 @@ from django.utils import timezone
 from backend.bookings.models import Booking
 from tests.api.client import ApiClient
 from tests.journeys.contract import (
+    Person,
     assert_instants,
     body,
     book,
@@ -55,21 +56,21 @@ def instant(text: str) -> datetime:
 
 
 @pytest.fixture
-def host() -> ApiClient:
+def host() -> Person:
     return register()
 
 
 @pytest.fixture
-def guest() -> ApiClient:
+def guest() -> Person:
     return register("guest")
 
 
 @pytest.fixture
-def place(host: ApiClient) -> dict[str, Any]:
+def place(host: Person) -> dict[str, Any]:
     return list_a_place(host)
 
 
-def test_a_booking_is_held_for_payment(host: ApiClient, guest: ApiClient, place: dict[str, Any]) -> None:
+def test_a_booking_is_held_for_payment(host: Person, guest: Person, place: dict[str, Any]) -> None:
     before = timezone.now()
 
     made = book(guest, place, guests=1, message="We arrive late.")
@@ -98,7 +99,7 @@ def test_a_booking_is_held_for_payment(host: ApiClient, guest: ApiClient, place:
     }
 
 
-def test_guests_may_be_left_out(guest: ApiClient, place: dict[str, Any]) -> None:
+def test_guests_may_be_left_out(guest: Person, place: dict[str, Any]) -> None:
     assert book(guest, place)["guests"] == 1
 
 
@@ -119,7 +120,7 @@ def test_guests_may_be_left_out(guest: ApiClient, place: dict[str, Any]) -> None
         {"message": "\x00"},
     ],
 )
-def test_bad_bookings_are_422(guest: ApiClient, place: dict[str, Any], change: dict[str, Any]) -> None:
+def test_bad_bookings_are_422(guest: Person, place: dict[str, Any], change: dict[str, Any]) -> None:
     refused(guest.post("/api/bookings/", {"property_id": place["id"], **stay(), **change}), 422)
 
     same_day = {"property_id": place["id"], "check_in": stay()["check_in"], "check_out": stay()["check_in"]}
@@ -127,7 +128,7 @@ def test_bad_bookings_are_422(guest: ApiClient, place: dict[str, Any], change: d
     assert Booking.objects.count() == 0
 
 
-def test_who_may_not_book(host: ApiClient, guest: ApiClient, place: dict[str, Any]) -> None:
+def test_who_may_not_book(host: Person, guest: Person, place: dict[str, Any]) -> None:
     wish = {"property_id": place["id"], **stay()}
     refused(anyone.post("/api/bookings/", wish), 401)
     refused(host.post("/api/bookings/", wish), 403)
@@ -141,7 +142,7 @@ def test_who_may_not_book(host: ApiClient, guest: ApiClient, place: dict[str, An
     assert Booking.objects.count() == 1
 
 
-def test_a_paused_listing_cannot_be_booked(host: ApiClient, guest: ApiClient, place: dict[str, Any]) -> None:
+def test_a_paused_listing_cannot_be_booked(host: Person, guest: Person, place: dict[str, Any]) -> None:
     host.patch(f"/api/properties/{place['id']}/", {"availability": False})
 
     answer = guest.post("/api/bookings/", {"property_id": place["id"], **stay()})
@@ -150,7 +151,7 @@ def test_a_paused_listing_cannot_be_booked(host: ApiClient, guest: ApiClient, pl
     assert (answer.status_code, Booking.objects.count()) in ((404, 0), (422, 0))
 
 
-def test_unpaid_holds_are_five_a_user(host: ApiClient, guest: ApiClient, place: dict[str, Any]) -> None:
+def test_unpaid_holds_are_five_a_user(host: Person, guest: Person, place: dict[str, Any]) -> None:
     holds = [book(guest, place, **stay(20 + 3 * number)) for number in range(5)]
 
     answer = guest.post("/api/bookings/", {"property_id": place["id"], **stay(90)})
@@ -163,7 +164,7 @@ def test_unpaid_holds_are_five_a_user(host: ApiClient, guest: ApiClient, place: 
 
 
 def test_a_quote_token_keeps_its_price_for_fifteen_minutes(
-    host: ApiClient, guest: ApiClient, place: dict[str, Any]
+    host: Person, guest: Person, place: dict[str, Any]
 ) -> None:
     def ask(**dates: str) -> dict[str, Any]:
         wish = {**stay(), "guests": 1, **dates}
@@ -193,7 +194,7 @@ def test_a_quote_token_keeps_its_price_for_fifteen_minutes(
 
 
 def test_another_price_than_expected_is_a_conflict_with_the_new_quote(
-    host: ApiClient, guest: ApiClient, place: dict[str, Any]
+    host: Person, guest: Person, place: dict[str, Any]
 ) -> None:
     wish = {"property_id": place["id"], **stay()}
     body(host.patch(f"/api/properties/{place['id']}/", {"price_per_night": 150}))
@@ -208,7 +209,7 @@ def test_another_price_than_expected_is_a_conflict_with_the_new_quote(
     assert book(guest, place, **stay(70), expected_total_price=300)["total_price"] == 300
 
 
-def test_lists_for_guest_and_host(host: ApiClient, guest: ApiClient, place: dict[str, Any]) -> None:
+def test_lists_for_guest_and_host(host: Person, guest: Person, place: dict[str, Any]) -> None:
     second = list_a_place(host)
     held = book(guest, place)
     paid = confirmed(guest, second, **stay(80))
@@ -230,7 +231,7 @@ def test_lists_for_guest_and_host(host: ApiClient, guest: ApiClient, place: dict
     refused(guest.get("/api/bookings/", {"as": "admin"}), 422, field="as")
 
 
-def test_foreign_bookings_do_not_exist(guest: ApiClient, place: dict[str, Any]) -> None:
+def test_foreign_bookings_do_not_exist(guest: Person, place: dict[str, Any]) -> None:
     booking, stranger = book(guest, place), register()
     for method, action in (
         ("GET", ""),
@@ -247,7 +248,7 @@ def test_foreign_bookings_do_not_exist(guest: ApiClient, place: dict[str, Any]) 
     assert seen(guest, booking)["status"] == "pending"
 
 
-def test_paying_confirms(host: ApiClient, guest: ApiClient, place: dict[str, Any]) -> None:
+def test_paying_confirms(host: Person, guest: Person, place: dict[str, Any]) -> None:
     booking = confirmed(guest, place)
 
     assert (booking["status"], booking["payment_status"]) == ("confirmed", "completed")
@@ -257,7 +258,7 @@ def test_paying_confirms(host: ApiClient, guest: ApiClient, place: dict[str, Any
     refused(pay(host, booking), 403)
 
 
-def test_cancel_gives_what_its_preview_said(host: ApiClient, guest: ApiClient, place: dict[str, Any]) -> None:
+def test_cancel_gives_what_its_preview_said(host: Person, guest: Person, place: dict[str, Any]) -> None:
     booking = confirmed(guest, place)
     preview = body(guest.get(path(booking, "cancellation/")))
     fields = {"policy", "timezone", "refund_amount", "host_keeps", "currency", "timeline"}
@@ -277,9 +278,7 @@ def test_cancel_gives_what_its_preview_said(host: ApiClient, guest: ApiClient, p
     assert book(register(), place)["status"] == "pending", "the nights are free again"
 
 
-def test_cancel_by_the_host_and_of_an_unpaid_hold(
-    host: ApiClient, guest: ApiClient, place: dict[str, Any]
-) -> None:
+def test_cancel_by_the_host_and_of_an_unpaid_hold(host: Person, guest: Person, place: dict[str, Any]) -> None:
     booking, hold = confirmed(guest, place), book(guest, place, **stay(80))
 
     by_host = body(host.delete(path(booking)))
@@ -289,7 +288,7 @@ def test_cancel_by_the_host_and_of_an_unpaid_hold(
     assert (unpaid["status"], unpaid["refund_amount"]) == ("canceled", 0)
 
 
-def test_request_accepted_without_payment_waits_a_day_for_it(host: ApiClient, guest: ApiClient) -> None:
+def test_request_accepted_without_payment_waits_a_day_for_it(host: Person, guest: Person) -> None:
     place = list_a_place(host, instant_book=False)
     asked = book(guest, place)
     assert (asked["status"], asked["pending_reason"]) == ("pending", "host")
@@ -309,9 +308,7 @@ def test_request_accepted_without_payment_waits_a_day_for_it(host: ApiClient, gu
     refused(host.post(path(asked, "decline/")), 409, "wrong_state")
 
 
-def test_request_paid_ahead_is_authorized_and_captured_on_acceptance(
-    host: ApiClient, guest: ApiClient
-) -> None:
+def test_request_paid_ahead_is_authorized_and_captured_on_acceptance(host: Person, guest: Person) -> None:
     place = list_a_place(host, instant_book=False)
     asked = book(guest, place)
 
@@ -324,7 +321,7 @@ def test_request_paid_ahead_is_authorized_and_captured_on_acceptance(
     assert seen(guest, asked)["payment_status"] == "completed"
 
 
-def test_request_declined_gives_everything_free(host: ApiClient, guest: ApiClient) -> None:
+def test_request_declined_gives_everything_free(host: Person, guest: Person) -> None:
     place = list_a_place(host, instant_book=False)
     asked = book(guest, place)
     assert pay(guest, asked).status_code in (200, 202)
@@ -340,7 +337,7 @@ def test_request_declined_gives_everything_free(host: ApiClient, guest: ApiClien
     refused(host.post(path(canceled, "accept/")), 409, "wrong_state")
 
 
-def test_request_close_to_check_in_never_waits_past_it(host: ApiClient, guest: ApiClient) -> None:
+def test_request_close_to_check_in_never_waits_past_it(host: Person, guest: Person) -> None:
     place = list_a_place(host, instant_book=False, timezone="Pacific/Kiritimati", advance_notice_hours=0)
     soon = (datetime.now(UTC) + timedelta(hours=14)).date() + timedelta(days=1)
     dates = {"check_in": soon.isoformat(), "check_out": (soon + timedelta(days=1)).isoformat()}
@@ -353,9 +350,7 @@ def test_request_close_to_check_in_never_waits_past_it(host: ApiClient, guest: A
     assert instant(accepted["expires_at"]) <= check_in
 
 
-def test_time_expires_holds_and_completes_stays(
-    host: ApiClient, guest: ApiClient, place: dict[str, Any]
-) -> None:
+def test_time_expires_holds_and_completes_stays(host: Person, guest: Person, place: dict[str, Any]) -> None:
     hold, stayed = book(guest, place), confirmed(guest, place, **stay(80))
     check_out = datetime.fromisoformat(stayed["check_out"]).replace(hour=12, tzinfo=UTC)
 
@@ -373,7 +368,7 @@ def test_time_expires_holds_and_completes_stays(
     assert re.search("complete", str(seen(guest, stayed)["timeline"]))
 
 
-def test_an_expired_hold_gives_way_before_any_sweep(guest: ApiClient, place: dict[str, Any]) -> None:
+def test_an_expired_hold_gives_way_before_any_sweep(guest: Person, place: dict[str, Any]) -> None:
     book(guest, place)
 
     with time_machine.travel(timezone.now() + timedelta(minutes=15, seconds=5)):

@@ -297,8 +297,8 @@ def test_idempotency_key_makes_one_booking_and_one_payment() -> None:
     refused(changed, 422, "idempotency_key_reused")
     assert Booking.objects.count() == 1
 
-    paid = pay(guest, first.json(), idempotency_key="pay-1")
-    repeated = pay(guest, first.json(), idempotency_key="pay-1")
+    paid = pay(guest, body(first, 201), idempotency_key="pay-1")
+    repeated = pay(guest, body(first, 201), idempotency_key="pay-1")
     assert (body(repeated), repeated["Idempotent-Replayed"]) == (body(paid), "true")
     assert len(rows(guest.get("/api/payments/"))) == 1
 
@@ -423,9 +423,6 @@ def test_documentation_works_offline() -> None:
     assert page.status_code == 200
     assert page["Content-Type"].startswith("text/html")
     assert re.findall(rb'(?:src|href)="(?:https?:)?//', page.content) == []
-
-    socket = body(anyone.get("/api/asyncapi.json"))
-    assert socket["asyncapi"].startswith(("2.", "3."))
 
 
 def test_health_says_alive_and_ready() -> None:

@@ -11,6 +11,7 @@ from backend.listings.models import Listing
 from tests.api.client import ApiClient
 from tests.journeys.contract import (
     FIVE,
+    Person,
     body,
     book,
     confirmed,
@@ -35,12 +36,12 @@ def found(**params: Any) -> list[str]:
 
 
 @pytest.fixture
-def host() -> ApiClient:
+def host() -> Person:
     return register()
 
 
 @pytest.fixture
-def three(host: ApiClient) -> dict[str, dict[str, Any]]:
+def three(host: Person) -> dict[str, dict[str, Any]]:
     """Three listings that differ in everything one can ask for."""
     return {
         "Loft": list_a_place(
@@ -136,7 +137,7 @@ def test_each_parameter_narrows(three: dict[str, dict[str, Any]]) -> None:
         assert sorted(found(**params)) == titles, params
 
 
-def test_property_type_narrows(host: ApiClient, three: dict[str, dict[str, Any]]) -> None:
+def test_property_type_narrows(host: Person, three: dict[str, dict[str, Any]]) -> None:
     default = three["Loft"]["property_type"]
     other = next(each for each in ("house", "apartment", "villa") if each != default)
     body(host.patch(f"/api/properties/{three['Villa']['id']}/", {"property_type": other}))
@@ -201,7 +202,7 @@ def test_half_of_a_pair_or_dates_in_the_wrong_order_are_422() -> None:
         refused(anyone.get("/api/properties/", params), 422)
 
 
-def test_a_dated_search_shows_what_can_really_be_booked_and_its_total(host: ApiClient) -> None:
+def test_a_dated_search_shows_what_can_really_be_booked_and_its_total(host: Person) -> None:
     first = monday()
     dates = {"check_in": first.isoformat(), "check_out": (first + timedelta(days=2)).isoformat()}
     guest = register()
@@ -234,7 +235,7 @@ def test_a_dated_search_shows_what_can_really_be_booked_and_its_total(host: ApiC
     assert not any(row.get("total_price") for row in undated)
 
 
-def test_a_dated_search_follows_holds_and_cancellations_at_once(host: ApiClient) -> None:
+def test_a_dated_search_follows_holds_and_cancellations_at_once(host: Person) -> None:
     guest, place, dates = register(), list_a_place(host), stay()
     assert found(**dates) == [place["title"]]
 
@@ -265,7 +266,7 @@ def test_dates_out_of_the_window_are_422() -> None:
         assert answer.status_code == 422 or rows(answer) == []
 
 
-def test_etag_of_a_search_follows_what_it_shows(host: ApiClient) -> None:
+def test_etag_of_a_search_follows_what_it_shows(host: Person) -> None:
     place = list_a_place(host)
     tag = anyone.get("/api/properties/", stay())["ETag"]
     assert anyone.get("/api/properties/", stay(), if_none_match=tag).status_code == 304
@@ -275,7 +276,7 @@ def test_etag_of_a_search_follows_what_it_shows(host: ApiClient) -> None:
     assert anyone.get("/api/properties/", stay(), if_none_match=tag).status_code == 200
 
 
-def test_drafts_are_not_found(host: ApiClient) -> None:
+def test_drafts_are_not_found(host: Person) -> None:
     answer = host.post("/api/properties/", {**FIVE, "availability": False})
 
     assert answer.status_code == 201
