@@ -92,6 +92,15 @@ class Server:
     worker: subprocess.Popen[bytes] | None
 
 
+UVICORN = [
+    *(sys.executable, "-m", "uvicorn", "backend.asgi:application", "--ws", "realtime.protocol:Protocol"),
+    *("--ws-max-size", "65536", "--no-proxy-headers", "--log-level", "warning", "--no-access-log"),
+]
+
+START_S = 90
+"""How long a server may take to answer: a machine under load imports slowly."""
+
+
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -124,27 +133,14 @@ def servers(folder: Path) -> Iterator[Callable[..., Server]]:
         port = _free_port()
         environment = {**_environment(port, folder), **(env or {})}
         log = folder / f"web-{port}.log"
-        uvicorn = [
-            *(sys.executable, "-m", "uvicorn", "backend.asgi:application", "--port", str(port)),
-            *(
-                "--ws",
-                "realtime.protocol:Protocol",
-                "--ws-max-size",
-                "65536",
-                "--log-level",
-                "warning",
-                "--no-access-log",
-                "--no-proxy-headers",
-            ),
-        ]
-        web = _start(uvicorn, environment, log)
+        web = _start([*UVICORN, "--port", str(port)], environment, log)
         processes.append(web)
         jobs = None
         if worker:
             manage = [sys.executable, "manage.py", "procrastinate", "worker"]
             jobs = _start(manage, environment, folder / f"worker-{port}.log")
             processes.append(jobs)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + START_S
         while time.monotonic() < deadline:
             try:
                 if httpx.get(f"http://127.0.0.1:{port}/health/live", timeout=1).status_code == 200:
@@ -171,3 +167,16 @@ def start_server(db: None, tmp_path: Path) -> Iterator[Callable[..., Server]]:
     """Start real servers on the test database: ``start_server(worker=True)``; they end with the test."""
     with servers(tmp_path) as start:
         yield start
+
+
+@pytest.fixture(scope="module")
+def running(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One web server for all tests of a module: it keeps nothing that the emptied database does not know."""
+    with servers(tmp_path_factory.mktemp("server")) as start:
+        yield start()
+
+
+@pytest.fixture
+def server(db: None, running: Server) -> Server:
+    """The module's server with an empty database."""
+    return running
