@@ -36,7 +36,7 @@ def test_notices_speak_the_language_of_the_request_or_of_the_user() -> None:
     confirmed(guest, list_a_place(host))
 
     def newest(**headers: str) -> dict[str, Any]:
-        return dict(rows(host.get("/api/notifications/", **headers))[0])
+        return dict(rows(host.get("/api/notifications/", None, **headers))[0])
 
     shown = {code: newest(accept_language=code) for code in ("en", "fr", "es", "sw", "ar")}
     for name in ("title", "body"):
