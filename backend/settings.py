@@ -212,7 +212,8 @@ if ENV.redis_url:
     CHANNEL_LAYERS = {
         "default": {
             "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-            "CONFIG": {"hosts": [ENV.redis_url], "prefix": "karibu"},
+            # Publishing ignores Valkey's database numbers, so the prefix carries the number.
+            "CONFIG": {"hosts": [ENV.redis_url], "prefix": f"karibu{urlsplit(ENV.redis_url).path}"},
         }
     }
 else:
@@ -232,6 +233,7 @@ CACHALOT_ONLY_CACHABLE_TABLES = (
     "location_names",
 )
 CACHALOT_FINAL_SQL_CHECK = True
+CACHALOT_INVALIDATE_RAW = False  # no raw statement of ours writes a cached table
 CACHALOT_QUERY_KEYGEN = "backend.core.caching.query_key"
 CACHALOT_TIMEOUT = 300
 
