@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any
@@ -103,8 +104,9 @@ def read(request: HttpRequest, property_id: int, params: Query[CalendarRange]) -
     now = timezone.now()
     listing = _listing(request.auth, property_id)  # type: ignore[attr-defined]
     start = params.from_ or calendar.today(listing, now)
+    revision = calendar.revision(listing)
     payload = _rows(listing, request.auth, start, params.to or start + timedelta(days=NIGHTS_SHOWN), now)  # type: ignore[attr-defined]
-    return etag_response(request, etag(payload), payload)
+    return etag_response(request, f'"{revision}-{etag(payload)[1:]}', payload)
 
 
 @router.put(
@@ -128,8 +130,17 @@ def change(request: HttpRequest, property_id: int, body: CalendarChange) -> Any:
         end=body.to,
         changes=changes,
         now=now,
+        revisions=_revisions(request),
     )
     return _rows(listing, request.auth, body.from_, body.to, now)  # type: ignore[attr-defined]
+
+
+def _revisions(request: HttpRequest) -> set[str] | None:
+    """The revisions of the calendar that ``If-Match`` names, whatever range was read; None when it names none or any."""
+    header = request.headers.get("If-Match", "").strip()
+    if not header or header == "*":
+        return None
+    return set(re.findall(r'(?<!W/)"([0-9a-f]{16})-[0-9a-f]{24}"', header))
 
 
 def _price(value: Decimal | None, currency: str) -> int | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from hashlib import blake2b
 from typing import Any
 
 from django.db import transaction
@@ -18,7 +20,7 @@ from backend.availability.models import Block, CalendarDay, Reason
 from backend.availability.rules import NO_RULE, DayRule
 from backend.core import access
 from backend.core.db import constraint_errors, lock, retrying
-from backend.core.errors import Invalid
+from backend.core.errors import Invalid, Stale
 from backend.core.stay import Stay
 from backend.listings.models import Listing
 
@@ -143,15 +145,36 @@ def _mark(
         taken[lower + timedelta(days=index)] = value
 
 
+def revision(listing: Listing) -> str:
+    """A word that changes with everything that the listing's calendar is made of: blocks, dates, the listing itself."""
+    digest = blake2b(str(listing.version).encode(), digest_size=8)
+    blocks = Block.objects.filter(listing_id=listing.pk, active=True).order_by("pk")
+    for row in blocks.values_list("pk", "nights", "reason", "expires_at"):
+        digest.update(repr(row).encode())
+    set_days = CalendarDay.objects.filter(listing_id=listing.pk).order_by("date")
+    for row in set_days.values_list():
+        digest.update(repr(row).encode())
+    return digest.hexdigest()
+
+
 @retrying
 def change(
-    *, actor: Any, listing: Listing, start: date, end: date, changes: dict[str, Any], now: datetime
+    *,
+    actor: Any,
+    listing: Listing,
+    start: date,
+    end: date,
+    changes: dict[str, Any],
+    now: datetime,
+    revisions: Collection[str] | None = None,
 ) -> None:
     """Set rules for the dates ``[start, end)`` and close or open their nights, all or nothing.
 
     ``changes`` holds any of ``available`` (False closes the nights that are still open, True opens what the host had
     closed), ``price_minor``, ``min_nights``, ``max_nights``, ``closed_to_arrival``, ``closed_to_departure``, ``note``;
-    ``None`` clears a date's own value. Raises: NotAllowed, RangeRefused, NightsOutOfOrder, DatesUnavailable where a stay stands or another
+    ``None`` clears a date's own value. ``revisions`` are the ones that the caller has seen; any other refuses.
+
+    Raises: NotAllowed, Stale, RangeRefused, NightsOutOfOrder, DatesUnavailable where a stay stands or another
     calendar has the nights.
     """
     access.require(actor, "listing.calendar", listing)
@@ -162,7 +185,9 @@ def change(
     if end > rules.today(now) + timedelta(days=MAX_ROWS + 366):
         raise RangeRefused.field("to", "invalid_range", _("This lies too far ahead."))
     with transaction.atomic(durable=True):
-        lock(Listing.objects.all(), pk=listing.pk)
+        current = lock(Listing.objects.all(), pk=listing.pk)
+        if revisions is not None and revision(current) not in revisions:
+            raise Stale
         available = changes.get("available")
         values = {name: value for name, value in changes.items() if name != "available"}
         if available is not None:

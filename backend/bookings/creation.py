@@ -83,7 +83,7 @@ def create(*, guest: User, wish: Wish, now: datetime) -> Booking:
     """
     with transaction.atomic(durable=True):
         pin(wish.listing_id)
-        listing = Listing.objects.visible_to(guest).select_related("host").filter(pk=wish.listing_id).first()
+        listing = Listing.objects.known_to(guest).select_related("host").filter(pk=wish.listing_id).first()
         if listing is None:
             raise NotFound
         if listing.host_id == guest.pk:

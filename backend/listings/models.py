@@ -99,6 +99,14 @@ class ListingQuerySet(models.QuerySet["Listing"]):
             known |= models.Q(host_id=actor.pk) & ~models.Q(status=ListingStatus.ARCHIVED)
         return self.filter(known)
 
+    def known_to(self, actor: Any) -> ListingQuerySet:
+        """What ``actor`` may ask to stay in: what they may see, and what everybody could see once and still exists.
+
+        That a paused place cannot be booked tells nobody what they could not know.
+        """
+        once_public = models.Q(published_at__isnull=False) & ~models.Q(status=ListingStatus.ARCHIVED)
+        return self.visible_to(actor) | self.filter(once_public)
+
 
 class Listing(models.Model):
     """The offer of a place. Amounts are minor units of ``currency``; dates and hours are on its ``timezone``'s clock."""

@@ -129,3 +129,29 @@ def test_change_over_a_booked_night_is_409():
 
     assert (answer.status_code, answer.json()["code"]) == (409, "dates_unavailable")
     assert Block.objects.count() == 1
+
+
+def test_change_with_if_match_refuses_a_lost_update_and_changes_nothing():
+    listing = make_listing()
+    path = f"/api/properties/{listing.pk}/calendar/"
+    host = ApiClient(listing.host)
+    seen = host.get(f"{path}?from=2027-06-01&to=2027-07-01")["ETag"]
+
+    first = host.put(path, {**BODY, "price": 90}, if_match=seen)
+    second = host.put(path, {**BODY, "price": 80}, if_match=seen)
+    foreign = host.put(path, {**BODY, "price": 80}, if_match='"something"')
+    again = host.put(path, {**BODY, "price": 70}, if_match=host.get(path)["ETag"])
+
+    assert [answer.status_code for answer in (first, second, foreign, again)] == [200, 412, 412, 200]
+    assert second.json()["code"] == "precondition_failed"
+    assert {day.price_minor for day in CalendarDay.objects.all()} == {7000}
+
+
+def test_read_with_its_own_etag_is_304_until_something_changes():
+    listing = make_listing()
+    path = f"/api/properties/{listing.pk}/calendar/{RANGE}"
+    tag = ApiClient().get(path)["ETag"]
+
+    assert ApiClient().get(path, if_none_match=tag).status_code == 304
+    ApiClient(listing.host).put(f"/api/properties/{listing.pk}/calendar/", {**BODY, "available": False})
+    assert ApiClient().get(path, if_none_match=tag).status_code == 200

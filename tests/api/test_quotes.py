@@ -186,12 +186,12 @@ def test_quote_of_nights_that_preparation_needs_is_refused():
     assert (answer.status_code, answer.json()["code"]) == (422, "preparation")
 
 
-def test_quote_of_a_paused_listing_is_not_found_for_others_and_refused_to_its_host():
-    listing = make_listing(status="paused")
+def test_quote_of_a_paused_listing_is_refused_and_of_one_never_published_not_found():
+    paused, draft = make_listing(status="paused"), make_listing(status="draft", published_at=None)
 
-    assert _quote(listing).status_code == 404
-    mine = _quote(listing, ApiClient(listing.host))
-    assert (mine.status_code, mine.json()["code"]) == (422, "not_available")
+    answers = [_quote(paused), _quote(paused, ApiClient(paused.host)), _quote(draft, ApiClient(draft.host))]
+    assert [(each.status_code, each.json()["code"]) for each in answers] == [(422, "not_available")] * 3
+    assert _quote(draft).status_code == 404
 
 
 def test_quote_asks_the_same_number_of_queries_for_a_night_and_a_year():

@@ -102,11 +102,21 @@ def test_create_refuses_ones_own_listing() -> None:
     assert _nothing_made()
 
 
-@pytest.mark.parametrize("status", ["draft", "pending_review", "paused", "flagged", "rejected", "archived"])
-def test_create_does_not_know_a_listing_that_is_not_published(status: str) -> None:
-    listing = make_listing(status=status)
+@pytest.mark.parametrize("status", ["draft", "pending_review", "rejected", "archived"])
+def test_create_does_not_know_a_listing_that_was_never_public_or_is_withdrawn(status: str) -> None:
+    listing = make_listing(status=status, published_at=NOW if status == "archived" else None)
 
     with pytest.raises(NotFound):
+        book(listing)
+
+    assert _nothing_made()
+
+
+@pytest.mark.parametrize("status", ["paused", "flagged", "rejected"])
+def test_create_refuses_a_listing_that_is_no_longer_published(status: str) -> None:
+    listing = make_listing(status=status)
+
+    with pytest.raises(NotAvailable):
         book(listing)
 
     assert _nothing_made()
