@@ -147,13 +147,11 @@ def _mark(
 
 def revision(listing: Listing) -> str:
     """A word that changes with everything that the listing's calendar is made of: blocks, dates, the listing itself."""
-    digest = blake2b(str(listing.version).encode(), digest_size=8)
     blocks = Block.objects.filter(listing_id=listing.pk, active=True).order_by("pk")
-    for row in blocks.values_list("pk", "nights", "reason", "expires_at"):
-        digest.update(repr(row).encode())
     set_days = CalendarDay.objects.filter(listing_id=listing.pk).order_by("date")
-    for row in set_days.values_list():
-        digest.update(repr(row).encode())
+    digest = blake2b(str(listing.version).encode(), digest_size=8)
+    digest.update(repr(list(blocks.values_list("pk", "nights", "reason", "expires_at"))).encode())
+    digest.update(repr(list(set_days.values_list())).encode())
     return digest.hexdigest()
 
 
