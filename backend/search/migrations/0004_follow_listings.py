@@ -86,7 +86,8 @@ BEGIN
     PERFORM FROM search_row WHERE listing_id = ANY (listings) ORDER BY listing_id FOR UPDATE;
     UPDATE search_row s SET {SET_WORDS}, hold_lapses_at = t.hold_lapses_at, day_rules = t.day_rules
     FROM search_nights_truth t
-    WHERE t.listing_id = s.listing_id AND s.listing_id = ANY (listings)
+    -- Both sides named: the view is grouped by listing and would be computed for all of them.
+    WHERE t.listing_id = s.listing_id AND s.listing_id = ANY (listings) AND t.listing_id = ANY (listings)
         AND (s.w0, s.w1, s.w2, s.w3, s.w4, s.w5, s.w6, s.w7, s.hold_lapses_at, s.day_rules)
             IS DISTINCT FROM (t.w0, t.w1, t.w2, t.w3, t.w4, t.w5, t.w6, t.w7, t.hold_lapses_at, t.day_rules);
 END $$;
