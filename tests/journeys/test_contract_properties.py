@@ -237,7 +237,7 @@ def test_paused_is_404_for_others_and_200_for_the_owner() -> None:
     refused(guest.get(home(place)), 404, "not_found")
     assert body(host.get(home(place)))["id"] == place["id"]
     assert rows(anyone.get("/api/properties/")) == []
-    refused(quote(guest, place), 404, "not_found")
+    refused(quote(guest, place), 422, "not_available")
     refused(quote(host, place), 422, "not_available")
     assert body(host.patch(home(place), {"availability": True}))["status"] == "published"
     assert anyone.get(home(place)).status_code == 200
