@@ -133,6 +133,7 @@ INSTALLED_APPS = [
     "backend.notifications",
     "backend.identity",
     "backend.listings",
+    "backend.rates",
     "backend.availability",
     "backend.payments",
     "backend.bookings",

@@ -18,6 +18,7 @@ from backend.bookings.states import BookingStatus
 from backend.core.stay import Stay
 from backend.listings.models import Listing
 from backend.payments.models import Folio, FolioLine, Payment
+from backend.rates.models import PromoCode
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,15 @@ class Booking(models.Model):
     check_in_at = models.DateTimeField(_("check-in at"))
     check_out_at = models.DateTimeField(_("check-out at"))
     guests = models.PositiveSmallIntegerField(_("guests"))
+    pets = models.PositiveSmallIntegerField(_("pets"), default=0)
+    guest_list = models.JSONField(
+        _("guest list"),
+        default=list,
+        blank=True,
+        help_text=_("Who comes along: names, and ages of children."),
+    )
+    arrival_time = models.TimeField(_("expected arrival"), null=True, blank=True)
+    arrival_note = models.TextField(_("arrival note"), max_length=1000, blank=True)
     message = models.TextField(_("message"), max_length=2000, blank=True)
 
     status = models.CharField(
@@ -111,10 +121,20 @@ class Booking(models.Model):
     confirmed_at = models.DateTimeField(_("confirmed at"), null=True, blank=True)
     ended_at = models.DateTimeField(_("ended at"), null=True, blank=True)
 
+    promo_code = models.ForeignKey(
+        PromoCode,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="bookings",
+        verbose_name=_("promotion code"),
+    )
     currency = models.CharField(_("currency"), max_length=3)
     total_minor = models.BigIntegerField(_("total"))
     host_payout_minor = models.BigIntegerField(_("host's payout"))
     refund_minor = models.BigIntegerField(_("refund"), null=True, blank=True)
+    host_keeps_minor = models.BigIntegerField(_("kept on the host's side"), null=True, blank=True)
+    taxes_kept_minor = models.BigIntegerField(_("taxes kept"), null=True, blank=True)
     terms = models.JSONField(_("terms"), default=dict)
     version = models.PositiveIntegerField(default=1, editable=False)
     created_at = models.DateTimeField(_("created at"))
