@@ -76,7 +76,16 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """The guest's lines, the host's, and their sums. ``total_minor`` is what the guest pays."""
+    """The guest's lines, the host's, and their sums. ``total_minor`` is what the guest pays.
+
+    ``night_amounts`` is what each night costs after all discounts, its extra guests in it; ``night_taxes`` the taxes
+    taken on the nights, night by night. Fees beside cleaning and extra guests, and the taxes on them, are the
+    ``other`` ones. So the parts say of every minor unit what it was for::
+
+        nights + extra guests + discounts = sum(night_amounts)
+        fees = extra guests + cleaning + other fees
+        taxes = sum(night_taxes) + cleaning taxes + other taxes
+    """
 
     currency: str
     lines: tuple[Line, ...]
@@ -88,12 +97,19 @@ class Price:
     service_fee_minor: int
     total_minor: int
     host_payout_minor: int
+    night_amounts: tuple[int, ...] = ()
+    night_taxes: tuple[int, ...] = ()
+    cleaning_minor: int = 0
+    cleaning_taxes_minor: int = 0
+    other_fees_minor: int = 0
+    other_taxes_minor: int = 0
 
 
 def price(priced: Priced) -> Price:
     """The price of ``priced``, line by line. Raises: MoneyError when the total is out of range."""
     nights = _nights(priced.nights)
     fees = [*_extra_guests(priced), *_cleaning(priced)]
+    extra = max(0, priced.guests - priced.guests_included) * priced.extra_guest_minor
     subtotal = sum(line.amount_minor for line in (*nights, *fees))
     guest_fee = _service_fee(priced.service_fee.guest_percent, subtotal, priced.service_fee.model, sign=1)
     host_fee = _service_fee(priced.service_fee.host_percent, subtotal, priced.service_fee.model, sign=-1)
@@ -112,6 +128,9 @@ def price(priced: Priced) -> Price:
         service_fee_minor=sum(line.amount_minor for line in guest_fee),
         total_minor=total,
         host_payout_minor=subtotal + sum(line.amount_minor for line in host_fee),
+        night_amounts=tuple(night.minor + extra for night in priced.nights),
+        night_taxes=(0,) * len(priced.nights),
+        cleaning_minor=priced.cleaning_minor,
     )
 
 

@@ -65,6 +65,17 @@ def test_price_lines_sum_to_what_guest_pays_and_host_receives(priced: Priced) ->
 
 
 @given(PRICED)
+def test_price_says_of_every_minor_unit_what_it_was_for(priced: Priced) -> None:
+    found = price(priced)
+    extra = sum(line.amount_minor for line in found.lines if line.code == "extra_guest")
+
+    assert len(found.night_amounts) == len(found.night_taxes) == len(priced.nights)
+    assert sum(found.night_amounts) == found.nights_minor + extra + found.discounts_minor
+    assert found.fees_minor == extra + found.cleaning_minor + found.other_fees_minor
+    assert found.taxes_minor == sum(found.night_taxes) + found.cleaning_taxes_minor + found.other_taxes_minor
+
+
+@given(PRICED)
 def test_price_names_every_night_once(priced: Priced) -> None:
     lines = [line for line in price(priced).lines if line.code == "night"]
 
