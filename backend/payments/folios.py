@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -16,6 +16,9 @@ from backend.payments.models import Folio, FolioLine
 GUEST, HOST = FolioLine.GUEST, FolioLine.HOST
 SERVICE_FEE, TAX = "service_fee", "tax"
 """The line codes that are not the host's: the platform's fee, on either side, and taxes that are passed on."""
+
+REVERSAL = "reversal"
+"""The kind of the line that takes an earlier one back; its rule names that one's position."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +63,22 @@ def open_folio(*, guest: User, host: User, currency: str, lines: Sequence[Line],
     MoneyError for what is no currency.
     """
     exponent(currency)
+    _require_possible(lines)
+    folio = Folio.objects.create(guest=guest, host=host, currency=currency, created_at=now)
+    FolioLine.objects.bulk_create(_rows(folio, lines, 0, now))
+    return folio
+
+
+def _require_possible(lines: Sequence[Line]) -> None:
     if not lines:
         raise ValueError("a folio has at least one line")
     parts = shares_of(lines)
     if min(parts.total, parts.host, parts.revenue, parts.tax) < 0:
         raise ValueError(f"a folio's total and its shares are not negative: {parts}")
-    folio = Folio.objects.create(guest=guest, host=host, currency=currency, created_at=now)
-    FolioLine.objects.bulk_create(
+
+
+def _rows(folio: Folio, lines: Sequence[Line], after: int, now: datetime) -> list[FolioLine]:
+    return [
         FolioLine(
             folio=folio,
             position=position,
@@ -78,9 +90,42 @@ def open_folio(*, guest: User, host: User, currency: str, lines: Sequence[Line],
             rule=line.rule,
             created_at=now,
         )
-        for position, line in enumerate(lines, 1)
-    )
-    return folio
+        for position, line in enumerate(lines, after + 1)
+    ]
+
+
+def rewrite(*, folio: Folio, lines: Sequence[Line], now: datetime) -> None:
+    """Let ``lines`` be what the stay costs from now on: those in force are reversed, line by line, and the new ones follow.
+
+    Nothing is erased, so that the account still says what was agreed before. The caller holds the folio.
+    Raises: ValueError as ``open_folio``.
+    """
+    _require_possible(lines)
+    written = list(folio.lines.order_by("position"))
+    replaced = in_force(written)
+    position = written[-1].position
+    reversals = [
+        FolioLine(
+            folio=folio,
+            position=position + number,
+            side=line.side,
+            code=line.code,
+            quantity=-line.quantity,
+            unit_minor=line.unit_minor,
+            amount_minor=-line.amount_minor,
+            rule={"id": REVERSAL, "kind": REVERSAL, "inputs": {}, "reverses": line.position},
+            created_at=now,
+        )
+        for number, line in enumerate(replaced, 1)
+    ]
+    FolioLine.objects.bulk_create([*reversals, *_rows(folio, lines, position + len(reversals), now)])
+
+
+def in_force(lines: Iterable[FolioLine]) -> list[FolioLine]:
+    """The lines that were neither reversed nor reverse another: what the stay costs as it is agreed now."""
+    found = list(lines)
+    gone = {line.rule["reverses"] for line in found if line.rule.get("kind") == REVERSAL}
+    return [line for line in found if line.rule.get("kind") != REVERSAL and line.position not in gone]
 
 
 def total(folio: Folio) -> int:

@@ -100,12 +100,20 @@ def may_view_ledger(actor: Any, subject: object) -> bool:
 
 
 def start(
-    *, folio: Folio, provider: str, amount_minor: int, capture: bool, options: dict[str, Any], now: datetime
+    *,
+    folio: Folio,
+    provider: str,
+    amount_minor: int,
+    capture: bool,
+    options: dict[str, Any],
+    now: datetime,
+    owed_minor: int | None = None,
 ) -> MoneyOp:
     """Write down that the guest pays ``amount_minor`` of the folio's currency; nothing is asked yet.
 
     ``capture`` takes the money at once; without it it is only set aside, for ``capture`` or ``void`` later. An empty
     ``provider`` is the preferred one; ``options`` are the provider's own (the sandbox: ``outcome``).
+    ``owed_minor`` is what the stay costs in all, where that is agreed but written to the folio only when it is paid.
     Raises: ProviderUnknown, NoProvider, Invalid (an option), AlreadyPaid, PaymentInProgress.
     """
     adapter = registry.choose(provider)
@@ -114,7 +122,8 @@ def start(
     pending = pending_payment(folio)
     if pending is not None:
         raise AlreadyPaid if pending.authorized_at else PaymentInProgress
-    if amount_minor > folios.total(folio) - refundable(folio):
+    owed = folios.total(folio) if owed_minor is None else owed_minor
+    if amount_minor > owed - refundable(folio):
         raise AlreadyPaid
     with constraint_errors({"payments_one_pending": PaymentInProgress}):
         payment = Payment.objects.create(
