@@ -11,12 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from statistics import median
 from typing import Any
 from urllib.parse import urlencode
 
 from bench.classic import Classic
-from bench.world import percentile, web, world
+from bench.world import World, percentile, web, world
 
 ROUNDS = 30
 
@@ -109,20 +110,14 @@ def sql_time(run: Callable[[], Any]) -> list[float]:
     return spent[3:]
 
 
-def measure(size: int) -> None:
-    """Make a platform of ``size`` listings and print the table of its searches."""
-    today = datetime.now(UTC).date()
-    with world() as made:
+def measure(size: int, kept: Path | None = None) -> None:
+    """Make a platform of ``size`` listings, or take the one in ``kept``, and print the table of its searches."""
+    with world(kept) as made:
         from backend.core.stay import Stay
         from backend.search import pages
         from backend.search.find import find
-        from bench import classic
-        from bench.generate import generate
 
-        start = time.perf_counter()
-        generate(size, today)
-        classic.prepare()
-        print(f"  made in {time.perf_counter() - start:.0f} s")
+        today = furnish(made, size)
         print(f"\n### {size:,} listings\n")
         print(
             "| search | hits | SQL p50 | SQL p95 | classic p50 | classic / ours | HTTP p50 | HTTP p95 | HTTP / SQL |"
@@ -151,6 +146,22 @@ def measure(size: int) -> None:
                 )
 
 
+def furnish(made: World, size: int) -> date:
+    """Fill the world unless it is filled; returns the day that its calendars begin with."""
+    from bench import classic
+    from bench.generate import generate
+
+    done = made.state.world()
+    if done.get("listings") == size:
+        return date.fromisoformat(done["today"])
+    today, start = datetime.now(UTC).date(), time.perf_counter()
+    generate(size, today)
+    classic.prepare()
+    made.state.write_world(listings=size, today=today.isoformat())
+    print(f"  made in {time.perf_counter() - start:.0f} s")
+    return today
+
+
 def http_times(port: int, params: dict[str, Any]) -> list[float]:
     """Milliseconds of requests on one connection, the whole answer read."""
     client = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
@@ -170,13 +181,16 @@ def main() -> None:
     """Run for each size. Times are milliseconds."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", default="10000,100000", help="numbers of listings, with commas")
-    sizes = parser.parse_args().sizes.split(",")
+    parser.add_argument("--keep", type=Path, help="a folder whose worlds are used again, one for each size")
+    given = parser.parse_args()
+    sizes = given.sizes.split(",")
     if len(sizes) == 1:
-        measure(int(sizes[0]))
+        measure(int(sizes[0]), given.keep / sizes[0] if given.keep else None)
         return
     # A process has one database: each size gets a process of its own.
+    keep = ["--keep", str(given.keep)] if given.keep else []
     for size in sizes:
-        subprocess.run([sys.executable, "-m", "bench.search", "--sizes", size], check=True)
+        subprocess.run([sys.executable, "-m", "bench.search", "--sizes", size, *keep], check=True)
 
 
 if __name__ == "__main__":

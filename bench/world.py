@@ -6,7 +6,7 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from django.core.management import call_command
 from backend.local import processes
 from backend.local.commands import throwaway_state
 from backend.local.servers import Servers, environment
-from backend.local.state import ROOT
+from backend.local.state import ROOT, State, open_state
 from backend.local.supervisor import WEB
 
 
@@ -25,14 +25,22 @@ from backend.local.supervisor import WEB
 class World:
     """Where it lies and what its processes get as their environment."""
 
-    folder: Path
+    state: State
     env: dict[str, str]
+
+    @property
+    def folder(self) -> Path:
+        """Where its logs lie."""
+        return self.state.path
 
 
 @contextmanager
-def world() -> Iterator[World]:
-    """Servers with an empty, migrated database; Django of this process works on it."""
-    with throwaway_state() as state, Servers(state) as servers:
+def world(kept: Path | None = None) -> Iterator[World]:
+    """Servers with a migrated database; Django of this process works on it.
+
+    It is empty and gone afterwards, unless a folder is given that keeps it for the next time.
+    """
+    with nullcontext(open_state(kept)) if kept else throwaway_state() as state, Servers(state) as servers:
         env = {
             **environment(state, servers.urls()),
             "DJANGO_SETTINGS_MODULE": "backend.settings",
@@ -43,7 +51,7 @@ def world() -> Iterator[World]:
         call_command("migrate", verbosity=0)
         _lift_limits()
         try:
-            yield World(state.path, env)
+            yield World(state, env)
         finally:
             from django.db import connections
 
