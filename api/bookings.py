@@ -13,21 +13,20 @@ from ninja import Query, Router
 from ninja.responses import Status
 from pydantic import Field
 
-from api import languages
+from api import languages, timelines
 from api.conditional import etag, etag_response, require_match
 from api.idempotency import idempotent
 from api.pagination import Page, PageQuery, page
 from api.problems import responses
 from api.quotes import (
-    CancellationOut,
     Guests,
     LineOut,
-    cancellation_payload,
     line_payload,
     quote_payload,
     shower,
     stay_of,
 )
+from api.timelines import CancellationOut
 from api.types import DateIn, Id, In, MoneyAmount, MoneyOut, Out, Text
 from backend.availability.services import DatesUnavailable, NotAvailable, Preparation
 from backend.bookings import quotes
@@ -360,7 +359,7 @@ def booking_payload(booking: Booking, viewer: Any, now: datetime) -> dict[str, A
         "host_payout": show(booking.host_payout_minor) if booking.host_id == viewer.pk else None,
         "expires_at": booking.expires_at,
         "payment_status": bookings.status_of(booking.detail.payments),
-        "cancellation": cancellation_payload(
+        "cancellation": timelines.payload(
             preview.terms, now=preview.now, timeline=preview.timeline, currency=booking.currency, show=show
         ),
         "conversation_id": None,

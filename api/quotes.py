@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Any
@@ -14,13 +14,13 @@ from django.utils.translation import gettext_lazy, ngettext, override
 from ninja import Router
 from pydantic import Field
 
-from api import languages
+from api import languages, timelines
 from api.auth import optional_bearer
 from api.problems import responses
+from api.timelines import CancellationOut, Show
 from api.types import DateIn, In, MoneyOut, Out, Text
 from backend.availability.services import DatesUnavailable
 from backend.bookings import policies, pricing, quotes
-from backend.bookings.policies import Decision, Terms, Tier
 from backend.bookings.quotes import Quote
 from backend.core.errors import Invalid, NotFound
 from backend.core.fx import exchange
@@ -31,8 +31,6 @@ from backend.listings.models import Listing
 router = Router(tags=["Quotes"])
 
 Guests = Annotated[int, Field(ge=1, le=1_000_000)]
-Show = Callable[[int], int | float]
-"""From minor units to the number that the wire shows."""
 
 
 class RuleOut(Out):
@@ -54,26 +52,6 @@ class LineOut(Out):
     unit_amount: Annotated[MoneyOut, Field(examples=[75.5])]
     amount: Annotated[MoneyOut, Field(examples=[302])]
     rule: RuleOut
-
-
-class TierOut(Out):
-    """What holds up to and including ``until``; from then on where it is null."""
-
-    until: Annotated[datetime | None, Field(examples=[None])]
-    refund_amount: Annotated[MoneyOut, Field(examples=[302])]
-    host_keeps: Annotated[MoneyOut, Field(examples=[0])]
-    sentence: Annotated[str, Field(examples=["Everything is given back, whenever the stay is canceled."])]
-
-
-class CancellationOut(Out):
-    """What canceling gives back: now, and until when."""
-
-    policy: Annotated[str, Field(examples=["flexible"])]
-    timezone: Annotated[str, Field(examples=["Europe/Lisbon"])]
-    refund_amount: Annotated[MoneyOut, Field(examples=[302])]
-    host_keeps: Annotated[MoneyOut, Field(examples=[0])]
-    currency: str
-    timeline: list[TierOut]
 
 
 class ChargedOut(Out):
@@ -165,7 +143,7 @@ def quote_payload(quote: Quote, viewer: Any) -> dict[str, Any]:
     # Every line is exchanged and rounded by itself, so sums are taken from what is shown.
     shown = Sums(price.lines, price.currency, quote.shown_in, quote.rate)
     is_host = quote.listing.host_id == viewer.pk
-    terms = quote.terms()
+    terms, now = quote.terms(), timezone.now()
     return {
         "check_in": quote.stay.check_in,
         "check_out": quote.stay.check_out,
@@ -187,10 +165,10 @@ def quote_payload(quote: Quote, viewer: Any) -> dict[str, Any]:
         }
         if quote.rate is not None
         else None,
-        "cancellation": cancellation_payload(
+        "cancellation": timelines.payload(
             terms,
-            now=policies.decide(terms, at=timezone.now()),
-            timeline=policies.timeline(terms),
+            now=policies.decide(terms, now),
+            timeline=policies.timeline(terms, now),
             currency=quote.shown_in,
             show=show,
         ),
@@ -269,31 +247,3 @@ def describe(code: str, quantity: int, rule: dict[str, Any]) -> str:
         pricing.DISCOUNT: _("Discount"),
         pricing.TAX: _("Tax"),
     }.get(code, _("Fee"))
-
-
-def cancellation_payload(
-    terms: Terms, *, now: Decision, timeline: list[Tier], currency: str, show: Show
-) -> dict[str, Any]:
-    """What canceling gives back, in the active language."""
-    return {
-        "policy": terms.policy,
-        "timezone": terms.zone,
-        "refund_amount": show(now.refund_minor),
-        "host_keeps": show(now.host_keeps_minor),
-        "currency": currency,
-        "timeline": [
-            {
-                "until": tier.until,
-                "refund_amount": show(tier.decision.refund_minor),
-                "host_keeps": show(tier.decision.host_keeps_minor),
-                "sentence": _sentence(tier),
-            }
-            for tier in timeline
-        ],
-    }
-
-
-def _sentence(tier: Tier) -> str:
-    return {
-        policies.FULL: _("Everything is given back, whenever the stay is canceled."),
-    }[tier.sentence]

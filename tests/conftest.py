@@ -30,6 +30,7 @@ KEPT = {
     "auth_group",
     "auth_group_permissions",
     "auth_permission",
+    "cancellation_policies",
     "currencies",
     "django_content_type",
     "django_migrations",
@@ -55,6 +56,8 @@ BEGIN
             EXECUTE format('DELETE FROM %I', name);
         END IF;
     END LOOP;
+    -- What is shipped stays, what a test has published goes.
+    DELETE FROM cancellation_policies WHERE version > 1;
     PERFORM setval(format('%I.%I', schemaname, sequencename)::regclass, 1, false)
     FROM pg_sequences WHERE schemaname = 'public' AND last_value IS NOT NULL
         AND left(sequencename, -length('_id_seq')) <> ALL ({kept});
@@ -63,6 +66,7 @@ END $$;
 
 
 def _empty_tables() -> None:
+    from backend.bookings import policy_versions
     from backend.core import fx, platform
     from backend.search.models import SearchWindow
 
@@ -72,6 +76,7 @@ def _empty_tables() -> None:
     cache.clear()
     platform.forget()
     fx.forget()
+    policy_versions.forget()
 
 
 @lru_cache(maxsize=1)

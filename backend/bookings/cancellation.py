@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, time
 from typing import Any
 
 from django.db import transaction
@@ -37,18 +37,17 @@ class Preview:
 def terms_of(booking: Booking) -> Terms:
     """The terms that were agreed when ``booking`` was made, paid in full."""
     price = pricing.price(quotes.load(booking.terms["priced"], booking.stay))
-    return Terms(
-        policy=booking.terms["policy"],
-        zone=booking.terms["zone"],
-        check_in_at=booking.check_in_at,
-        check_out_at=booking.check_out_at,
-        nights=booking.stay.nights,
-        paid_minor=booking.total_minor,
-        nights_minor=price.nights_minor,
-        cleaning_minor=sum(line.amount_minor for line in price.lines if line.code == pricing.CLEANING),
-        service_fee_minor=price.service_fee_minor,
-        taxes_minor=price.taxes_minor,
-        confirmed_at=booking.confirmed_at,
+    kept = booking.terms
+    return policies.terms_for(
+        price,
+        policies.load(kept["policy"]),
+        stay=booking.stay,
+        zone=kept["zone"],
+        check_in_time=time.fromisoformat(kept["check_in_time"]),
+        check_out_time=time.fromisoformat(kept["check_out_time"]),
+        # Not confirmed yet: as if it had been when it was made, so that what is shown does not move with the clock.
+        confirmed_at=booking.confirmed_at or booking.created_at,
+        agreed_minor=booking.total_minor,
     )
 
 
@@ -57,7 +56,7 @@ def preview(booking: Booking, *, paid_minor: int, now: datetime) -> Preview:
     terms = terms_of(booking)
     is_open = booking.status in (BookingStatus.PENDING, BookingStatus.CONFIRMED)
     decision = policies.decide(replace(terms, paid_minor=paid_minor), at=now) if is_open else Decision(0, 0)
-    return Preview(terms, decision, policies.timeline(terms))
+    return Preview(terms, decision, policies.timeline(terms, now))
 
 
 @retrying

@@ -16,7 +16,7 @@ from backend.accounts.models import User
 from backend.availability import services as availability
 from backend.availability.models import Reason
 from backend.availability.rules import Refusal, StayRefused
-from backend.bookings import quotes
+from backend.bookings import policies, quotes
 from backend.bookings.announcing import announce
 from backend.bookings.clock import instant
 from backend.bookings.models import Booking, Detail
@@ -197,7 +197,7 @@ def _open_folio(guest: User, listing: Listing, quote: Quote, now: datetime) -> F
 def _terms(quote: Quote) -> dict[str, Any]:
     listing = quote.listing
     return {
-        "policy": quote.policy,
+        "policy": policies.dump(quote.policy),
         "zone": listing.timezone,
         "check_in_time": listing.check_in_time.isoformat("minutes"),
         "check_out_time": listing.check_out_time.isoformat("minutes"),

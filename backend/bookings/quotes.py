@@ -21,8 +21,8 @@ from backend.availability import rules as calendar_rules
 from backend.availability import services as availability
 from backend.availability.calendar import WEEKEND, night_price
 from backend.availability.rules import NO_RULE, DayRule
-from backend.bookings import policies, pricing
-from backend.bookings.clock import instant
+from backend.bookings import policies, policy_versions, pricing
+from backend.bookings.policies import Policy
 from backend.bookings.pricing import NightPrice, Price, Priced, ServiceFee
 from backend.core import fx, platform
 from backend.core.errors import Conflict, Invalid
@@ -89,7 +89,7 @@ class Quote:
     guests: int
     priced: Priced
     price: Price
-    policy: str
+    policy: Policy
     expires_at: datetime
     token: str
     shown_in: str
@@ -97,23 +97,14 @@ class Quote:
 
     def terms(self) -> policies.Terms:
         """What a cancellation of this stay would be decided by, were it paid."""
-        return terms_of(self.price, policy=self.policy, listing=self.listing, stay=self.stay)
-
-
-def terms_of(price: Price, *, policy: str, listing: Listing, stay: Stay) -> policies.Terms:
-    """The cancellation terms of a priced stay, paid in full."""
-    return policies.Terms(
-        policy=policy,
-        zone=listing.timezone,
-        check_in_at=instant(stay.check_in, listing.check_in_time, listing.timezone),
-        check_out_at=instant(stay.check_out, listing.check_out_time, listing.timezone),
-        nights=stay.nights,
-        paid_minor=price.total_minor,
-        nights_minor=price.nights_minor,
-        cleaning_minor=sum(line.amount_minor for line in price.lines if line.code == pricing.CLEANING),
-        service_fee_minor=price.service_fee_minor,
-        taxes_minor=price.taxes_minor,
-    )
+        return policies.terms_for(
+            self.price,
+            self.policy,
+            stay=self.stay,
+            zone=self.listing.timezone,
+            check_in_time=self.listing.check_in_time,
+            check_out_time=self.listing.check_out_time,
+        )
 
 
 def service_fee() -> ServiceFee:
@@ -200,15 +191,16 @@ def offer(
     shown_in = currency or listing.currency
     rate = RATE_DIGITS.plus(fx.rate(listing.currency, shown_in)) if shown_in != listing.currency else None
     expires_at = now + timedelta(minutes=platform.get("quote_minutes"))
+    policy = policy_versions.for_stay(listing.cancellation_policy, stay.nights, now)
     return Quote(
         listing=listing,
         stay=stay,
         guests=guests,
         priced=priced,
         price=_price(priced),
-        policy=listing.cancellation_policy,
+        policy=policy,
         expires_at=expires_at,
-        token=_sign(listing, stay, priced, expires_at),
+        token=_sign(listing, stay, priced, policy, expires_at),
         shown_in=shown_in,
         rate=rate,
     )
@@ -220,14 +212,14 @@ def refuse_promo(promo_code: str) -> None:
         raise InvalidPromoCode.field("promo_code", InvalidPromoCode.code, InvalidPromoCode.title)
 
 
-def _sign(listing: Listing, stay: Stay, priced: Priced, expires_at: datetime) -> str:
+def _sign(listing: Listing, stay: Stay, priced: Priced, policy: Policy, expires_at: datetime) -> str:
     content = {
         "v": 1,
         "l": listing.pk,
         "i": stay.check_in.isoformat(),
         "o": stay.check_out.isoformat(),
         "x": expires_at.timestamp(),
-        "p": listing.cancellation_policy,
+        "p": policies.dump(policy),
         "t": dump(priced),
     }
     return signing.dumps(content, salt=SALT, compress=True)
@@ -262,7 +254,7 @@ def redeem(token: str, *, listing: Listing, stay: Stay, guests: int | None, now:
         guests=priced.guests,
         priced=priced,
         price=_price(priced),
-        policy=content["p"],
+        policy=policies.load(content["p"]),
         expires_at=expires_at,
         token=token,
         shown_in=priced.currency,

@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.bookings import policies, quotes
+from backend.bookings import quotes
 from backend.bookings.clock import instant
-from backend.bookings.policies import Decision, Terms
 from backend.bookings.pricing import HOST_ONLY, SPLIT, NightPrice, Priced, ServiceFee, price
 from backend.core.money import MAX_MINOR, MoneyError
 from backend.core.stay import Stay
@@ -150,26 +149,6 @@ def test_price_of_extra_guests_counts_those_beyond_the_included_number() -> None
 def test_price_out_of_range_is_refused() -> None:
     with pytest.raises(MoneyError):
         price(Priced("EUR", _nights([(MAX_MINOR // 2, "base")] * 3)))
-
-
-@given(
-    st.integers(0, MAX_MINOR),
-    st.datetimes(timezones=st.just(instant(MONDAY, datetime.min.time(), "UTC").tzinfo)),
-)
-def test_decide_gives_everything_back_and_splits_without_a_rest(paid: int, at: datetime) -> None:
-    terms = Terms(
-        policy="strict",
-        zone="Europe/Lisbon",
-        check_in_at=instant(MONDAY, datetime.min.time(), "UTC"),
-        check_out_at=instant(MONDAY + timedelta(days=4), datetime.min.time(), "UTC"),
-        nights=4,
-        paid_minor=paid,
-    )
-
-    decision = policies.decide(terms, at=at)
-
-    assert decision == Decision(refund_minor=paid, host_keeps_minor=0, taxes_kept_minor=0)
-    assert policies.timeline(terms)[-1].until is None
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,153 @@
+"""What canceling gives back, as the wire shows it: a timeline of instants, each with its sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from decimal import Decimal
+from functools import lru_cache
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+from babel import Locale, UnknownLocaleError, dates
+from django.utils.translation import get_language
+from django.utils.translation import gettext as _
+from pydantic import Field
+
+from api.types import MoneyOut, Out
+from backend.bookings.policies import Decision, Terms, Tier
+from backend.core.money import Money
+from backend.notifications import rendering
+
+Show = Callable[[int], int | float]
+"""From minor units to the number that the wire shows."""
+
+
+class TierOut(Out):
+    """What holds up to and including ``until``; from then on where it is null."""
+
+    until: Annotated[datetime | None, Field(examples=[None])]
+    refund_amount: Annotated[MoneyOut, Field(examples=[302])]
+    host_keeps: Annotated[MoneyOut, Field(examples=[0])]
+    taxes_kept: Annotated[MoneyOut, Field(examples=[0])]
+    sentence: Annotated[
+        str, Field(examples=["Until 12 June 2027, 15:00 (Lisbon time): €302.00 back; after that €226.50."])
+    ]
+
+
+class PenaltyOut(Out):
+    """What it would cost the host to cancel."""
+
+    amount: MoneyOut
+    percent: Annotated[MoneyOut, Field(examples=[10])]
+    currency: str
+
+
+class CancellationOut(Out):
+    """What canceling gives back: now, and until when. The first entry of the timeline holds now."""
+
+    policy: Annotated[
+        str,
+        Field(
+            description="The policy that the stay follows; long_stay from 28 nights.", examples=["flexible"]
+        ),
+    ]
+    policy_version: Annotated[int, Field(examples=[1])]
+    timezone: Annotated[str, Field(examples=["Europe/Lisbon"])]
+    refund_amount: Annotated[MoneyOut, Field(examples=[302])]
+    host_keeps: Annotated[
+        MoneyOut,
+        Field(description="What is kept on the host's side, the guest's service fee in it.", examples=[0]),
+    ]
+    taxes_kept: Annotated[MoneyOut, Field(examples=[0])]
+    currency: str
+    timeline: list[TierOut]
+    penalty: Annotated[
+        PenaltyOut | None,
+        Field(
+            description="For the host of a confirmed stay only: what canceling would cost.", examples=[None]
+        ),
+    ] = None
+
+
+def payload(
+    terms: Terms, *, now: Decision, timeline: Sequence[Tier], currency: str, show: Show
+) -> dict[str, Any]:
+    """What canceling gives back, in the active language. ``show`` turns minor units into amounts of ``currency``."""
+    return {
+        "policy": terms.policy.code,
+        "policy_version": terms.policy.version,
+        "timezone": terms.zone,
+        **_amounts(now, show),
+        "currency": currency,
+        "timeline": [
+            {"until": tier.until, **_amounts(tier.decision, show), "sentence": sentence}
+            for tier, sentence in zip(
+                timeline, sentences(timeline, terms=terms, currency=currency, show=show), strict=True
+            )
+        ],
+    }
+
+
+def _amounts(decision: Decision, show: Show) -> dict[str, int | float]:
+    return {
+        "refund_amount": show(decision.refund_minor),
+        "host_keeps": show(decision.host_keeps_minor),
+        "taxes_kept": show(decision.taxes_kept_minor),
+    }
+
+
+def sentences(timeline: Sequence[Tier], *, terms: Terms, currency: str, show: Show) -> list[str]:
+    """A sentence for each tier, in the active language, with the times of day at the listing."""
+    language = rendering.supported(get_language() or "")
+    place = _place(terms.zone, language)
+    # What is shown may be exchanged, so that it is read back from what the wire shows.
+    amounts = [
+        rendering.money(
+            Money.from_major(Decimal(str(show(tier.decision.refund_minor))), currency).minor,
+            currency,
+            language,
+        )
+        for tier in timeline
+    ]
+    found: list[str] = []
+    since = ""
+    for index, tier in enumerate(timeline):
+        values = {"amount": amounts[index], "place": place}
+        if tier.until is not None:
+            since = _clock(tier.until, terms.zone, language)
+            values |= {"until": since, "next": amounts[index + 1]}
+            text = _("Until %(until)s (%(place)s time): %(amount)s back; after that %(next)s.")
+        elif since:
+            values["since"] = since
+            text = _("After %(since)s (%(place)s time): %(amount)s back.")
+        elif tier.decision.refund_minor == terms.paid:
+            text = _("Everything is given back, whenever the stay is canceled.")
+        else:
+            text = _("Whenever the stay is canceled: %(amount)s back.")
+        found.append(text % values)
+    return found
+
+
+def _clock(at: datetime, zone: str, language: str) -> str:
+    """Date and time of day at the listing, to the minute."""
+    locale = _locale(language)
+    local = at.astimezone(ZoneInfo(zone))
+    # Date and time are joined by us, as the locales' own patterns say "at" in the middle of a sentence.
+    return f"{dates.format_date(local, 'long', locale=locale)}, {dates.format_time(local, 'HH:mm', locale=locale)}"
+
+
+@lru_cache(maxsize=1000)
+def _place(zone: str, language: str) -> str:
+    """The city of a time zone in ``language``."""
+    return str(dates.get_timezone_location(ZoneInfo(zone), locale=_locale(language), return_city=True))
+
+
+@lru_cache(maxsize=100)
+def _locale(language: str) -> Locale:
+    # Day before month in English, as our texts have it everywhere.
+    wanted = "en_GB" if language == "en" else language.replace("-", "_")
+    try:
+        return Locale.parse(wanted)
+    except (UnknownLocaleError, ValueError):
+        return Locale.parse("en_GB")
