@@ -53,6 +53,7 @@ class Environment:
     email_url: str = ""
     email_from: str = "Karibu <no-reply@localhost>"
     sandbox_webhook_secret: str = field(default="", repr=False)
+    allow_loopback_fetch: str = ""
     log_level: str = "INFO"
 
     @classmethod
@@ -89,6 +90,10 @@ class Environment:
                 )
             if not env.public_url.startswith("https://"):
                 raise ImproperlyConfigured("Production needs PUBLIC_URL with https.")
+            if env.allow_loopback_fetch not in ("", "0"):
+                raise ImproperlyConfigured(
+                    "Production fetches nothing from itself: leave ALLOW_LOOPBACK_FETCH out."
+                )
         return env
 
 
@@ -328,6 +333,9 @@ if ENV.email_url:
 else:
     EMAIL_BACKEND = "backend.notifications.mail.EmlFileBackend"
 MAIL_DIR = STATE_DIR / "mail"
+
+# Calendars of other sites are fetched over https from public addresses; for development also from this machine.
+ALLOW_LOOPBACK_FETCH = ENV.allow_loopback_fetch == "1"
 
 # The sandbox provider stands in for a real one outside production; its webhooks are signed like theirs.
 SANDBOX_ENABLED = not PRODUCTION
