@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -21,12 +21,14 @@ def announce(
     amount_minor: int | None = None,
     reason: str = "",
     key: str = "",
+    values: Mapping[str, Any] | None = None,
 ) -> None:
     """Notify the guest of the kinds ``guest`` and the host of the kinds ``host``, inside the transaction.
 
     Both are told once per kind and ``key`` (default: the booking). Both get a live ``booking`` event with its state.
+    ``values`` of the texts stand over the booking's own.
     """
-    values = params(booking, amount_minor=amount_minor, reason=reason)
+    values = {**params(booking, amount_minor=amount_minor, reason=reason), **(values or {})}
     for kinds, user in ((guest, booking.guest), (host, booking.host)):
         for kind in kinds:
             _notify(booking, user, kind, key or f"booking:{booking.pk}", values, now)
@@ -36,13 +38,15 @@ def announce(
     )
 
 
-def _notify(booking: Booking, user: User, kind: str, key: str, values: dict[str, Any], now: datetime) -> None:
+def _notify(
+    booking: Booking, user: User, kind: str, key: str, values: Mapping[str, Any], now: datetime
+) -> None:
     notifications.notify(
         user=user,
         kind=kind,
         object_key=key,
         now=now,
-        params=values,
+        params=dict(values),
         data={"booking_id": booking.pk, "property_id": booking.listing_id},
         url=f"/bookings/{booking.pk}",
     )

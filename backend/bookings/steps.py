@@ -11,9 +11,10 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connection
+from django.db.models.functions import Coalesce
 
 from backend.accounts.models import ADMIN, SUPPORT
-from backend.bookings.models import Booking, BookingTransition
+from backend.bookings.models import Alteration, AlterationStatus, Booking, BookingTransition
 from backend.bookings.states import TRANSITIONS, BookingStatus
 from backend.core import access
 from backend.core.db import lock
@@ -33,6 +34,18 @@ def may_answer(actor: Any, booking: Booking) -> bool:
 def may_pay(actor: Any, booking: Booking) -> bool:
     """The guest pays for their own stay."""
     return bool(booking.guest_id == actor.pk)
+
+
+@access.rule("booking.alter")
+def may_alter(actor: Any, booking: Booking) -> bool:
+    """The guest asks for other dates or guests, says who comes along and when they arrive."""
+    return bool(booking.guest_id == actor.pk)
+
+
+@access.rule("booking.propose")
+def may_propose(actor: Any, booking: Booking) -> bool:
+    """The host proposes other terms to the guest."""
+    return bool(booking.host_id == actor.pk)
 
 
 @access.rule("booking.cancel")
@@ -100,6 +113,11 @@ def step(
     changed = Booking.objects.filter(pk=booking.pk, status=old, version=booking.version).update(**values)
     if not changed:
         raise WrongState(extra={"state": old})
+    if old == BookingStatus.CONFIRMED != new:
+        # A stay that is over has nothing left to change: what was asked for lapses with it.
+        Alteration.objects.filter(booking_id=booking.pk).open().update(
+            status=AlterationStatus.EXPIRED, answered_at=Coalesce("answered_at", now)
+        )
     for name, value in values.items():
         setattr(booking, name, value)
     record(booking, old=old, event=event, by=by, actor=actor, reason=reason, now=now)

@@ -7,6 +7,7 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from backend.bookings.models.booking import Booking
+from backend.payments.models import Payment
 
 
 class AlterationStatus(models.TextChoices):
@@ -17,12 +18,21 @@ class AlterationStatus(models.TextChoices):
     EXPIRED = "expired", _("expired")
 
 
+OPEN = Q(status="proposed") | Q(status="accepted", settled_at=None)
+"""Those that wait: for the other side's answer, or accepted for the difference to be paid."""
+
+
+class AlterationQuerySet(models.QuerySet["Alteration"]):
+    def open(self) -> AlterationQuerySet:
+        return self.filter(OPEN)
+
+
 class Alteration(models.Model):
     """Other dates, another number of guests or another price for a confirmed stay.
 
     ``difference_minor`` is what the guest pays more (below zero: less) in the booking's currency; ``refund_minor`` what
     of a lower price comes back under the booking's policy. An accepted one counts from ``settled_at`` on: at once, or
-    when the difference is paid.
+    when the difference is paid by ``payment`` (the latest attempt; one that comes too late goes back).
     """
 
     booking = models.ForeignKey(
@@ -54,6 +64,11 @@ class Alteration(models.Model):
     created_at = models.DateTimeField(_("created at"))
     answered_at = models.DateTimeField(_("answered at"), null=True, blank=True)
     settled_at = models.DateTimeField(_("in force from"), null=True, blank=True)
+    payment = models.ForeignKey(
+        Payment, null=True, blank=True, on_delete=models.PROTECT, related_name="+", verbose_name=_("payment")
+    )
+
+    objects = AlterationQuerySet.as_manager()
 
     class Meta:
         db_table = "alterations"
@@ -63,14 +78,14 @@ class Alteration(models.Model):
         indexes = [
             models.Index(
                 fields=["expires_at"],
-                condition=Q(status="proposed") | Q(status="accepted", settled_at=None),
+                condition=OPEN,
                 name="alterations_expiring",
             )
         ]
         constraints = [
             models.UniqueConstraint(
                 fields=["booking"],
-                condition=Q(status="proposed") | Q(status="accepted", settled_at=None),
+                condition=OPEN,
                 name="alterations_one_open",
             ),
             models.CheckConstraint(
