@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
+from urllib.parse import urlsplit
 
 from django import forms
 from django.contrib import messages
@@ -111,7 +112,13 @@ def refuse(request: HttpRequest, dialog: dict[str, Any], form: Any, error: Domai
 
 
 def go(request: HttpRequest, url: str) -> HttpResponse:
-    """Load ``url`` in the whole window, out of a dialog or not."""
+    """Load ``url`` in the whole window, out of a dialog or not.
+
+    A dialog that was opened on the very page lets it load again, which keeps the tab that one was in.
+    """
     if request.headers.get("HX-Request"):
+        here = urlsplit(request.headers.get("HX-Current-URL", "")).path
+        if here == urlsplit(url).path:
+            return HttpResponse(headers={"HX-Refresh": "true"})
         return HttpResponse(headers={"HX-Redirect": url})
     return HttpResponseRedirect(url)

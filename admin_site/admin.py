@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from admin_site import (  # noqa: F401
     accounts,
+    agreements,
     audit,
     bookings,
     jobs,
     listings,
     notifications,
     payments,
+    policies,
+    rates,
+    service_fees,
     settings,
 )

@@ -12,8 +12,12 @@ from django.db.models import Model
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.functional import cached_property
+from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin, TabularInline
+from unfold.decorators import display
 from unfold.views import ChangeList
+
+from admin_site.display import dialog_links
 
 COUNTED = 10_000
 """Lists are counted this far. Whoever wants to go deeper searches."""
@@ -73,6 +77,9 @@ class Page(ReadOnly, ModelAdmin):
     offered: dict[str, Callable[[Any], bool]] = {}
     """Action → whether a row's state lets it make sense. It hides a button; the operation has the last word."""
 
+    in_tabs: frozenset[str] = frozenset()
+    """Actions that stand over the rows of a tab (``Rows.over``) instead of at the top of the page."""
+
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return Rowset
 
@@ -88,11 +95,20 @@ class Page(ReadOnly, ModelAdmin):
         if row is None:
             return []
         prefix = f"{self.model._meta.app_label}_{self.model._meta.model_name}_"
+        named = [
+            (action.action_name.removeprefix(prefix), action)
+            for action in super().get_actions_detail(request, object_id)
+        ]
         return [
             action
-            for action in super().get_actions_detail(request, object_id)
-            if self.offered.get(action.action_name.removeprefix(prefix), lambda _row: True)(row)
+            for name, action in named
+            if name not in self.in_tabs and self.offered.get(name, lambda _row: True)(row)
         ]
+
+    def get_actions_in_tab(self, request: HttpRequest, object_id: Any, names: tuple[str, ...]) -> list[Any]:
+        """Those of the actions ``names`` of the row's page that whoever asks may run."""
+        actions = [self.get_unfold_action(name) for name in names]
+        return self._filter_unfold_actions_by_permissions(request, actions, object_id)
 
     def history_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
@@ -107,7 +123,11 @@ class Page(ReadOnly, ModelAdmin):
 
 
 class Rows(ReadOnly, TabularInline):
-    """Rows that belong to another one, in a tab of its page."""
+    """Rows that belong to another one, in a tab of its page.
+
+    ``over`` names actions of the page that stand over the rows, ``each`` those of the rows' own page that stand beside
+    every row: dialogs both, for whoever ``may_act`` on the row that all of them belong to.
+    """
 
     extra = 0
     max_num = 0
@@ -116,7 +136,36 @@ class Rows(ReadOnly, TabularInline):
     show_change_link = False
     hide_title = True
     per_page = 20
+    template_before = "admin_site/tab_actions.html"
+    over: tuple[str, ...] = ()
+    each: tuple[str, ...] = ()
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Whoever may see the page may see what belongs to it."""
         return True
+
+    def may_act(self, request: HttpRequest, parent: Any) -> bool:
+        """Whether the rows' actions are offered; each asks its operation's own rule again."""
+        return False
+
+    def get_formset(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
+        # Unlike its page, an inline is made anew for each request.
+        page: Any = self.admin_site.get_model_admin(type(obj)) if obj is not None and self.over else None
+        actions = page.get_actions_in_tab(request, obj.pk, self.over) if page else []
+        self.offers = [
+            {"title": action.description, "url": reverse(f"admin:{action.action_name}", args=(obj.pk,))}
+            for action in actions
+        ]
+        return super().get_formset(request, obj, **kwargs)
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        fields = super().get_fields(request, obj)
+        return (*fields, "acts") if self.each and obj is not None and self.may_act(request, obj) else fields
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return (*super().get_readonly_fields(request, obj), "acts")
+
+    @display(description=_("actions"))
+    def acts(self, row: Model) -> str:
+        page: Any = self.admin_site.get_model_admin(type(row))
+        return dialog_links(row, [(name, page.get_unfold_action(name).description) for name in self.each])

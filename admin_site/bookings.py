@@ -15,6 +15,7 @@ from unfold.decorators import display
 
 from admin_site import finding, waiting
 from admin_site.actions import DANGER, ReasonForm, dialog_action
+from admin_site.agreements import Alterations
 from admin_site.base import Page, Rows
 from admin_site.display import BOOKING_COLOURS, OP_COLOURS, PAYMENT_COLOURS, label, link, money, table
 from backend.bookings import services as bookings
@@ -89,7 +90,7 @@ class BookingPage(Page):
     search_fields = ("reference",)
     search_help_text = _("Reference, or a guest's or host's name or email")
     ordering = ("-id",)
-    inlines = (Timeline,)
+    inlines = (Timeline, Alterations)
     actions_detail = ("cancel",)
     offered = {"cancel": lambda row: row.status in (BookingStatus.PENDING, BookingStatus.CONFIRMED)}
     fieldsets = (

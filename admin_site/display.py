@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 from django.db.models import Model
 from django.template.loader import render_to_string
 from django.urls import NoReverseMatch, reverse
-from django.utils.html import format_html
+from django.utils.dates import WEEKDAYS_ABBR
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from backend.accounts.models import ADMIN, MODERATOR
@@ -40,6 +42,22 @@ PAYMENT_COLOURS = {
     "partially_refunded": "info",
     "unpaid": "default",
 }
+ALTERATION_COLOURS = {
+    "proposed": "warning",
+    "accepted": "success",
+    "declined": "danger",
+    "withdrawn": "default",
+    "expired": "default",
+}
+INQUIRY_COLOURS = {
+    "open": "warning",
+    "pre_approved": "info",
+    "offered": "info",
+    "declined": "danger",
+    "withdrawn": "default",
+    "expired": "default",
+    "booked": "success",
+}
 OP_COLOURS = {
     "created": "default",
     "sending": "info",
@@ -68,6 +86,22 @@ def money(minor: int | None, currency: str) -> str:
     return f"{currency} {'−' if minor < 0 else ''}{digits}"
 
 
+def signed(minor: int | None, currency: str) -> str:
+    """As ``money``, with a plus where it is more: ``EUR +50.00``."""
+    text = money(minor, currency)
+    return text.replace(" ", " +", 1) if minor is not None and minor > 0 else text
+
+
+def percent(value: Decimal | None) -> str:
+    """A percentage without needless decimals: ``12.5 %``; "–" for none."""
+    return "–" if value is None else f"{value.normalize():f} %"
+
+
+def weekdays(days: Sequence[int]) -> str:
+    """ISO weekdays (1 is Monday) as short words; "–" for none."""
+    return ", ".join(str(WEEKDAYS_ABBR[day - 1]) for day in days) or "–"
+
+
 def url_of(row: Model) -> str:
     """The page of a row, "" where there is none."""
     meta = row._meta
@@ -84,6 +118,22 @@ def link(row: Model | None, text: Any = None) -> SafeString | str:
     words = row if text is None else text
     url = url_of(row)
     return format_html('<a href="{}" class="text-link">{}</a>', url, words) if url else str(words)
+
+
+def dialog_links(row: Model, actions: Sequence[tuple[str, Any]]) -> SafeString:
+    """Links that open dialogs of the page of ``row``: (name of the action, words)."""
+    meta = row._meta
+    urls = [
+        (reverse(f"admin:{meta.app_label}_{meta.model_name}_{name}", args=(row.pk,)), words)
+        for name, words in actions
+    ]
+    links = [(url, url, words) for url, words in urls]
+    return format_html_join(
+        " ",
+        '<a class="text-link ko-act" href="{}" hx-get="{}" hx-target="#modal-content" hx-select="#dialog" '
+        'x-on:htmx:after-on-load="openModal = true">{}</a>',
+        links,
+    )
 
 
 def pretty(value: Any) -> SafeString | str:

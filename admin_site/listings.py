@@ -17,8 +17,9 @@ from unfold.decorators import display
 from admin_site import finding
 from admin_site.actions import DANGER, SUCCESS, WARNING, dialog_action
 from admin_site.base import Page, Rows
-from admin_site.display import LISTING_COLOURS, label, link, money
-from backend.availability.models import Block
+from admin_site.calendars import SetDates, TakenNights
+from admin_site.display import LISTING_COLOURS, label, link, money, weekdays
+from admin_site.rate_rows import Codes, Fees, PriceRules, Taxes
 from backend.core import access
 from backend.listings import amenities
 from backend.listings import services as listings
@@ -44,24 +45,6 @@ class Photos(Rows):
         return format_html('<img src="{}" alt="" loading="lazy" class="ko-photo">', thumbnail_url(photo))
 
 
-class TakenNights(Rows):
-    """The blocks of the calendar, the latest first."""
-
-    model = Block
-    verbose_name_plural = _("Calendar")
-    fields = ("arrival", "departure", "reason", "active", "expires_at", "note", "created_at")
-    readonly_fields = fields
-    ordering = ("-id",)
-
-    @display(description=_("check-in"))
-    def arrival(self, block: Block) -> Any:
-        return block.nights.lower
-
-    @display(description=_("check-out"))
-    def departure(self, block: Block) -> Any:
-        return block.nights.upper
-
-
 class Steps(Rows):
     model = ListingTransition
     verbose_name_plural = _("Steps")
@@ -82,7 +65,7 @@ class ListingPage(Page):
     search_fields = ("title",)
     search_help_text = _("Title, city or host")
     ordering = ("-id",)
-    inlines = (Photos, TakenNights, Steps)
+    inlines = (Photos, PriceRules, Fees, Taxes, Codes, SetDates, TakenNights, Steps)
     actions_detail = ("approve", "flag", "reject")
     offered = {
         "approve": lambda row: (
@@ -126,11 +109,11 @@ class ListingPage(Page):
                 "classes": ("tab",),
                 "fields": (
                     ("instant_book", "cancellation_policy"),
-                    ("min_nights", "max_nights"),
-                    ("arrival_weekdays", "departure_weekdays"),
-                    ("advance_notice_hours", "booking_window_days"),
-                    ("preparation_days_before", "preparation_days_after"),
                     ("check_in_time", "check_out_time"),
+                    ("min_nights", "max_nights", "nights_by_weekday"),
+                    ("arrivals", "departures"),
+                    ("advance_notice_hours", "same_day_cutoff_hour", "allow_request_inside_notice"),
+                    ("booking_window_days", "preparation_days_before", "preparation_days_after"),
                     "house_rules",
                 ),
             },
@@ -147,7 +130,10 @@ class ListingPage(Page):
             },
         ),
     )
-    readonly_fields = ("host_link", "state", "nightly", "weekend", "cleaning", "extra_guest", "has")
+    readonly_fields = (
+        *("host_link", "state", "nightly", "weekend", "cleaning", "extra_guest", "has"),
+        *("nights_by_weekday", "arrivals", "departures"),
+    )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Listing]:
         covers = Prefetch("photos", Photo.objects.filter(is_cover=True), to_attr="covers")
@@ -234,6 +220,19 @@ class ListingPage(Page):
     @display(description=_("extra guest fee, a night"))
     def extra_guest(self, listing: Listing) -> str:
         return money(listing.extra_guest_fee_minor, listing.currency)
+
+    @display(description=_("nights at least by arrival weekday"))
+    def nights_by_weekday(self, listing: Listing) -> str:
+        rules = sorted((int(day), nights) for day, nights in listing.min_nights_by_weekday.items())
+        return ", ".join(f"{weekdays([day])} {nights}" for day, nights in rules) or "–"
+
+    @display(description=_("arrival weekdays"))
+    def arrivals(self, listing: Listing) -> str:
+        return weekdays(listing.arrival_weekdays) if listing.arrival_weekdays else str(_("all"))
+
+    @display(description=_("departure weekdays"))
+    def departures(self, listing: Listing) -> str:
+        return weekdays(listing.departure_weekdays) if listing.departure_weekdays else str(_("all"))
 
     @display(description=_("amenities"))
     def has(self, listing: Listing) -> str:

@@ -21,7 +21,18 @@ GROUPS: list[tuple[Any, bool, list[Page]]] = [
         [
             (_("Listings"), "home_work", "listings.listing", ("review", "flagged")),
             (_("Bookings"), "event_available", "bookings.booking", ("requests",)),
+            (_("Alterations"), "edit_calendar", "bookings.alteration", ()),
+            (_("Inquiries"), "contact_support", "bookings.inquiry", ()),
             (_("People"), "group", "accounts.user", ()),
+        ],
+    ),
+    (
+        _("Terms"),
+        False,
+        [
+            (_("Cancellation policies"), "event_repeat", "bookings.cancellationpolicy", ()),
+            (_("Service fee"), "percent", "rates.servicefeeterms", ()),
+            (_("Promotion codes"), "confirmation_number", "rates.promocode", ()),
         ],
     ),
     (
@@ -30,6 +41,7 @@ GROUPS: list[tuple[Any, bool, list[Page]]] = [
         [
             (_("Payments"), "payments", "payments.payment", ()),
             (_("Money operations"), "sync_alt", "payments.moneyop", ("money",)),
+            (_("Hosts' penalties"), "money_off", "bookings.hostpenalty", ()),
             (_("Ledger"), "account_balance", "payments.ledgerentry", ()),
         ],
     ),
@@ -47,6 +59,9 @@ GROUPS: list[tuple[Any, bool, list[Page]]] = [
         _("Records"),
         True,
         [
+            (_("Price rules"), "sell", "rates.pricerule", ()),
+            (_("Fees"), "receipt", "rates.fee", ()),
+            (_("Taxes"), "gavel", "rates.tax", ()),
             (_("Folios"), "receipt_long", "payments.folio", ()),
             (_("Ledger transactions"), "menu_book", "payments.ledgertransaction", ()),
             (_("Provider events"), "webhook", "payments.providerevent", ()),

@@ -17,13 +17,13 @@ from backend.accounts.models import ADMIN, FINANCE, GUEST, HOST, MODERATOR, SUPP
 SEES: dict[str, frozenset[str]] = {
     GUEST: frozenset(),
     HOST: frozenset(),
-    SUPPORT: frozenset({"accounts", "listings", "availability", "bookings", "notifications"}),
-    MODERATOR: frozenset({"accounts", "listings", "availability", "notifications", "audit"}),
-    FINANCE: frozenset({"accounts", "bookings", "payments", "core", "audit"}),
+    SUPPORT: frozenset({"accounts", "listings", "rates", "availability", "bookings", "notifications"}),
+    MODERATOR: frozenset({"accounts", "listings", "rates", "availability", "notifications", "audit"}),
+    FINANCE: frozenset({"accounts", "bookings", "rates", "payments", "core", "audit"}),
     ADMIN: frozenset(
         {
             *("accounts", "audit", "auth", "availability", "bookings", "core", "listings", "notifications"),
-            *("payments", "procrastinate", "search"),
+            *("payments", "procrastinate", "rates", "search"),
         }
     ),
 }

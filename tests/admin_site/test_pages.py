@@ -14,19 +14,24 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 
 from backend.accounts.models import User
 from backend.audit import services as audit
-from backend.bookings.models import Booking
+from backend.bookings.models import Alteration, Booking, CancellationPolicy, HostPenalty, Inquiry
 from backend.core.models import Currency, ExchangeRate
 from backend.listings.models import Amenity, Listing, Location
 from backend.notifications.models import Delivery, Notification
 from backend.payments.models import Folio, LedgerEntry, LedgerTransaction, MoneyOp, Payment, ProviderEvent
-from tests.admin_site.world import make_booking, signed_in, staff
+from backend.rates.models import Fee, PriceRule, PromoCode, ServiceFeeTerms, Tax
+from tests.admin_site.world import make_booking, make_terms, signed_in, staff
 from tests.factories import NOW, PASSWORD, make_listing, make_user
 
 pytestmark = pytest.mark.usefixtures("db")
 
 PEOPLE = {"accounts.user"}
 PLACES = {"listings.listing", "listings.amenity", "listings.location"}
-STAYS = {"bookings.booking"}
+STAYS = {
+    *("bookings.booking", "bookings.alteration", "bookings.inquiry", "bookings.cancellationpolicy"),
+    "bookings.hostpenalty",
+}
+TERMS = {"rates.pricerule", "rates.fee", "rates.tax", "rates.promocode", "rates.servicefeeterms"}
 NOTICES = {"notifications.notification", "notifications.delivery"}
 MONEY = {
     *("payments.payment", "payments.moneyop", "payments.ledgertransaction", "payments.ledgerentry"),
@@ -37,10 +42,10 @@ LOG = {"audit.auditentry"}
 SYSTEM = {"procrastinate.procrastinatejob", "core.platformsetting", "auth.group"}
 
 SEES = {
-    "support": PEOPLE | PLACES | STAYS | NOTICES,
-    "moderator": PEOPLE | PLACES | NOTICES | LOG,
-    "finance": PEOPLE | STAYS | MONEY | RATES | LOG,
-    "admin": PEOPLE | PLACES | STAYS | NOTICES | MONEY | RATES | LOG | SYSTEM,
+    "support": PEOPLE | PLACES | TERMS | STAYS | NOTICES,
+    "moderator": PEOPLE | PLACES | TERMS | NOTICES | LOG,
+    "finance": PEOPLE | STAYS | TERMS | MONEY | RATES | LOG,
+    "admin": PEOPLE | PLACES | TERMS | STAYS | NOTICES | MONEY | RATES | LOG | SYSTEM,
 }
 """What each role may look at: the whole matrix, so that a new page must be placed."""
 
@@ -66,6 +71,7 @@ def fill() -> None:
         received_at=NOW,
     )
     audit.record(actor=booking.guest, action="test.done", subject=payment, now=NOW, reason="why")
+    make_terms(booking)
 
 
 @pytest.mark.parametrize("role", SEES)
@@ -94,6 +100,8 @@ def test_pages_of_one_row_open_and_offer_no_form() -> None:
     models = [
         *(User, Listing, Booking, Payment, MoneyOp, LedgerTransaction, LedgerEntry, Folio, ProviderEvent),
         *(Notification, Delivery, ProcrastinateJob, Location, Currency, ExchangeRate),
+        *(PriceRule, Fee, Tax, PromoCode, ServiceFeeTerms),
+        *(Alteration, Inquiry, HostPenalty, CancellationPolicy),
     ]
 
     for model in models:
@@ -133,7 +141,7 @@ def test_pages_send_strangers_to_the_sign_in() -> None:
 def test_pages_of_libraries_are_not_let_in() -> None:
     assert {model._meta.app_label for model in admin.site._registry} == {
         *("accounts", "audit", "auth", "bookings", "core", "listings", "notifications", "payments"),
-        "procrastinate",
+        *("procrastinate", "rates"),
     }
 
 
@@ -142,12 +150,12 @@ def test_lists_cost_the_same_for_one_row_and_for_three(label: str) -> None:
     client = signed_in(User.objects.create_superuser("root", "root@example.com", PASSWORD))
     fill_with_one = CaptureQueriesContext(connection)
     fill_with_three = CaptureQueriesContext(connection)
-    make_booking()
+    make_terms(make_booking())
     client.get(page(label))
 
     with fill_with_one:
         assert client.get(page(label)).status_code == 200
-    make_booking(), make_booking()
+    make_terms(make_booking()), make_terms(make_booking())
     with fill_with_three:
         assert client.get(page(label)).status_code == 200
 

@@ -10,8 +10,10 @@ from django.utils import timezone
 
 from backend.accounts.models import User
 from backend.audit.models import AuditEntry
-from backend.bookings.models import Booking
+from backend.availability.models import CalendarDay
+from backend.bookings.models import Alteration, Booking, CancellationPolicy, HostPenalty, Inquiry
 from backend.core.stay import Stay
+from backend.rates.models import Fee, PriceRule, PromoCode, ServiceFeeTerms, Tax
 from tests.bookings.making import book, confirmed
 from tests.factories import PASSWORD, make_listing, make_user
 
@@ -46,6 +48,70 @@ def make_request(**listing: Any) -> Booking:
     """A booking that waits for its host."""
     place = make_listing(instant_book=False, **listing)
     return book(place, make_user(), now=timezone.now(), stay=coming_stay())
+
+
+def make_terms(booking: Booking) -> None:
+    """A row of everything that stands beside ``booking``: its listing's rates, what was asked about it, what it cost."""
+    listing, now = booking.listing, timezone.now()
+    stamps: dict[str, Any] = {"created_at": now, "updated_at": now}
+    first = booking.check_in
+    PriceRule.objects.create(
+        listing=listing, kind="season", starts_on=first, ends_on=booking.check_out, percent=20, **stamps
+    )
+    PriceRule.objects.create(listing=listing, kind="length_of_stay", min_nights=7, percent=10, **stamps)
+    Fee.objects.create(listing=listing, kind="pet", amount_minor=1500, per="pet", **stamps)
+    Tax.objects.create(listing=listing, name="City tax", amount_minor=200, per="guest_night", **stamps)
+    Tax.objects.create(listing=listing, name="VAT", percent=6, bases=["nights", "cleaning"], **stamps)
+    PromoCode.objects.create(listing=listing, code=f"SPRING{booking.pk}", percent=15, **stamps)
+    CalendarDay.objects.create(listing=listing, date=first, price_minor=12_000, min_nights=2)
+    ServiceFeeTerms.objects.create(
+        host=booking.host,
+        model="split",
+        host_percent=3,
+        guest_percent=14,
+        effective_from=now,
+        reason="Agreed",
+        created_at=now,
+    )
+    CancellationPolicy.objects.create(
+        code="flexible",
+        version=100 + booking.pk,
+        rules={"tiers": [], "late": None, "stay": None, "grace": None},
+        effective_from=now,
+        created_at=now,
+    )
+    dates = {"check_in": first, "check_out": booking.check_out}
+    Alteration.objects.create(
+        booking=booking,
+        proposed_by="guest",
+        guests=2,
+        total_minor=35_000,
+        host_payout_minor=30_000,
+        difference_minor=5_000,
+        expires_at=now,
+        created_at=now,
+        **dates,
+    )
+    Inquiry.objects.create(
+        listing=listing,
+        guest=booking.guest,
+        host=booking.host,
+        guests=2,
+        message="Is it quiet?",
+        currency="EUR",
+        expires_at=now,
+        **dates,
+        **stamps,
+    )
+    HostPenalty.objects.create(
+        booking=booking,
+        host=booking.host,
+        percent=25,
+        base_minor=30_000,
+        amount_minor=7_500,
+        currency="EUR",
+        created_at=now,
+    )
 
 
 def audited(action: str) -> AuditEntry:
