@@ -11,6 +11,7 @@ from ninja.router import BoundRouter
 
 from api import (
     accounts,
+    availability,
     bookings,
     calendar,
     ground,
@@ -86,6 +87,7 @@ api = build(
     properties.router,
     photos.router,
     calendar.router,
+    availability.router,
     quotes.router,
     bookings.router,
     payments.router,

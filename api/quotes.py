@@ -106,7 +106,7 @@ class QuoteIn(In):
 def make(request: HttpRequest, property_id: int, body: QuoteIn) -> Any:
     """The nights are not held by a quote. Amounts are charged in the listing's currency, whatever they are shown in."""
     actor = request.auth  # type: ignore[attr-defined]
-    listing = Listing.objects.known_to(actor).filter(pk=property_id).first()
+    listing = Listing.objects.known_to(actor).select_related("host").filter(pk=property_id).first()
     if listing is None:
         raise NotFound
     quote = quotes.make(

@@ -23,12 +23,15 @@ from backend.core.db import constraint_errors, lock, retrying
 from backend.core.errors import Invalid, Stale
 from backend.core.stay import Stay
 from backend.listings.models import Listing
+from backend.rates import reading
+from backend.rates.models import PriceRule, RuleKind
+from backend.rates.terms import NO_RATES, WEEKEND_EVENINGS, Rates
 
 MAX_ROWS = 730
 """The longest calendar that is read or written at once, in nights (contract, rulings)."""
 
-WEEKEND = (5, 6)
-"""The evenings that carry the weekend price: Friday and Saturday (ISO weekdays)."""
+WEEKEND = tuple(sorted(WEEKEND_EVENINGS))
+"""The evenings that carry the weekend price unless a rule names others (ISO weekdays)."""
 
 
 @access.rule("listing.calendar")
@@ -66,13 +69,14 @@ class Night:
     note: str
 
 
-def night_price(listing: Listing, day: DayRule, evening: date) -> int:
-    """The price of one evening before fees, in minor units: the date's own, else the weekend's, else the base."""
-    if day.price_minor is not None:
-        return day.price_minor
-    if listing.weekend_price_minor is not None and evening.isoweekday() in WEEKEND:
-        return listing.weekend_price_minor
-    return listing.price_minor
+def night_price(listing: Listing, day: DayRule, evening: date, rates: Rates = NO_RATES) -> int:
+    """The price of one evening before fees, in minor units: the date's own, else the season's, the weekend's, the base."""
+    return rates.night(
+        evening,
+        base_minor=listing.price_minor,
+        weekend_minor=listing.weekend_price_minor,
+        date_minor=day.price_minor,
+    ).minor
 
 
 def today(listing: Listing, now: datetime) -> date:
@@ -90,7 +94,7 @@ def _range(start: date, end: date) -> None:
 
 
 def read(*, listing: Listing, start: date, end: date, now: datetime) -> list[Night]:
-    """The evenings of ``[start, end)`` at ``now`` (UTC), one row each. Two queries.
+    """The evenings of ``[start, end)`` at ``now`` (UTC), one row each, with what holds for it in the end. Three queries.
 
     A night is closed by a block, by the preparation of a neighbouring stay, by the host's notice, or by lying in
     the past or beyond the booking window. Raises: RangeRefused.
@@ -98,35 +102,31 @@ def read(*, listing: Listing, start: date, end: date, now: datetime) -> list[Nig
     _range(start, end)
     rules = availability.rules_of(listing)
     set_days = availability.days(listing.pk, start, end)
-    gap = timedelta(days=rules.gap)
-    taken: dict[date, tuple[str | None, str]] = {}
-    blocks = (
-        Block.objects.filter(availability.living(now), listing_id=listing.pk)
-        .filter(nights__overlap=DateRange(start - gap, end + gap))
-        .values_list("nights", "guarded", "reason", "note")
-    )
-    for nights, guarded, _reason, _note in blocks:
-        if guarded:
-            _mark(taken, nights.lower - gap, nights.lower, ("preparation", ""))
-            _mark(taken, nights.upper, guarded.upper, ("preparation", ""))
-    for nights, _guarded, reason, note in blocks:
-        _mark(taken, nights.lower, nights.upper, (reason, note))
+    rates = reading.of(listing, now=now)
+    closed: dict[date, tuple[str, str]] = {}
+    taken = availability.taken(listing.pk, start, end, gap=rules.gap, now=now)
+    for block in taken:
+        for lower, upper in block.preparation(rules.gap):
+            _mark(closed, lower, upper, ("preparation", ""))
+    for block in taken:
+        _mark(closed, block.start, block.end, (block.reason, block.note))
 
     first, last = rules.today(now), rules.last_check_in(now)
     rows = []
     for evening in (start + timedelta(days=index) for index in range((end - start).days)):
         day = set_days.get(evening, NO_RULE)
-        why, note = taken.get(evening, (None, ""))
+        why: str | None
+        why, note = closed.get(evening, (None, ""))
         if why is None:
             if not first <= evening <= last:
                 why = "window"
-            elif calendar_rules.inside_notice(rules, evening, now) and not rules.allow_request_inside_notice:
+            elif calendar_rules.notice_refusal(rules, evening, now):
                 why = "notice"
         rows.append(
             Night(
                 date=evening,
                 available=why is None,
-                price_minor=night_price(listing, day, evening),
+                price_minor=night_price(listing, day, evening, rates),
                 min_nights=calendar_rules.min_nights(rules, day, evening),
                 max_nights=calendar_rules.max_nights(rules, day),
                 closed_to_arrival=calendar_rules.closed_to_arrival(rules, day, evening),
@@ -138,20 +138,22 @@ def read(*, listing: Listing, start: date, end: date, now: datetime) -> list[Nig
     return rows
 
 
-def _mark(
-    taken: dict[date, tuple[str | None, str]], lower: date, upper: date, value: tuple[str, str]
-) -> None:
+def _mark(closed: dict[date, tuple[str, str]], lower: date, upper: date, value: tuple[str, str]) -> None:
     for index in range((upper - lower).days):
-        taken[lower + timedelta(days=index)] = value
+        closed[lower + timedelta(days=index)] = value
 
 
 def revision(listing: Listing) -> str:
-    """A word that changes with everything that the listing's calendar is made of: blocks, dates, the listing itself."""
+    """A word that changes with all that the listing's calendar is made of: blocks, dates, price rules, the listing."""
     blocks = Block.objects.filter(listing_id=listing.pk, active=True).order_by("pk")
     set_days = CalendarDay.objects.filter(listing_id=listing.pk).order_by("date")
+    rules = PriceRule.objects.filter(
+        listing_id=listing.pk, kind__in=(RuleKind.SEASON, RuleKind.WEEKEND)
+    ).order_by("pk")
     digest = blake2b(str(listing.version).encode(), digest_size=8)
     digest.update(repr(list(blocks.values_list("pk", "nights", "reason", "expires_at"))).encode())
     digest.update(repr(list(set_days.values_list())).encode())
+    digest.update(repr(list(rules.values_list())).encode())
     return digest.hexdigest()
 
 

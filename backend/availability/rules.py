@@ -1,14 +1,30 @@
 """The calendar rules of a listing, read for one stay. Pure: values in, refusals out.
 
-The most specific rule wins: what is set for the date, then for the weekday of arrival, then the listing's own.
-Arrival rules are read on the check-in date, departure rules on the check-out date. All dates and hours are on the
-listing's clock. Whether nights are *taken* is no rule: blocks answer that (``services``).
+Where the same thing is set more than once, the most specific wins. What is left open there goes to the next:
+
+=====================  =======  =======  ======================  ===================
+asked                  1. date  2. season  3. weekday            4. the listing's own
+=====================  =======  =======  ======================  ===================
+price (``calendar``)   yes      yes      weekend                 yes
+fewest nights          yes      yes      of the check-in         yes
+most nights            yes      yes                              yes
+closed to arrival      yes      yes      arrival weekdays        open
+closed to departure    yes      yes      departure weekdays      open
+=====================  =======  =======  ======================  ===================
+
+Both ways: an open date inside a closed season takes arrivals. The fewest and most nights and the arrival are read on
+the check-in date, the departure on the check-out date; the dates between do not matter. Seasons reach from their first
+date to the one before their end. Notice, cut-off, booking window, preparation and guests are the listing's own and know
+no dates. All dates and hours are on the listing's clock; hours of notice are elapsed ones, so that a clock change
+neither gives nor takes one.
+
+Whether nights are *taken* is no rule: blocks answer that (``services``, ``explained``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -36,6 +52,7 @@ class Rules:
     preparation_days_before: int = 0
     preparation_days_after: int = 0
     allow_request_inside_notice: bool = False
+    instant_book: bool = True
 
     @property
     def gap(self) -> int:
@@ -62,17 +79,32 @@ class DayRule:
     closed_to_departure: bool | None = None
     note: str = ""
 
+    def over(self, season: DayRule) -> DayRule:
+        """These rules, with a season's where the date leaves something open. Price and note are the date's own."""
+        return replace(
+            self,
+            **{name: getattr(season, name) for name in CALENDAR_RULES if getattr(self, name) is None},
+        )
+
+
+CALENDAR_RULES = ("min_nights", "max_nights", "closed_to_arrival", "closed_to_departure")
+"""What dates and seasons can set besides the price."""
 
 NO_RULE = DayRule()
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a stay cannot be booked: the rule's code, the field of the wire it speaks of, the sentence for people."""
+    """Why a stay cannot be booked: the rule's code, the field of the wire it speaks of, the sentence for people.
+
+    Of taken nights also which, as half-open ranges, and for the host what took them.
+    """
 
     code: str
     field: str
     message: Text
+    nights: tuple[tuple[date, date], ...] = ()
+    reason: str | None = None
 
 
 def min_nights(rules: Rules, day: DayRule, check_in: date) -> int:
@@ -103,15 +135,18 @@ def closed_to_departure(rules: Rules, day: DayRule, on: date) -> bool:
 
 def inside_notice(rules: Rules, check_in: date, now: datetime) -> bool:
     """Whether ``check_in`` is too near: fewer elapsed hours to the check-in hour than the notice, or today past the cut-off."""
-    zone = ZoneInfo(rules.timezone)
-    local = now.astimezone(zone)
+    local = now.astimezone(ZoneInfo(rules.timezone))
     cutoff = rules.same_day_cutoff_hour
     if cutoff is not None and check_in == local.date() and local.hour >= cutoff:
         return True
     if not rules.advance_notice_hours:
         return False
-    arrives_at = datetime.combine(check_in, rules.check_in_time, tzinfo=zone)
-    return arrives_at.timestamp() - now.timestamp() < rules.advance_notice_hours * 3600
+    return _arrival(rules, check_in) - now.timestamp() < rules.advance_notice_hours * 3600
+
+
+def _arrival(rules: Rules, check_in: date) -> float:
+    """The check-in hour of the date as a POSIX timestamp."""
+    return datetime.combine(check_in, rules.check_in_time, tzinfo=ZoneInfo(rules.timezone)).timestamp()
 
 
 def needs_request(rules: Rules, check_in: date, now: datetime) -> bool:
@@ -119,13 +154,24 @@ def needs_request(rules: Rules, check_in: date, now: datetime) -> bool:
     return rules.allow_request_inside_notice and inside_notice(rules, check_in, now)
 
 
+def notice_refusal(rules: Rules, check_in: date, now: datetime) -> Refusal | None:
+    """Why it is too late to book or to ask for a stay from ``check_in``; nothing while it is not."""
+    inside = inside_notice(rules, check_in, now)
+    if inside and not rules.allow_request_inside_notice:
+        return Refusal("advance_notice", "check_in", _("The host needs more time before check-in."))
+    if (inside or not rules.instant_book) and _arrival(rules, check_in) <= now.timestamp():
+        # The host would have no time at all to answer.
+        return Refusal("advance_notice", "check_in", _("It is too late to ask the host for this day."))
+    return None
+
+
 def refusals(
     rules: Rules, days: Mapping[date, DayRule], stay: Stay, guests: int, now: datetime
 ) -> list[Refusal]:
     """Every rule that ``stay`` breaks at ``now`` (UTC), the most basic first; empty when it can be booked.
 
-    ``days`` holds what is set for single dates, from check-in to check-out inclusive. The codes are those of the
-    HTTP contract.
+    ``days`` holds what is set for single dates and by seasons, from check-in to check-out inclusive. The codes are
+    those of the HTTP contract.
     """
     arrival, departure = days.get(stay.check_in, NO_RULE), days.get(stay.check_out, NO_RULE)
     found: list[Refusal] = []
@@ -162,8 +208,8 @@ def refusals(
         found.append(Refusal("closed_to_arrival", "check_in", _("No stay can begin on this day.")))
     if closed_to_departure(rules, departure, stay.check_out):
         found.append(Refusal("closed_to_departure", "check_out", _("No stay can end on this day.")))
-    if inside_notice(rules, stay.check_in, now) and not rules.allow_request_inside_notice:
-        found.append(Refusal("advance_notice", "check_in", _("The host needs more time before check-in.")))
+    if late := notice_refusal(rules, stay.check_in, now):
+        found.append(late)
     return found
 
 

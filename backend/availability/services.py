@@ -8,7 +8,8 @@ does not deadlock with overlapping claims. What claims nothing takes the listing
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, datetime
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.db import connection
@@ -17,8 +18,9 @@ from django.utils.translation import gettext_lazy as _
 from psycopg.types.range import DateRange
 
 from backend.availability import rules as calendar_rules
-from backend.availability.models import Block, CalendarDay, Reason
-from backend.availability.rules import DayRule, Rules
+from backend.availability.explained import NEAR_DAYS, Picture, Taken
+from backend.availability.models import Block, Reason
+from backend.availability.rules import DayRule, Refusal, Rules
 from backend.core.errors import Conflict, Invalid
 from backend.core.stay import Stay
 from backend.listings.models import Listing, ListingStatus
@@ -62,23 +64,46 @@ def rules_of(listing: Listing) -> Rules:
         preparation_days_before=listing.preparation_days_before,
         preparation_days_after=listing.preparation_days_after,
         allow_request_inside_notice=listing.allow_request_inside_notice,
+        instant_book=listing.instant_book,
     )
 
 
+_DAYS = """
+    SELECT date, date + 1, false, price_minor, min_nights, max_nights, closed_to_arrival, closed_to_departure, note
+    FROM calendar_days WHERE listing_id = %(listing)s AND date BETWEEN %(first)s AND %(last)s
+    UNION ALL
+    SELECT starts_on, ends_on, true, NULL, min_nights, max_nights, closed_to_arrival, closed_to_departure, ''
+    FROM price_rules
+    WHERE listing_id = %(listing)s AND kind = 'season' AND starts_on <= %(last)s AND ends_on > %(first)s
+        AND num_nonnulls(min_nights, max_nights, closed_to_arrival, closed_to_departure) > 0
+"""
+
+
 def days(listing_id: int, first: date, last: date) -> dict[date, DayRule]:
-    """What is set for single dates from ``first`` to ``last``, both inclusive. One query."""
-    rows = CalendarDay.objects.filter(listing_id=listing_id, date__range=(first, last))
-    return {
-        row.date: DayRule(
-            price_minor=row.price_minor,
-            min_nights=row.min_nights,
-            max_nights=row.max_nights,
-            closed_to_arrival=row.closed_to_arrival,
-            closed_to_departure=row.closed_to_departure,
-            note=row.note,
-        )
-        for row in rows
-    }
+    """What is set for the dates from ``first`` to ``last``, both inclusive, by themselves or by their season. One query.
+
+    Where a date leaves a calendar rule open it has the season's. The price is the date's own alone.
+    """
+    found: dict[date, DayRule] = {}
+    seasons: list[tuple[date, date, DayRule]] = []
+    with connection.cursor() as cursor:
+        cursor.execute(_DAYS, {"listing": listing_id, "first": first, "last": last})
+        for start, end, is_season, *values in cursor.fetchall():
+            if is_season:
+                seasons.append((start, end, DayRule(*values)))
+            else:
+                found[start] = DayRule(*values)
+    for start, end, season in seasons:
+        for ordinal in range(max(start, first).toordinal(), min(end.toordinal(), last.toordinal() + 1)):
+            on = date.fromordinal(ordinal)
+            found[on] = found[on].over(season) if on in found else season
+    return found
+
+
+def is_sold(listing: Listing) -> bool:
+    """Whether anything of the listing can be booked: it is published, and its host may do business."""
+    host = listing.host
+    return listing.status == ListingStatus.PUBLISHED and host.is_active and host.suspended_at is None
 
 
 def require_bookable(
@@ -93,7 +118,7 @@ def require_bookable(
 
     ``set_days`` saves the query where the caller has read ``days`` already. Raises: NotAvailable, StayRefused.
     """
-    if listing.status != ListingStatus.PUBLISHED:
+    if not is_sold(listing):
         raise NotAvailable
     rules = rules_of(listing)
     if set_days is None:
@@ -108,7 +133,11 @@ def _nights(stay: Stay) -> DateRange:
 
 
 def _guarded(stay: Stay, gap: int) -> DateRange | None:
-    return DateRange(stay.check_in, date.fromordinal(stay.check_out.toordinal() + gap)) if gap else None
+    return DateRange(stay.check_in, _later(stay.check_out, gap)) if gap else None
+
+
+def _later(on: date, count: int) -> date:
+    return on + timedelta(days=count)
 
 
 def living(now: datetime) -> Q:
@@ -116,9 +145,72 @@ def living(now: datetime) -> Q:
     return Q(active=True) & (~Q(reason=Reason.HOLD) | Q(expires_at__gt=now))
 
 
-def refusal_of_nights(*, listing: Listing, stay: Stay, now: datetime) -> Conflict | Invalid | None:
-    """What ``claim`` would answer at ``now``, without claiming: DatesUnavailable, Preparation or nothing."""
+def taken(listing_id: int, first: date, last: date, *, gap: int, now: datetime) -> list[Taken]:
+    """What takes nights of ``[first, last)`` at ``now``, and what lies so near that its preparation does. One query."""
+    reach = DateRange(_later(first, -gap), _later(last, gap))
+    rows = (
+        Block.objects.filter(living(now), listing_id=listing_id)
+        .filter(Q(nights__overlap=reach) | Q(guarded__overlap=reach))
+        .order_by("nights")
+        .values_list("nights", "guarded", "reason", "note")
+    )
+    return [
+        Taken(nights.lower, nights.upper, guarded.upper if guarded and gap else None, reason, note)
+        for nights, guarded, reason, note in rows
+    ]
+
+
+def picture(*, listing: Listing, first: date, last: date, now: datetime) -> Picture:
+    """All that decides about stays between ``first`` and ``last`` (a check-out) at ``now`` (UTC). Two queries."""
+    rules = rules_of(listing)
+    return Picture(
+        rules=rules,
+        sold=is_sold(listing),
+        days=days(listing.pk, first, last),
+        taken=taken(listing.pk, first, last, gap=rules.gap, now=now),
+        now=now,
+    )
+
+
+def why(*, listing: Listing, stay: Stay, guests: int, now: datetime, for_host: bool = False) -> list[Refusal]:
+    """Every reason why ``stay`` cannot be booked by ``guests`` people at ``now`` (UTC); empty when it can. Two queries.
+
+    The first one is what a booking would be refused with. ``for_host`` tells what took the nights.
+    """
+    seen = picture(listing=listing, first=stay.check_in, last=stay.check_out, now=now)
+    return seen.why(stay, guests, for_host=for_host)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Whether a stay can be booked: every reason against it, and where there are any, the nearest that can be."""
+
+    why: list[Refusal]
+    nearest: list[Stay]
+
+
+def explain(*, listing: Listing, stay: Stay, guests: int, now: datetime, for_host: bool = False) -> Answer:
+    """``why``, with other dates for a stay of this length that can be booked at ``now`` (UTC). Two queries."""
+    seen = picture(
+        listing=listing,
+        first=_later(stay.check_in, -NEAR_DAYS),
+        last=_later(stay.check_out, NEAR_DAYS),
+        now=now,
+    )
+    found = seen.why(stay, guests, for_host=for_host)
+    return Answer(found, seen.nearest(stay, guests) if found else [])
+
+
+def refusal_of_nights(
+    *, listing: Listing, stay: Stay, now: datetime, besides: Block | None = None
+) -> Conflict | Invalid | None:
+    """What ``claim`` would answer at ``now``, without claiming: DatesUnavailable, Preparation or nothing.
+
+    ``besides`` is a block that does not count, since it would be given up for this one.
+    """
     blocks = Block.objects.filter(living(now), listing_id=listing.pk)
+    if besides is not None:
+        blocks = blocks.exclude(pk=besides.pk)
     if blocks.filter(nights__overlap=_nights(stay)).exists():
         return DatesUnavailable()
     guarded = _guarded(stay, rules_of(listing).gap)
@@ -127,9 +219,9 @@ def refusal_of_nights(*, listing: Listing, stay: Stay, now: datetime) -> Conflic
     return None
 
 
-def require_free(*, listing: Listing, stay: Stay, now: datetime) -> None:
+def require_free(*, listing: Listing, stay: Stay, now: datetime, besides: Block | None = None) -> None:
     """As ``refusal_of_nights``, but Raises: DatesUnavailable, Preparation."""
-    if refusal := refusal_of_nights(listing=listing, stay=stay, now=now):
+    if refusal := refusal_of_nights(listing=listing, stay=stay, now=now, besides=besides):
         raise refusal
 
 
