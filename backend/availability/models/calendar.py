@@ -22,7 +22,8 @@ class Block(models.Model):
     """A taken range of nights ``[check-in, check-out)``. While it is active no other active one may share a night.
 
     ``guarded`` is set on stays of listings with preparation days: the nights followed by the gap that must lie
-    before the next stay; two guarded ranges never overlap either. Holds carry ``expires_at``.
+    before the next stay; two guarded ranges never overlap either. Holds carry ``expires_at``. ``event`` is the entry
+    of another site's calendar that an imported one comes from.
     """
 
     listing = models.ForeignKey(
@@ -36,6 +37,15 @@ class Block(models.Model):
     note = models.CharField(_("note"), max_length=500, blank=True)
     created_at = models.DateTimeField(_("created at"))
     released_at = models.DateTimeField(_("released at"), null=True, blank=True)
+    event = models.ForeignKey(
+        "availability.FeedEvent",
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="blocks",
+        db_index=False,
+        verbose_name=_("entry of a calendar feed"),
+    )
 
     class Meta:
         db_table = "blocks"
@@ -69,6 +79,7 @@ class Block(models.Model):
             models.Index(
                 fields=["expires_at"], condition=Q(active=True, reason="hold"), name="blocks_expiring"
             ),
+            models.Index(fields=["event"], condition=Q(event__isnull=False), name="blocks_of_events"),
         ]
 
     def __str__(self) -> str:
