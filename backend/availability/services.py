@@ -296,6 +296,19 @@ def release(*, block: Block, now: datetime) -> bool:
     return bool(changed)
 
 
+def shorten(*, block: Block, until: date) -> None:
+    """Let go the nights from ``until`` on (at least the first one stays taken); the gap after them moves along.
+
+    Raises: DatesUnavailable when it was released in the meantime.
+    """
+    stay = Stay(block.nights.lower, until)
+    gap = (block.guarded.upper - block.nights.upper).days if block.guarded else 0
+    nights, guarded = _nights(stay), _guarded(stay, gap)
+    if not Block.objects.filter(pk=block.pk, active=True).update(nights=nights, guarded=guarded):
+        raise DatesUnavailable
+    block.nights, block.guarded = nights, guarded
+
+
 def has_living_stays(*, listing: Listing, from_date: date, now: datetime) -> bool:
     """Whether a booking or a living hold of the listing reaches beyond ``from_date`` (a local date)."""
     return Block.objects.filter(

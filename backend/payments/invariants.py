@@ -105,7 +105,7 @@ CHECKS = [
                     coalesce(sum(e.amount_minor)
                         FILTER (WHERE e.account IN ('host_payable', 'revenue', 'tax')), 0) AS passed_on
                 FROM ledger_transactions t JOIN ledger_entries e ON e.transaction_id = t.id
-                WHERE t.cause IN ('payment.captured', 'payment.refunded', 'stay.completed')
+                WHERE t.cause IN ('payment.captured', 'payment.refunded', 'stay.completed', 'stay.canceled')
                 GROUP BY 1, 2
             ) AS sums
             WHERE folio IS NULL OR held > 0 OR at_provider < 0 OR passed_on > 0

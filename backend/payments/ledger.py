@@ -13,6 +13,12 @@ and the completed stay turns what is held for the guest into what is owed and ea
     host_payable       -8450
     revenue            -1550
 
+A canceled stay divides only what is kept of it in the same way, at once; the rest stays in ``guest_funds`` until the
+refund is made. A host who cancels owes a penalty:
+
+    host_payable      +5000
+    revenue           -5000
+
 The rules are enforced by the database at commit (``ledger_sums_to_zero``); this module refuses earlier and with a
 clearer sentence.
 """
@@ -42,7 +48,11 @@ ACCOUNTS = frozenset({GUEST_FUNDS, HOST_PAYABLE, REVENUE, TAX, PROVIDER_FEES, DI
 CAPTURED = "payment.captured"
 REFUNDED = "payment.refunded"
 EARNED = "stay.completed"
-"""The causes. A folio is earned once: the database refuses a second one (``ledger_stay_earned_once``)."""
+KEPT = "stay.canceled"
+PENALTY = "host.penalty"
+FORGIVEN = "host.penalty_waived"
+"""The causes. A folio is earned once, and the others stand once too: the database refuses a second one
+(``ledger_stay_earned_once``, ``ledger_end_of_stay_once``)."""
 
 
 class Unbalanced(ValueError):

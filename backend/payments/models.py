@@ -252,6 +252,11 @@ class LedgerTransaction(models.Model):
             models.UniqueConstraint(
                 fields=["folio"], condition=Q(cause="stay.completed"), name="ledger_stay_earned_once"
             ),
+            models.UniqueConstraint(
+                fields=["folio", "cause"],
+                condition=Q(cause__in=["stay.canceled", "host.penalty", "host.penalty_waived"]),
+                name="ledger_end_of_stay_once",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Move money: take it, let it go, give it back, divide it when it is earned.
+"""Move money: take it, let it go, give it back; whose it is in the end is in ``dividing``.
 
 These operations write intents and results; none of them talks to a provider. The way of one movement::
 
@@ -29,11 +29,10 @@ from backend.audit import services as audit
 from backend.core import access
 from backend.core.db import constraint_errors, lock, retrying
 from backend.core.errors import Conflict, Invalid, WrongState
-from backend.core.money import allocate
-from backend.payments import folios, ledger
+from backend.payments import folios
+from backend.payments.dividing import earned, forgive, kept, penalize
 from backend.payments.folios import open_folio
-from backend.payments.ledger import Entry
-from backend.payments.models import Folio, LedgerTransaction, MoneyOp, Payment
+from backend.payments.models import Folio, MoneyOp, Payment
 from backend.payments.providers import registry
 from backend.payments.recording import Recorded, record
 from backend.payments.sending import due
@@ -47,8 +46,11 @@ __all__ = [
     "abandon",
     "capture",
     "earned",
+    "forgive",
+    "kept",
     "open_folio",
     "open_ops",
+    "penalize",
     "pending_payment",
     "record",
     "refund",
@@ -224,32 +226,6 @@ def refund_by_staff(
         now=now,
     )
     return ops
-
-
-def earned(*, folio: Folio, now: datetime) -> LedgerTransaction | None:
-    """Divide what is held for the guest of a completed stay among the host, the platform and the taxes.
-
-    What was given back before lowers all three in proportion. None when nothing is held. Once per folio: again
-    gives the first one.
-    """
-    folio = lock(Folio.objects.all(), pk=folio.pk)
-    before = LedgerTransaction.objects.filter(folio=folio, cause=ledger.EARNED).first()
-    held = -ledger.balances(folio)[ledger.GUEST_FUNDS]
-    if before is not None or held == 0:
-        return before
-    parts = folios.shares(folio)
-    host, revenue, tax = allocate(held, [parts.host, parts.revenue, parts.tax])
-    return ledger.post(
-        cause=ledger.EARNED,
-        entries=[
-            Entry(ledger.GUEST_FUNDS, held, folio.currency),
-            Entry(ledger.HOST_PAYABLE, -host, folio.currency),
-            Entry(ledger.REVENUE, -revenue, folio.currency),
-            Entry(ledger.TAX, -tax, folio.currency),
-        ],
-        folio=folio,
-        now=now,
-    )
 
 
 def refundable(folio: Folio) -> int:
