@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
 from django.http import HttpRequest, HttpResponse
@@ -13,23 +12,21 @@ from ninja import Query, Router
 from ninja.responses import Status
 from pydantic import Field
 
-from api import languages, timelines
+from api import languages
+from api.booking_types import BookingOut, BookingStatus, booking_payload, payload, shown, visible
 from api.conditional import etag, etag_response, require_match
 from api.idempotency import idempotent
 from api.pagination import Page, PageQuery, page
 from api.problems import responses
 from api.quotes import (
     Guests,
-    LineOut,
-    line_payload,
     quote_payload,
-    shower,
     stay_of,
 )
 from api.timelines import CancellationOut
-from api.types import DateIn, Id, In, MoneyAmount, MoneyOut, Out, Text
+from api.types import DateIn, Id, In, MoneyAmount, Out, Text
 from backend.availability.services import DatesUnavailable, NotAvailable, Preparation
-from backend.bookings import quotes
+from backend.bookings import promotions, quotes
 from backend.bookings import services as bookings
 from backend.bookings.models import Booking, BookingQuerySet
 from backend.bookings.services import Wish
@@ -39,55 +36,7 @@ from backend.payments.services import AlreadyPaid, PaymentInProgress
 
 router = Router(tags=["Bookings"])
 
-BookingStatus = Literal["pending", "confirmed", "canceled", "completed", "declined", "expired"]
 Reason = Annotated[str, Text(500, lines=True)]
-
-
-class PartyOut(Out):
-    """A party of a booking, as the other one sees them."""
-
-    id: int
-    first_name: str
-
-
-class StepOut(Out):
-    """A step of the booking, with its sentence in the reader's language."""
-
-    at: datetime
-    event: Annotated[str, Field(examples=["confirmed"])]
-    by: Annotated[str, Field(description="guest, host or platform", examples=["guest"])]
-    text: Annotated[str, Field(examples=["Paid and confirmed."])]
-
-
-class BookingOut(Out):
-    """A guest's agreement about one stay."""
-
-    id: int
-    reference: str
-    property: Annotated[str, Field(description="The title.", examples=["Flat over the river"])]
-    property_id: int
-    guest: PartyOut
-    host: PartyOut
-    check_in: date
-    check_out: date
-    nights: int
-    guests: int
-    status: BookingStatus
-    pending_reason: Annotated[Literal["host", "payment"] | None, Field(examples=[None])]
-    canceled_by: Annotated[Literal["guest", "host", "platform"] | None, Field(examples=[None])]
-    total_price: MoneyOut
-    currency: str
-    price_breakdown: list[LineOut]
-    refund_amount: Annotated[MoneyOut | None, Field(examples=[None])]
-    host_payout: Annotated[MoneyOut | None, Field(description="For the host only.", examples=[None])]
-    expires_at: Annotated[datetime | None, Field(examples=[None])]
-    payment_status: Annotated[str, Field(description="unpaid, or a payment's status", examples=["completed"])]
-    cancellation: CancellationOut
-    conversation_id: Annotated[int | None, Field(examples=[None])]
-    message: Annotated[str, Field(examples=["We arrive around eight."])]
-    timeline: list[StepOut]
-    created_at: datetime
-    updated_at: datetime
 
 
 class BookingIn(In):
@@ -151,7 +100,7 @@ class PayOut(Out):
         quotes.PriceChanged,
         quotes.QuoteExpired,
         quotes.InvalidQuote,
-        quotes.InvalidPromoCode,
+        *promotions.REFUSALS,
         NotAvailable,
         Preparation,
         bookings.TooManyHolds,
@@ -177,7 +126,7 @@ def create(request: HttpRequest, body: BookingIn) -> Any:
         with override(languages.code(request)):
             changed.extra["quote"] = quote_payload(changed.quote, request.auth)  # type: ignore[attr-defined]
         raise
-    return Status(201, _payload(request, booking))
+    return Status(201, payload(request, booking))
 
 
 @router.get("/bookings/", response=responses(Page[BookingOut]), summary="List bookings, newest first")
@@ -204,8 +153,8 @@ def list_bookings(request: HttpRequest, params: Query[BookingQuery]) -> Any:
 @router.get("/bookings/{int:booking_id}/", response=responses(BookingOut, NotFound), summary="See a booking")
 def read(request: HttpRequest, booking_id: int) -> HttpResponse:
     """For its guest, its host and staff; with its timeline."""
-    payload = _shown(request, booking_id)
-    return etag_response(request, etag(payload), payload)
+    found = shown(request, booking_id)
+    return etag_response(request, etag(found), found)
 
 
 @router.delete(
@@ -217,8 +166,8 @@ def cancel(request: HttpRequest, booking_id: int, body: ReasonIn | None = None) 
     """Answers with the canceled booking; ``refund_amount`` is on its way back to the guest."""
     version = None
     if request.headers.get("If-Match"):
-        booking = _booking(request, booking_id)
-        require_match(request, etag(_payload(request, booking)))
+        booking = visible(request, booking_id)
+        require_match(request, etag(payload(request, booking)))
         version = booking.version
     bookings.cancel(
         actor=request.auth,  # type: ignore[attr-defined]
@@ -227,7 +176,7 @@ def cancel(request: HttpRequest, booking_id: int, body: ReasonIn | None = None) 
         reason=_reason(body),
         version=version,
     )
-    return _shown(request, booking_id)
+    return shown(request, booking_id)
 
 
 @router.get(
@@ -237,8 +186,8 @@ def cancel(request: HttpRequest, booking_id: int, body: ReasonIn | None = None) 
 )
 def cancellation(request: HttpRequest, booking_id: int) -> HttpResponse:
     """For the guest. When the host or the platform cancels, everything is given back."""
-    payload = _shown(request, booking_id)["cancellation"]
-    return etag_response(request, etag(payload), payload)
+    found = shown(request, booking_id)["cancellation"]
+    return etag_response(request, etag(found), found)
 
 
 @router.post(
@@ -249,7 +198,7 @@ def cancellation(request: HttpRequest, booking_id: int) -> HttpResponse:
 def accept(request: HttpRequest, booking_id: int) -> Any:
     """What the guest has set aside is captured; without it the booking waits for the payment."""
     bookings.accept(actor=request.auth, booking_id=booking_id, now=timezone.now())  # type: ignore[attr-defined]
-    return _shown(request, booking_id)
+    return shown(request, booking_id)
 
 
 @router.post(
@@ -265,7 +214,7 @@ def decline(request: HttpRequest, booking_id: int, body: ReasonIn | None = None)
         now=timezone.now(),
         reason=_reason(body),
     )
-    return _shown(request, booking_id)
+    return shown(request, booking_id)
 
 
 @router.post(
@@ -313,88 +262,3 @@ def pay(request: HttpRequest, booking_id: int, body: PayIn | None = None) -> Any
 
 def _reason(body: ReasonIn | None) -> str:
     return (body.reason if body else None) or ""
-
-
-def _booking(request: HttpRequest, booking_id: int) -> Booking:
-    visible = Booking.objects.visible_to(request.auth).detailed()  # type: ignore[attr-defined]
-    booking = visible.filter(pk=booking_id).first()
-    if booking is None:
-        raise NotFound
-    return booking
-
-
-def _shown(request: HttpRequest, booking_id: int) -> dict[str, Any]:
-    return _payload(request, _booking(request, booking_id))
-
-
-def _payload(request: HttpRequest, booking: Booking) -> dict[str, Any]:
-    with override(languages.code(request)):
-        return booking_payload(booking, request.auth, timezone.now())  # type: ignore[attr-defined]
-
-
-def booking_payload(booking: Booking, viewer: Any, now: datetime) -> dict[str, Any]:
-    """The booking as the wire shows it to ``viewer``, in the active language. For one of ``detailed()``: reads nothing."""
-    show = shower(booking.currency)
-    preview = bookings.preview(booking, paid_minor=bookings.taken_minor(booking.detail.payments), now=now)
-    return {
-        "id": booking.pk,
-        "reference": booking.reference,
-        "property": booking.listing.title,
-        "property_id": booking.listing_id,
-        "guest": {"id": booking.guest_id, "first_name": booking.guest.first_name},
-        "host": {"id": booking.host_id, "first_name": booking.host.first_name},
-        "check_in": booking.check_in,
-        "check_out": booking.check_out,
-        "nights": booking.stay.nights,
-        "guests": booking.guests,
-        "status": booking.status,
-        "pending_reason": booking.pending_reason or None,
-        "canceled_by": booking.canceled_by or None,
-        "total_price": show(booking.total_minor),
-        "currency": booking.currency,
-        "price_breakdown": [
-            line_payload(line, show, line.unit_minor, line.amount_minor) for line in booking.detail.lines
-        ],
-        "refund_amount": None if booking.refund_minor is None else show(booking.refund_minor),
-        "host_payout": show(booking.host_payout_minor) if booking.host_id == viewer.pk else None,
-        "expires_at": booking.expires_at,
-        "payment_status": bookings.status_of(booking.detail.payments),
-        "cancellation": timelines.payload(
-            preview.terms, now=preview.now, timeline=preview.timeline, currency=booking.currency, show=show
-        ),
-        "conversation_id": None,
-        "message": booking.message,
-        "timeline": [
-            {"at": step.at, "event": step.event, "by": step.by, "text": _sentence(step.event, step.reason)}
-            for step in booking.detail.steps
-        ],
-        "created_at": booking.created_at,
-        "updated_at": booking.updated_at,
-    }
-
-
-SENTENCES = {
-    "held": gettext_lazy("The nights are held until the payment."),
-    "requested": gettext_lazy("The guest asked to stay."),
-    "authorized": gettext_lazy("The amount is set aside."),
-    "accepted": gettext_lazy("The host accepted."),
-    "declined": gettext_lazy("The host declined."),
-    "confirmed": gettext_lazy("Paid and confirmed."),
-    "payment_failed": gettext_lazy("A payment was refused."),
-    "held_on": gettext_lazy("The nights are held longer, while a payment is cleared up."),
-    "late_payment": gettext_lazy("A payment came too late and goes back."),
-    "expired": gettext_lazy("The time ran out; the nights are free again."),
-    "canceled": gettext_lazy("The booking was canceled."),
-    "refunded": gettext_lazy("The money is on its way back to the guest."),
-    "refund_failed": gettext_lazy("The provider could not give the money back; our staff look into it."),
-    "completed": gettext_lazy("The stay is completed."),
-}
-"""The timeline's sentence of every event."""
-
-TOLD = ("declined", "canceled")
-"""The events whose reason was written by a person for the other side."""
-
-
-def _sentence(event: str, reason: str) -> str:
-    sentence = str(SENTENCES[event])
-    return f"{sentence} {reason}" if reason and event in TOLD else sentence

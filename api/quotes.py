@@ -20,7 +20,7 @@ from api.problems import responses
 from api.timelines import CancellationOut, Show
 from api.types import DateIn, In, MoneyOut, Out, Text
 from backend.availability.services import DatesUnavailable
-from backend.bookings import policies, pricing, quotes
+from backend.bookings import policies, pricing, promotions, quotes
 from backend.bookings.quotes import Quote
 from backend.core.errors import Invalid, NotFound
 from backend.core.fx import exchange
@@ -68,14 +68,19 @@ class QuoteOut(Out):
     check_out: date
     nights: int
     guests: int
+    pets: Annotated[int, Field(examples=[0])]
     currency: str
     lines: list[LineOut]
     nights_total: Annotated[MoneyOut, Field(examples=[302])]
     discounts_total: Annotated[MoneyOut, Field(examples=[0])]
-    fees_total: Annotated[MoneyOut, Field(examples=[0])]
+    fees_total: Annotated[
+        MoneyOut, Field(description="Extra guests, cleaning and all other fees.", examples=[0])
+    ]
     taxes_total: Annotated[MoneyOut, Field(examples=[0])]
     service_fee: Annotated[MoneyOut, Field(examples=[0])]
-    total_price: MoneyOut
+    total_price: Annotated[
+        MoneyOut, Field(description="What the guest pays in all: every mandatory fee and tax is in it.")
+    ]
     host_payout: Annotated[MoneyOut | None, Field(description="For the host only.", examples=[None])] = None
     exchange_rate: Annotated[
         float | None,
@@ -95,16 +100,20 @@ class QuoteIn(In):
         str | None, Field(pattern=r"^[A-Z]{3}$", description="Show amounts in this currency.")
     ] = None
     promo_code: Annotated[str, Text(40)] | None = None
+    pets: Annotated[int, Field(ge=0, le=20)] = 0
 
 
 @router.post(
     "/properties/{int:property_id}/quote/",
     auth=optional_bearer,
-    response=responses(QuoteOut, NotFound, DatesUnavailable, quotes.InvalidPromoCode),
+    response=responses(QuoteOut, NotFound, DatesUnavailable, *promotions.REFUSALS),
     summary="Price a stay",
 )
 def make(request: HttpRequest, property_id: int, body: QuoteIn) -> Any:
-    """The nights are not held by a quote. Amounts are charged in the listing's currency, whatever they are shown in."""
+    """``total_price`` is all that the guest pays, every mandatory fee and tax in it. The nights are not held by a quote.
+
+    Amounts are charged in the listing's currency, whatever they are shown in.
+    """
     actor = request.auth  # type: ignore[attr-defined]
     listing = Listing.objects.known_to(actor).select_related("host").filter(pk=property_id).first()
     if listing is None:
@@ -116,6 +125,8 @@ def make(request: HttpRequest, property_id: int, body: QuoteIn) -> Any:
         now=timezone.now(),
         currency=body.currency or "",
         promo_code=body.promo_code or "",
+        pets=body.pets,
+        guest=actor,
     )
     with override(languages.code(request)):
         return quote_payload(quote, actor)
@@ -149,6 +160,7 @@ def quote_payload(quote: Quote, viewer: Any) -> dict[str, Any]:
         "check_out": quote.stay.check_out,
         "nights": quote.stay.nights,
         "guests": quote.guests,
+        "pets": quote.priced.pets,
         "currency": quote.shown_in,
         "lines": lines,
         "nights_total": shown.of(pricing.NIGHT),

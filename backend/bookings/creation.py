@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -15,8 +15,8 @@ from django.utils.translation import gettext_lazy as _
 from backend.accounts.models import User
 from backend.availability import services as availability
 from backend.availability.models import Reason
-from backend.availability.rules import Refusal, StayRefused
-from backend.bookings import policies, quotes
+from backend.availability.rules import DayRule, Refusal, StayRefused
+from backend.bookings import policies, promotions, quotes
 from backend.bookings.announcing import announce
 from backend.bookings.clock import instant
 from backend.bookings.models import Booking, Detail
@@ -33,6 +33,7 @@ from backend.payments import folios
 from backend.payments import services as payments
 from backend.payments.folios import Line
 from backend.payments.models import Folio
+from backend.rates.models import PromoCode
 
 ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
 """What references are made of: no character that is read as another one."""
@@ -63,6 +64,7 @@ class Wish:
     expected_total: Decimal | None = None
     message: str = ""
     promo_code: str = ""
+    pets: int | None = None
 
 
 def reference() -> str:
@@ -78,8 +80,8 @@ def create(*, guest: User, wish: Wish, now: datetime) -> Booking:
     the host's answer (``request_hours``, never past check-in). ``now`` is UTC. Without a quote token the price is
     the one of ``now``.
 
-    Raises: NotFound, OwnListing, TooManyHolds, NotAvailable, StayRefused, Preparation, InvalidPromoCode, InvalidQuote (422),
-    DatesUnavailable, QuoteExpired, PriceChanged (409).
+    Raises: NotFound, OwnListing, TooManyHolds, NotAvailable, StayRefused, Preparation, InvalidQuote,
+    those of ``promotions.take`` (422), DatesUnavailable, QuoteExpired, PriceChanged (409).
     """
     with transaction.atomic(durable=True):
         pin(wish.listing_id)
@@ -89,7 +91,7 @@ def create(*, guest: User, wish: Wish, now: datetime) -> Booking:
         if listing.host_id == guest.pk:
             raise OwnListing
         _require_another_hold(guest, now)
-        quote = _agreed(listing, wish, now)
+        quote, promo = _agreed(listing, wish, guest, now)
         asks_host = quotes.needs_request(listing, wish.stay, now)
         expires_at = _expiry(quote, asks_host, now)
 
@@ -110,6 +112,8 @@ def create(*, guest: User, wish: Wish, now: datetime) -> Booking:
             check_in_at=terms.check_in_at,
             check_out_at=terms.check_out_at,
             guests=quote.guests,
+            pets=quote.priced.pets,
+            promo_code=promo,
             message=wish.message,
             status=BookingStatus.PENDING,
             pending_reason="host" if asks_host else "payment",
@@ -149,16 +153,12 @@ def _require_another_hold(guest: User, now: datetime) -> None:
         raise TooManyHolds(retry_after=60)
 
 
-def _agreed(listing: Listing, wish: Wish, now: datetime) -> Quote:
-    """The price that the guest agrees to, for a stay that the listing's rules allow."""
-    quotes.refuse_promo(wish.promo_code)
+def _agreed(listing: Listing, wish: Wish, guest: User, now: datetime) -> tuple[Quote, PromoCode | None]:
+    """The price that the guest agrees to, for a stay that the listing's rules allow, and the promotion code in it."""
     if listing.host.suspended_at is not None or not listing.host.is_active:
         raise availability.NotAvailable
     days = availability.days(listing.pk, wish.stay.check_in, wish.stay.check_out)
-    if wish.quote_token is not None:
-        quote = quotes.redeem(wish.quote_token, listing=listing, stay=wish.stay, guests=wish.guests, now=now)
-    else:
-        quote = quotes.offer(listing=listing, days=days, stay=wish.stay, guests=wish.guests or 1, now=now)
+    quote, promo = _priced(listing, wish, days, guest, now)
     availability.require_bookable(
         listing=listing, stay=wish.stay, guests=quote.guests, now=now, set_days=days
     )
@@ -166,7 +166,39 @@ def _agreed(listing: Listing, wish: Wish, now: datetime) -> Quote:
     if wish.expected_total is not None and wish.expected_total != total:
         availability.require_free(listing=listing, stay=wish.stay, now=now)
         raise quotes.PriceChanged(quote)
-    return quote
+    return quote, promo
+
+
+def _priced(
+    listing: Listing, wish: Wish, days: Mapping[date, DayRule], guest: User, now: datetime
+) -> tuple[Quote, PromoCode | None]:
+    """The quote that the guest brings along or that holds now, with its promotion code's row held."""
+    stay = wish.stay
+    if wish.quote_token is not None:
+        quote = quotes.redeem(
+            wish.quote_token,
+            listing=listing,
+            stay=stay,
+            guests=wish.guests,
+            pets=wish.pets,
+            promo_code=wish.promo_code,
+            now=now,
+        )
+        return quote, promotions.take_quoted(quote.priced.discount, guest=guest, now=now)
+    promo = discount = None
+    if wish.promo_code:
+        promo = promotions.take(wish.promo_code, listing=listing, stay=stay, guest=guest, now=now)
+        discount = promotions.discount_of(promo, listing)
+    quote = quotes.offer(
+        listing=listing,
+        days=days,
+        stay=stay,
+        guests=wish.guests or 1,
+        pets=wish.pets or 0,
+        promo=discount,
+        now=now,
+    )
+    return quote, promo
 
 
 def _expiry(quote: Quote, asks_host: bool, now: datetime) -> datetime:

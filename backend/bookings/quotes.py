@@ -8,27 +8,32 @@ stay, is always asked again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Context, Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.core import signing
 from django.utils.translation import gettext_lazy as _
 
 from backend.availability import rules as calendar_rules
 from backend.availability import services as availability
-from backend.availability.calendar import WEEKEND, night_price
 from backend.availability.rules import NO_RULE, DayRule
-from backend.bookings import policies, policy_versions, pricing
+from backend.bookings import discounts, policies, policy_versions, pricing, promotions
+from backend.bookings.discounts import NEW_LISTING, Discount
 from backend.bookings.policies import Policy
-from backend.bookings.pricing import NightPrice, Price, Priced, ServiceFee
+from backend.bookings.pricing import NightPrice, Price, Priced
+from backend.bookings.snapshots import dump, load
 from backend.core import fx, platform
 from backend.core.errors import Conflict, Invalid
 from backend.core.money import MoneyError
 from backend.core.stay import Stay
 from backend.listings.models import Listing
+from backend.rates import reading
+from backend.rates.reading import Rated
+from backend.rates.terms import Rates
 
 SALT = "karibu.quote"
 RATE_DIGITS = Context(prec=10)
@@ -61,13 +66,6 @@ class PriceChanged(Conflict):
     def __init__(self, quote: Quote) -> None:
         super().__init__()
         self.quote = quote
-
-
-class InvalidPromoCode(Invalid):
-    """There is no such code."""
-
-    code = "invalid_promo_code"
-    title = _("This promotion code does not exist.")
 
 
 class PriceOutOfRange(Invalid):
@@ -107,13 +105,13 @@ class Quote:
         )
 
 
-def service_fee() -> ServiceFee:
-    """The platform's service fee in force."""
-    if platform.get("service_fee_model") == pricing.SPLIT:
-        return ServiceFee(
-            pricing.SPLIT, platform.get("split_host_fee_percent"), platform.get("split_guest_fee_percent")
-        )
-    return ServiceFee(pricing.HOST_ONLY, platform.get("host_fee_percent"))
+def rates_of(listings: Collection[Rated], now: datetime) -> dict[int, Rates]:
+    """The rates of each listing at ``now`` (UTC), by its id. One query, and one more where a rule is for new listings."""
+    found = reading.terms_of(listings, now=now)
+    asked = [key for key, rates in found.items() if any(rule.kind == NEW_LISTING for rule in rates.rules)]
+    for listing_id in promotions.new_among(asked):
+        found[listing_id] = replace(found[listing_id], is_new=True)
+    return found
 
 
 def priced_for(
@@ -121,32 +119,73 @@ def priced_for(
     days: Mapping[date, DayRule],
     stay: Stay,
     guests: int,
-    fee: ServiceFee | None = None,
+    rates: Rates,
+    *,
+    now: datetime,
+    pets: int = 0,
+    promo: Discount | None = None,
 ) -> Priced:
-    """What the price of ``stay`` is made of. ``days`` holds what is set for its single dates."""
+    """What the price of ``stay`` is made of at ``now`` (UTC). ``days`` holds what is set for its single dates.
+
+    ``promo`` goes before every other discount. Reads nothing but platform settings.
+    """
+    today = now.astimezone(ZoneInfo(listing.timezone)).date()
+    policy = policies.code_for(listing.cancellation_policy, stay.nights)
+    discount = discounts.choose(
+        rates.rules,
+        nights=stay.nights,
+        lead=(stay.check_in - today).days,
+        is_new=rates.is_new,
+        promo=promo,
+    )
     return Priced(
         currency=listing.currency,
-        nights=tuple(_night(listing, days.get(evening, NO_RULE), evening) for evening in stay.dates()),
+        nights=_nights(listing, days, stay, rates),
         guests=guests,
         guests_included=listing.guests_included,
         extra_guest_minor=listing.extra_guest_fee_minor,
         cleaning_minor=listing.cleaning_fee_minor,
-        service_fee=fee or service_fee(),
+        service_fee=rates.service_fee,
+        pets=pets,
+        discount=discount,
+        non_refundable_percent=platform.get("non_refundable_percent")
+        if policy == discounts.NON_REFUNDABLE
+        else Decimal(0),
+        fees=rates.fees,
+        taxes=rates.taxes,
     )
 
 
-def _night(listing: Listing, day: DayRule, evening: date) -> NightPrice:
-    kind = "base"
-    if day.price_minor is not None:
-        kind = "date"
-    elif listing.weekend_price_minor is not None and evening.isoweekday() in WEEKEND:
-        kind = "weekend"
-    return NightPrice(evening, night_price(listing, day, evening), kind)
+def _nights(
+    listing: Listing, days: Mapping[date, DayRule], stay: Stay, rates: Rates
+) -> tuple[NightPrice, ...]:
+    nights = []
+    for evening in stay.dates():
+        night = rates.night(
+            evening,
+            base_minor=listing.price_minor,
+            weekend_minor=listing.weekend_price_minor,
+            date_minor=days.get(evening, NO_RULE).price_minor,
+        )
+        nights.append(NightPrice(evening, night.minor, night.kind, night.rule_id, night.percent))
+    return tuple(nights)
 
 
-def total_for(listing: Listing, days: Mapping[date, DayRule], stay: Stay, guests: int) -> int:
-    """What a guest pays for ``stay``, in minor units of the listing's currency. No query of its own."""
-    return pricing.price(priced_for(listing, days, stay, guests)).total_minor
+def total_for(
+    listing: Listing,
+    days: Mapping[date, DayRule],
+    stay: Stay,
+    guests: int,
+    rates: Rates | None = None,
+    now: datetime | None = None,
+) -> int:
+    """What a guest pays for ``stay``, in minor units of the listing's currency. No query of its own.
+
+    ``rates`` come from ``rates_of``, of the whole page at once. Raises: MoneyError when it is out of range.
+    """
+    rates = rates or Rates(service_fee=reading.platform_service_fee())
+    priced = priced_for(listing, days, stay, guests, rates, now=now or datetime.now(UTC))
+    return pricing.price(priced).total_minor
 
 
 def _price(priced: Priced) -> Price:
@@ -164,17 +203,33 @@ def make(
     now: datetime,
     currency: str = "",
     promo_code: str = "",
+    pets: int = 0,
+    guest: Any = None,
 ) -> Quote:
-    """Offer ``stay`` to ``guests`` people at ``now`` (UTC), if it can be booked.
+    """Offer ``stay`` to ``guests`` people and ``pets`` at ``now`` (UTC), if it can be booked.
 
-    ``currency`` asks for amounts to be shown in another one; what is charged stays in the listing's.
-    Raises: NotAvailable, StayRefused, DatesUnavailable, Preparation, InvalidPromoCode, UnknownCurrency, PriceOutOfRange.
+    ``currency`` asks for amounts to be shown in another one; what is charged stays in the listing's. ``guest`` is who
+    asks, where that is known: a promotion code may be limited for each.
+    Raises: NotAvailable, StayRefused, DatesUnavailable, Preparation, InvalidPromoCode, PromoCodeExpired,
+    PromoCodeUsedUp, PromoCodeMinNights, UnknownCurrency, PriceOutOfRange.
     """
-    refuse_promo(promo_code)
     days = availability.days(listing.pk, stay.check_in, stay.check_out)
     availability.require_bookable(listing=listing, stay=stay, guests=guests, now=now, set_days=days)
     availability.require_free(listing=listing, stay=stay, now=now)
-    return offer(listing=listing, days=days, stay=stay, guests=guests, now=now, currency=currency)
+    promo = None
+    if promo_code:
+        found = promotions.find(promo_code, listing=listing, stay=stay, now=now, guest=guest)
+        promo = promotions.discount_of(found, listing)
+    return offer(
+        listing=listing,
+        days=days,
+        stay=stay,
+        guests=guests,
+        now=now,
+        currency=currency,
+        pets=pets,
+        promo=promo,
+    )
 
 
 def offer(
@@ -185,9 +240,13 @@ def offer(
     guests: int,
     now: datetime,
     currency: str = "",
+    pets: int = 0,
+    promo: Discount | None = None,
+    rates: Rates | None = None,
 ) -> Quote:
     """Price ``stay`` and sign the offer, without asking whether it can be booked. Raises: UnknownCurrency, PriceOutOfRange."""
-    priced = priced_for(listing, days, stay, guests)
+    rates = rates or rates_of([listing], now)[listing.pk]
+    priced = priced_for(listing, days, stay, guests, rates, now=now, pets=pets, promo=promo)
     shown_in = currency or listing.currency
     rate = RATE_DIGITS.plus(fx.rate(listing.currency, shown_in)) if shown_in != listing.currency else None
     expires_at = now + timedelta(minutes=platform.get("quote_minutes"))
@@ -206,12 +265,6 @@ def offer(
     )
 
 
-def refuse_promo(promo_code: str) -> None:
-    """Refuse every promotion code, as there are none yet. Raises: InvalidPromoCode."""
-    if promo_code:
-        raise InvalidPromoCode.field("promo_code", InvalidPromoCode.code, InvalidPromoCode.title)
-
-
 def _sign(listing: Listing, stay: Stay, priced: Priced, policy: Policy, expires_at: datetime) -> str:
     content = {
         "v": 1,
@@ -225,11 +278,20 @@ def _sign(listing: Listing, stay: Stay, priced: Priced, policy: Policy, expires_
     return signing.dumps(content, salt=SALT, compress=True)
 
 
-def redeem(token: str, *, listing: Listing, stay: Stay, guests: int | None, now: datetime) -> Quote:
-    """The quote that ``token`` was made for, at its own price and policy. ``guests`` may be left to it.
+def redeem(
+    token: str,
+    *,
+    listing: Listing,
+    stay: Stay,
+    guests: int | None,
+    now: datetime,
+    pets: int | None = None,
+    promo_code: str = "",
+) -> Quote:
+    """The quote that ``token`` was made for, at its own price and policy. ``guests``, ``pets`` and code may be left to it.
 
-    Raises: InvalidQuote for a token that is tampered with or of another listing, stay or number of guests;
-    QuoteExpired.
+    Raises: InvalidQuote for a token that is tampered with or of another listing, stay, number of guests or pets, or
+    promotion code; QuoteExpired.
     """
     if len(token) > MAX_TOKEN:
         raise _invalid()
@@ -242,9 +304,17 @@ def redeem(token: str, *, listing: Listing, stay: Stay, guests: int | None, now:
         stay.check_in.isoformat(),
         stay.check_out.isoformat(),
     )
-    if not same or (guests is not None and guests != content["t"]["guests"]):
+    if not same:
         raise _invalid()
     priced = load(content["t"], stay)
+    promo = priced.discount if priced.discount and priced.discount.kind == discounts.PROMO else None
+    asked = (
+        guests in (None, priced.guests),
+        pets in (None, priced.pets),
+        not promo_code or (promo is not None and promo_code.upper() == promo.code),
+    )
+    if not all(asked):
+        raise _invalid()
     expires_at = datetime.fromtimestamp(content["x"], UTC)
     if now >= expires_at:
         raise QuoteExpired
@@ -263,44 +333,6 @@ def redeem(token: str, *, listing: Listing, stay: Stay, guests: int | None, now:
 
 def _invalid() -> Invalid:
     return InvalidQuote.field("quote_token", InvalidQuote.code, InvalidQuote.title)
-
-
-def dump(priced: Priced) -> dict[str, Any]:
-    """``priced`` as JSON values: nights in order as runs of one price. The dates follow from the stay."""
-    runs: list[list[Any]] = []
-    for night in priced.nights:
-        if runs and runs[-1][1:] == [night.minor, night.kind]:
-            runs[-1][0] += 1
-        else:
-            runs.append([1, night.minor, night.kind])
-    fee = priced.service_fee
-    return {
-        "currency": priced.currency,
-        "nights": runs,
-        "guests": priced.guests,
-        "guests_included": priced.guests_included,
-        "extra_guest_minor": priced.extra_guest_minor,
-        "cleaning_minor": priced.cleaning_minor,
-        "service_fee": [fee.model, str(fee.host_percent), str(fee.guest_percent)],
-    }
-
-
-def load(values: dict[str, Any], stay: Stay) -> Priced:
-    """What ``dump`` wrote, for the nights of ``stay``."""
-    prices = [(minor, kind) for count, minor, kind in values["nights"] for _ in range(count)]
-    model, host_percent, guest_percent = values["service_fee"]
-    return Priced(
-        currency=values["currency"],
-        nights=tuple(
-            NightPrice(evening, minor, kind)
-            for evening, (minor, kind) in zip(stay.dates(), prices, strict=True)
-        ),
-        guests=values["guests"],
-        guests_included=values["guests_included"],
-        extra_guest_minor=values["extra_guest_minor"],
-        cleaning_minor=values["cleaning_minor"],
-        service_fee=ServiceFee(model, Decimal(host_percent), Decimal(guest_percent)),
-    )
 
 
 def needs_request(listing: Listing, stay: Stay, now: datetime) -> bool:

@@ -61,6 +61,7 @@ _DECLARED = [
     Setting("host_fee_percent", "decimal", Decimal("15.5"), _("The host's service fee when the host alone bears it."), 0, 50),
     Setting("split_host_fee_percent", "decimal", Decimal("3"), _("The host's part of a split service fee."), 0, 50),
     Setting("split_guest_fee_percent", "decimal", Decimal("14.1"), _("The guest's part of a split service fee."), 0, 50),
+    Setting("non_refundable_percent", "decimal", Decimal(10), _("How much less a non-refundable stay costs, in percent of its nights."), 0, 50),
     Setting("limit_sign_in_account", "int", 10, _("Failed sign-ins an hour for one account."), 1, 100_000),
     Setting("limit_sign_in_address", "int", 100, _("Failed sign-ins an hour from one address."), 1, 1_000_000),
     Setting("limit_register_address", "int", 100, _("Registrations an hour from one address."), 1, 1_000_000),

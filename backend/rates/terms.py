@@ -26,7 +26,10 @@ class ServiceFee:
 
 @dataclass(frozen=True, slots=True)
 class PriceRuleTerms:
-    """One rule of the price. ``ends_on`` is the first date after a season; no weekdays mean the kind's usual ones."""
+    """One rule of the price. ``ends_on`` is the first date after a season; no weekdays mean the kind's usual ones.
+
+    The weekdays say which evenings are priced by it; a season's calendar rules hold on all of its dates.
+    """
 
     id: int
     kind: str
@@ -42,12 +45,15 @@ class PriceRuleTerms:
     days_before: int | None = None
 
     def covers(self, evening: date) -> bool:
-        """Whether a season or a weekend speaks of this date."""
+        """Whether a season or a weekend gives this evening its price."""
         if self.kind == SEASON:
-            within = self.starts_on is None or self.starts_on <= evening
-            within = within and (self.ends_on is None or evening < self.ends_on)
-            return within and (not self.weekdays or evening.isoweekday() in self.weekdays)
+            return self.holds_on(evening) and (not self.weekdays or evening.isoweekday() in self.weekdays)
         return self.kind == WEEKEND and evening.isoweekday() in (self.weekdays or WEEKEND_EVENINGS)
+
+    def holds_on(self, on: date) -> bool:
+        """Whether a season's calendar rules speak of this date. Its weekdays concern the price alone."""
+        begun = self.starts_on is None or self.starts_on <= on
+        return self.kind == SEASON and begun and (self.ends_on is None or on < self.ends_on)
 
     def price_of(self, base_minor: int) -> int | None:
         """What a night costs under it: its own price, or the base price raised by its percent; None when it sets none."""
@@ -110,8 +116,8 @@ class Rates:
     is_new: bool = False
 
     def season_on(self, on: date) -> SeasonTerms | None:
-        """The season that speaks of a date; there is at most one."""
-        return next((rule for rule in self.rules if rule.kind == SEASON and rule.covers(on)), None)
+        """The season that a date lies in; there is at most one."""
+        return next((rule for rule in self.rules if rule.holds_on(on)), None)
 
     def night(
         self, evening: date, *, base_minor: int, weekend_minor: int | None, date_minor: int | None

@@ -8,7 +8,7 @@ import pytest
 from backend.availability.models import Block
 from backend.availability.rules import StayRefused
 from backend.availability.services import DatesUnavailable, NotAvailable
-from backend.bookings import quotes
+from backend.bookings import promotions, quotes
 from backend.bookings import services as bookings
 from backend.bookings.creation import OwnListing, TooManyHolds
 from backend.bookings.models import Booking
@@ -213,7 +213,7 @@ def test_create_with_a_quote_keeps_its_price_though_the_host_edits() -> None:
     booking = book(listing, quote_token=quote.token, now=NOW + timedelta(minutes=14, seconds=59))
 
     assert booking.total_minor == 40_000
-    assert booking.terms["policy"] == "flexible"
+    assert booking.terms["policy"]["code"] == "flexible"
 
 
 def test_create_refuses_an_expired_quote() -> None:
@@ -259,7 +259,7 @@ def test_create_answers_another_price_than_expected_with_the_new_quote() -> None
 def test_create_refuses_every_promotion_code() -> None:
     listing = make_listing()
 
-    with pytest.raises(quotes.InvalidPromoCode):
+    with pytest.raises(promotions.InvalidPromoCode):
         book(listing, promo_code="SUMMER")
 
     assert _nothing_made()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.bookings import quotes
+from backend.bookings import snapshots
 from backend.bookings.clock import instant
 from backend.bookings.pricing import HOST_ONLY, SPLIT, NightPrice, Priced, ServiceFee, price
 from backend.core.money import MAX_MINOR, MoneyError
@@ -110,7 +110,7 @@ def test_price_of_a_longer_stay_is_never_lower(priced: Priced, minor: int) -> No
 def test_quote_input_survives_its_token(priced: Priced) -> None:
     stay = Stay(MONDAY, MONDAY + timedelta(days=len(priced.nights)))
 
-    assert quotes.load(quotes.dump(priced), stay) == priced
+    assert snapshots.load(snapshots.dump(priced), stay) == priced
 
 
 def test_price_without_fees_is_nights_times_price() -> None:

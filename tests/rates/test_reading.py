@@ -153,3 +153,11 @@ def test_night_takes_the_most_specific_price(
 
     assert rates.night(evening, base_minor=10_000, weekend_minor=13_000, date_minor=None) == expected
     assert rates.night(evening, base_minor=10_000, weekend_minor=13_000, date_minor=7) == Night(7, "date")
+
+
+def test_season_on_finds_the_season_of_a_date_whatever_its_weekdays() -> None:
+    season = _season(min_nights=3, weekdays=frozenset({1}))
+    rates = Rates(rules=(PriceRuleTerms(2, "weekend", price_minor=15_000), season))
+
+    assert [rates.season_on(date(2027, 6, day)) for day in (1, 14, 15)] == [season, season, None]
+    assert rates.season_on(date(2027, 5, 31)) is None
