@@ -215,9 +215,13 @@ def _taken(listing: Listing, start: date, end: date, now: datetime) -> bool:
 
 
 def _open(listing: Listing, start: date, end: date, now: datetime) -> None:
-    """Take the host's own blocks out of the range, keeping what of them lies outside of it."""
+    """Take the host's own blocks out of the range, keeping what of them lies outside of it; pinned ones stay."""
     own = Block.objects.filter(
-        Q(nights__overlap=DateRange(start, end)), listing_id=listing.pk, active=True, reason=Reason.HOST
+        Q(nights__overlap=DateRange(start, end)),
+        listing_id=listing.pk,
+        active=True,
+        reason=Reason.HOST,
+        pinned=False,
     )
     for block in list(own):
         availability.release(block=block, now=now)

@@ -226,8 +226,8 @@ def require_free(*, listing: Listing, stay: Stay, now: datetime, besides: Block 
 
 
 _CLAIM = """
-    INSERT INTO blocks (listing_id, nights, guarded, reason, active, expires_at, note, created_at)
-    VALUES (%s, %s, %s, %s, true, %s, %s, %s)
+    INSERT INTO blocks (listing_id, nights, guarded, reason, active, expires_at, note, pinned, created_at)
+    VALUES (%s, %s, %s, %s, true, %s, %s, %s, %s)
     ON CONFLICT DO NOTHING
     RETURNING id
 """
@@ -241,11 +241,12 @@ def claim(
     now: datetime,
     expires_at: datetime | None = None,
     note: str = "",
+    pinned: bool = False,
 ) -> Block:
     """Take the nights of ``stay``, or say that they are taken. To be called inside the caller's transaction.
 
     Holds that have run out by ``now`` (UTC) make room first. Stays (holds and bookings) keep the listing's preparation
-    gap to each other; a host's own blocks and imported ones may touch them. Waits for a rival transaction that is
+    gap to each other; a host's own blocks and imported ones may touch them. A ``pinned`` block is not the host's to open. Waits for a rival transaction that is
     about to take the same nights. Raises: DatesUnavailable, Preparation.
     """
     is_stay = reason in (Reason.HOLD, Reason.BOOKING)
@@ -257,7 +258,7 @@ def claim(
         in_the_way, listing_id=listing.pk, active=True, reason=Reason.HOLD, expires_at__lte=now
     ).update(active=False, released_at=now)
     with connection.cursor() as cursor:
-        values: list[Any] = [listing.pk, _nights(stay), guarded, str(reason), expires_at, note, now]
+        values: list[Any] = [listing.pk, _nights(stay), guarded, str(reason), expires_at, note, pinned, now]
         cursor.execute(_CLAIM, values)
         row = cursor.fetchone()
     if row is None:
@@ -273,6 +274,7 @@ def claim(
         active=True,
         expires_at=expires_at,
         note=note,
+        pinned=pinned,
         created_at=now,
     )
 

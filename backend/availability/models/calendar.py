@@ -23,7 +23,7 @@ class Block(models.Model):
 
     ``guarded`` is set on stays of listings with preparation days: the nights followed by the gap that must lie
     before the next stay; two guarded ranges never overlap either. Holds carry ``expires_at``. ``event`` is the entry
-    of another site's calendar that an imported one comes from.
+    of another site's calendar that an imported one comes from. A ``pinned`` one is not the host's to open.
     """
 
     listing = models.ForeignKey(
@@ -35,6 +35,7 @@ class Block(models.Model):
     active = models.BooleanField(_("active"), default=True)
     expires_at = models.DateTimeField(_("expires at"), null=True, blank=True)
     note = models.CharField(_("note"), max_length=500, blank=True)
+    pinned = models.BooleanField(_("kept closed by the platform"), default=False, db_default=False)
     created_at = models.DateTimeField(_("created at"))
     released_at = models.DateTimeField(_("released at"), null=True, blank=True)
     event = models.ForeignKey(
