@@ -2,7 +2,7 @@
 """Karibu's one command: makes the environment beside itself, then does what was asked inside it.
 
     python3 run.py                 everything on this machine, with demo data, at http://127.0.0.1:8000
-    python3 run.py serve --port N --state DIR --no-demo --host ADDRESS
+    python3 run.py serve --port N --state DIR --no-demo --host ADDRESS --workers N
     python3 run.py manage [--state DIR] COMMAND …
     python3 run.py test [pytest's arguments]
     python3 run.py check           linters, types, import rules, migrations, deployment
@@ -30,7 +30,7 @@ UV_HOME = os.path.join(VENV, "karibu-uv")
 LOCKS = {"runtime": "requirements.lock", "dev": "requirements-dev.lock"}
 COMMANDS = ("serve", "manage", "test", "check", "lock")
 NEEDS_DEV = ("test", "check", "lock")
-VALUED_OPTIONS = ("--state", "--port", "--host")
+VALUED_OPTIONS = ("--state", "--port", "--host", "--workers")
 
 
 def fail(sentence):

@@ -176,6 +176,7 @@ def main() -> None:
     """Print the three figures, then prove the books."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=20, help="length of the throughput run")
+    parser.add_argument("--workers", type=int, default=2, help="web processes on the port")
     parser.add_argument("--rounds", type=int, default=10, help="rounds of the hot listing and of the claims")
     options = parser.parse_args()
     today = datetime.now(UTC).date()
@@ -188,7 +189,7 @@ def main() -> None:
         generate(LISTINGS, today, calendars=False, say=lambda _line: None)
         Listing.objects.update(min_nights=1, instant_book=True, booking_window_days=730)
         tokens = guests(CROWD)
-        with web(made) as port:
+        with web(made, workers=options.workers) as port:
             hot(port, tokens, today + timedelta(days=30), options.rounds)
             throughput(port, tokens, today + timedelta(days=10), 3, lambda _line: None)
             throughput(port, tokens, today + timedelta(days=400), options.seconds)

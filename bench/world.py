@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import django
-import httpx
+import psutil
 from django.core.management import call_command
 
 from backend.local import processes
@@ -73,34 +73,36 @@ def _lift_limits() -> None:
 
 
 @contextmanager
-def web(made: World) -> Iterator[int]:
-    """A web server as ``run.py serve`` starts it; gives its port."""
+def web(made: World, *, workers: int = 1) -> Iterator[int]:
+    """Web processes as ``run.py serve --workers N`` starts them; gives their port."""
     port = processes.free_port()
-    with (made.folder / "web.log").open("wb") as log:
-        server = subprocess.Popen(
-            [*WEB, "--port", str(port), "--log-level", "warning"],
-            env=made.env,
-            cwd=ROOT,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
+    command = [*WEB, "--port", str(port), "--log-level", "warning", *(["--shared"] if workers > 1 else [])]
+    log = made.folder / "web.log"
+    with log.open("wb") as output:
+        servers = [
+            subprocess.Popen(command, env=made.env, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
+            for _ in range(workers)
+        ]
     try:
-        _wait(f"http://127.0.0.1:{port}/health/live", server, made.folder / "web.log")
+        for server in servers:
+            _wait(server, port, log)
         yield port
     finally:
-        server.terminate()
-        server.wait(20)
+        for server in servers:
+            server.terminate()
+        for server in servers:
+            server.wait(20)
 
 
-def _wait(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
+def _wait(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    """Until this very process listens: on a shared port any other one could answer."""
     for _ in range(300):
         if server.poll() is not None:
             break
-        try:
-            if httpx.get(url, timeout=1).status_code == 200:
-                return
-        except httpx.HTTPError:
-            time.sleep(0.1)
+        found = psutil.Process(server.pid).net_connections()
+        if any(each.status == psutil.CONN_LISTEN and each.laddr.port == port for each in found):
+            return
+        time.sleep(0.1)
     raise RuntimeError(f"the web server did not come up:\n{log.read_text()[-2000:]}")
 
 

@@ -10,6 +10,9 @@ from backend.local import commands, supervisor
 from backend.local.errors import LocalError
 from backend.local.state import ROOT, open_state, say
 
+MAX_WORKERS = 5
+"""Each web process may open 20 connections to a PostgreSQL that takes 120."""
+
 
 def take_state(arguments: Sequence[str]) -> tuple[Path, list[str]]:
     """Take ``--state DIR`` out of arguments that otherwise belong to manage.py; it may stand anywhere before ``--``.
@@ -44,12 +47,26 @@ def serve_arguments(arguments: Sequence[str]) -> argparse.Namespace:
         "--state", type=Path, default=ROOT / "var", help="where the data lives (default: var)"
     )
     parser.add_argument("--no-demo", action="store_true", help="start an empty world")
+    parser.add_argument(
+        "--workers",
+        type=_workers,
+        default=1,
+        help="web processes on the port; more answer more on more cores, each takes 150 MB (default: 1)",
+    )
     return parser.parse_args(arguments)
 
 
 def _port(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 65_535:
         raise argparse.ArgumentTypeError(f"{text!r} is no port; say a number from 1 to 65535")
+    return int(text)
+
+
+def _workers(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= MAX_WORKERS:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no number of processes; say one from 1 to {MAX_WORKERS}"
+        )
     return int(text)
 
 
@@ -74,5 +91,9 @@ def _dispatch(command: str, arguments: list[str], uv: str) -> int:
         return commands.lock(uv, arguments)
     options = serve_arguments(arguments)
     return supervisor.serve(
-        open_state(options.state), host=options.host, port=options.port, demo=not options.no_demo
+        open_state(options.state),
+        host=options.host,
+        port=options.port,
+        demo=not options.no_demo,
+        workers=options.workers,
     )

@@ -18,12 +18,7 @@ from backend.local.errors import LocalError
 from backend.local.servers import Servers, end_leftovers, environment
 from backend.local.state import ROOT, State, say
 
-# uvicorn would believe X-Forwarded-For from this machine; who is a trusted proxy is the application's decision.
-WEB = (
-    *(sys.executable, "-m", "uvicorn", "backend.asgi:application", "--app-dir", str(ROOT)),
-    *("--lifespan", "auto", "--no-proxy-headers", "--no-server-header", "--no-access-log"),
-    *("--ws", "realtime.protocol:Protocol", "--ws-max-size", "65536", "--timeout-graceful-shutdown", "10"),
-)
+WEB = (sys.executable, "-m", "backend.local.web")
 WORKER = (sys.executable, str(ROOT / "manage.py"), "procrastinate", "worker")
 
 GIVE_UP_AFTER = 3
@@ -77,8 +72,8 @@ def describe(code: int | None) -> str:
     return f"exit code {code}"
 
 
-def serve(state: State, *, host: str, port: int, demo: bool) -> int:
-    """Serve this state until a signal ends it; returns 0 then.
+def serve(state: State, *, host: str, port: int, demo: bool, workers: int = 1) -> int:
+    """Serve this state with ``workers`` web processes until a signal ends it; returns 0 then.
 
     Raises: LocalError when the state or the port is in use, or something does not come up.
     """
@@ -96,7 +91,7 @@ def serve(state: State, *, host: str, port: int, demo: bool) -> int:
                     f"{state.path} is in use by {state.lock_owner('servers')}; choose another --state."
                 )
             try:
-                _serve(state, host=host, port=port, demo=demo, started=started)
+                _serve(state, host=host, port=port, demo=demo, workers=workers, started=started)
             finally:
                 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                     signal.signal(number, signal.SIG_IGN)
@@ -112,7 +107,16 @@ def _end(number: int, frame: FrameType | None) -> None:
     raise Ended
 
 
-def _serve(state: State, *, host: str, port: int, demo: bool, started: float) -> None:
+def web_processes(host: str, port: int, workers: int, env: dict[str, str], logs: Path) -> list[Child]:
+    """The web processes on one port, each with a log of its own."""
+    command = (*WEB, "--host", host, "--port", str(port), *(["--shared"] if workers > 1 else []))
+    return [
+        Child(f"web server{number}", command, env, logs / f"web{number}.log")
+        for number in ("", *range(2, workers + 1))
+    ]
+
+
+def _serve(state: State, *, host: str, port: int, demo: bool, workers: int, started: float) -> None:
     end_leftovers(state)
     processes.require_free_port(host, port)
     address = "127.0.0.1" if host in ("0.0.0.0", "") else host  # noqa: S104
@@ -124,15 +128,20 @@ def _serve(state: State, *, host: str, port: int, demo: bool, started: float) ->
             # Who opens the door to the network reaches it by names that we do not know.
             env["ALLOWED_HOSTS"] = "*"
         env[processes.MARKER] = state.marker
+        if workers > 1 and not env.get("REDIS_URL"):
+            raise LocalError(
+                "Several web processes need a Valkey in common, and there is none: say --workers 1."
+            )
         accounts = world.prepare(state, env, demo=demo)
         # If we are killed, our PostgreSQL ends with us, and a worker told to finish its jobs would wait for it for ever.
         worker_signal = signal.SIGKILL if servers.postgres else signal.SIGTERM
         children = [
-            Child("web server", (*WEB, "--host", host, "--port", str(port)), env, state.logs / "web.log"),
+            *web_processes(host, port, workers, env, state.logs),
             Child("job worker", WORKER, env, state.logs / "worker.log", worker_signal),
         ]
-        # Both load the same code; on few cores the web, which a person waits for, is ready sooner alone.
-        children[1].retry_at = time.monotonic() + WORKER_WAITS_S
+        # All load the same code; on few cores the first web, which a person waits for, is ready sooner alone.
+        for child in children[1:]:
+            child.retry_at = time.monotonic() + WORKER_WAITS_S
         try:
             _watch(
                 servers, children, address, port, public_url=public_url, accounts=accounts, started=started

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import socket
 import subprocess
@@ -9,11 +10,13 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
-from backend.local import commands, processes
+from backend.local import cli, commands, processes, web
+from backend.local.servers import Servers, environment
 from backend.local.state import ROOT, State
-from backend.local.supervisor import Child, describe
+from backend.local.supervisor import Child, describe, web_processes
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -140,3 +143,72 @@ def test_manage_runs_with_the_servers_of_the_state_and_ends_them(state: State) -
     assert list(processes.marked(state.marker)) == []
     assert state.servers() == {}
     assert time.monotonic() - started < 30
+
+
+def test_serve_arguments_take_a_bounded_number_of_workers() -> None:
+    assert cli.serve_arguments([]).workers == 1
+    assert cli.serve_arguments(["--workers", "3"]).workers == 3
+    for refused in ("0", "6", "two"):
+        with pytest.raises(SystemExit):
+            cli.serve_arguments(["--workers", refused])
+
+
+def test_listen_shares_a_port_only_with_those_who_share() -> None:
+    with web.listen("127.0.0.1", 0, shared=True) as first:
+        port = first.getsockname()[1]
+        with web.listen("127.0.0.1", port, shared=True) as second:
+            assert second.getsockname()[1] == port
+        with pytest.raises(OSError, match="Address already in use"):
+            web.listen("127.0.0.1", port, shared=False)
+
+
+def test_web_processes_share_one_port(state: State) -> None:
+    port = processes.free_port()
+    with Servers(state, throwaway=True) as servers:
+        env = environment(state, servers.urls())
+        env[processes.MARKER] = state.marker
+        children = web_processes("127.0.0.1", port, 2, env, state.logs)
+        for child in children:
+            child.tend(time.monotonic())
+        try:
+            answered = _both_answer(port, children)
+            first, second = (child.process for child in children)
+            assert first
+            assert second
+            first.kill()
+            first.wait()
+
+            left = [_status(port) for _ in range(10)]
+        finally:
+            for child in children:
+                if child.process:
+                    processes.stop_child(child.process)
+
+    assert [child.name for child in children] == ["web server", "web server2"]
+    assert answered == {child.process.pid for child in children if child.process}
+    assert left == [200] * 10
+
+
+def _status(port: int) -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", "/health/live")
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def _both_answer(port: int, children: list[Child]) -> set[int]:
+    """The ids of the processes that listen on the port, once all of ``children`` do."""
+    found: set[int] = set()
+    deadline = time.monotonic() + 60
+    while len(found) < len(children) and time.monotonic() < deadline:
+        time.sleep(0.2)
+        for child in children:
+            assert child.process
+            assert child.process.poll() is None, child.log.read_text()
+            sockets = psutil.Process(child.process.pid).net_connections()
+            if any(each.status == psutil.CONN_LISTEN and each.laddr.port == port for each in sockets):
+                found.add(child.process.pid)
+    assert {_status(port) for _ in range(10)} == {200}
+    return found
