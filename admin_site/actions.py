@@ -101,7 +101,8 @@ def dialog_action(
 def refuse(request: HttpRequest, dialog: dict[str, Any], form: Any, error: DomainError) -> HttpResponse:
     """The dialog again with the operation's own sentence beside the field that it is about."""
     visible = [field.name for field in form.visible_fields()]
-    named = {each.field: each.message for each in error.errors if each.field in visible}
+    fields = [(each.field.split(".")[0], each.message) for each in error.errors]
+    named = {field: message for field, message in fields if field in visible}
     for field, message in (named or {visible[-1]: error.detail}).items():
         form.add_error(field, str(message))
     return render(

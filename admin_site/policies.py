@@ -1,20 +1,33 @@
-"""Cancellation policies: every version that there was, in words."""
+"""Cancellation policies: every version that there was, in words, the simulator, and how a new one begins."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
+from urllib.parse import urlencode
 
+from django import forms
 from django.contrib import admin
+from django.contrib.admin.utils import unquote
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from unfold.contrib.filters.admin import RadioFilter
-from unfold.decorators import display
+from unfold.decorators import action, display
 
+from admin_site import fields
+from admin_site.actions import ReasonForm, dialog_action
 from admin_site.base import Page
-from admin_site.display import label, link, pretty, table
+from admin_site.display import label, link, table
+from admin_site.simulator import SimulatorForm, as_text, outcome
+from backend.bookings import policy_versions
 from backend.bookings.models import CancellationPolicy
+from backend.core import access
 
 CODES: dict[str, Any] = {
     "flexible": _("flexible"),
@@ -68,6 +81,31 @@ def in_words(rules: dict[str, Any]) -> list[list[Any]]:
     return rows
 
 
+class PublishForm(ReasonForm):
+    """The rules as data, prefilled with those of the version that one comes from."""
+
+    rules = fields.text(_("Rules"), 5000, rows=9)
+    effective_from = fields.moment(
+        _("In force from (UTC)"), required=False, help_text=_("Empty: from now on.")
+    )
+    field_order = ("rules", "effective_from", "reason")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        row = CancellationPolicy.objects.filter(pk=unquote(str(self.object_id))).first()
+        if row is not None:
+            self.fields["rules"].initial = as_text(row.rules)
+
+    def clean_rules(self) -> dict[str, Any]:
+        try:
+            rules = json.loads(self.cleaned_data["rules"])
+        except ValueError:
+            raise forms.ValidationError(_("This is not JSON.")) from None
+        if not isinstance(rules, dict):
+            raise forms.ValidationError(_("The rules could not be read."))
+        return rules
+
+
 class VersionFilter(RadioFilter):
     title = _("policy")
     parameter_name = "code"
@@ -86,6 +124,8 @@ class PolicyPage(Page):
     """One version a row. A booking keeps the version that it was made under."""
 
     icon = "event_repeat"
+    actions_list = ("simulate",)
+    actions_detail = ("simulate_this", "publish")
     list_display = ("name", "version", "effective_from", "summary", "by")
     list_filter = (VersionFilter,)
     list_filter_submit = True
@@ -101,6 +141,53 @@ class PolicyPage(Page):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[CancellationPolicy]:
         return super().get_queryset(request).select_related("created_by")
+
+    def has_publish_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return access.can(request.user, "policy.publish")
+
+    @action(description=_("Simulator"), url_path="simulate", permissions=["view"], icon="calculate")
+    def simulate(self, request: HttpRequest) -> HttpResponse:
+        """What a policy gives back for an imagined stay. Asked by GET: it changes nothing and can be passed on."""
+        asked = "check_in" in request.GET
+        form = SimulatorForm(request.GET if asked else None, initial=request.GET.dict())
+        context = {
+            **self.admin_site.each_context(request),
+            "title": _("Cancellation simulator"),
+            "opts": self.opts,
+            "form": form,
+            "outcome": outcome(form.cleaned_data) if asked and form.is_valid() else None,
+        }
+        return TemplateResponse(request, "admin_site/simulator.html", context)
+
+    @action(description=_("Simulate"), url_path="simulate-this", permissions=["view"], icon="calculate")
+    def simulate_this(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """The simulator with this version chosen."""
+        address = reverse("admin:bookings_cancellationpolicy_simulate")
+        return HttpResponseRedirect(f"{address}?{urlencode({'version': unquote(object_id)})}")
+
+    @dialog_action(
+        title=_("Publish a new version"),
+        question=_(
+            "Quotes and bookings keep the version that they were made with; from the given instant on, new ones follow "
+            "this one. Try the rules in the simulator first."
+        ),
+        done=_("The new version is published."),
+        permission="publish",
+        icon="publish",
+        form_class=PublishForm,
+    )
+    def publish(self, request: HttpRequest, row: CancellationPolicy, given: dict[str, Any]) -> None:
+        policy_versions.publish(
+            actor=request.user,
+            code=row.code,
+            rules=given["rules"],
+            effective_from=given["effective_from"],
+            reason=given["reason"],
+            now=timezone.now(),
+        )
+
+    def after_action(self, row: CancellationPolicy) -> str:
+        return f"{reverse('admin:bookings_cancellationpolicy_changelist')}?code={row.code}"
 
     @display(description=_("policy"))
     def name(self, policy: CancellationPolicy) -> Any:
@@ -121,7 +208,7 @@ class PolicyPage(Page):
 
     @display(description=_("as data"))
     def data(self, policy: CancellationPolicy) -> str:
-        return pretty(policy.rules)
+        return format_html('<pre class="ko-json">{}</pre>', as_text(policy.rules))
 
     @display(description=_("published by"))
     def by(self, policy: CancellationPolicy) -> str:

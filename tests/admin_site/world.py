@@ -74,9 +74,9 @@ def make_terms(booking: Booking) -> None:
         created_at=now,
     )
     CancellationPolicy.objects.create(
-        code="flexible",
+        code="strict",
         version=100 + booking.pk,
-        rules={"tiers": [], "late": None, "stay": None, "grace": None},
+        rules=CancellationPolicy.objects.get(code="strict", version=1).rules,
         effective_from=now,
         created_at=now,
     )
