@@ -91,7 +91,11 @@ CHECKS = [
                 SELECT coalesce(sum(amount_minor - refunded_minor), 0) AS minor FROM payments
                 WHERE folio_id = f.id AND kind = 'payment' AND status NOT IN ('pending', 'failed')
             ) AS paid
-            WHERE paid.minor > owed.minor
+            CROSS JOIN LATERAL (
+                SELECT coalesce(sum(amount_minor), 0) AS minor FROM payments
+                WHERE folio_id = f.id AND kind = 'refund' AND status = 'pending'
+            ) AS underway
+            WHERE paid.minor - underway.minor > owed.minor
         """,
         meaning="A guest has paid more than the stay costs.",
     ),
