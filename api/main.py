@@ -11,6 +11,7 @@ from ninja.router import BoundRouter
 
 from api import (
     accounts,
+    alterations,
     availability,
     bookings,
     calendar,
@@ -90,6 +91,7 @@ api = build(
     availability.router,
     quotes.router,
     bookings.router,
+    alterations.router,
     payments.router,
     notifications.router,
     realtime.router,

@@ -27,8 +27,11 @@ CHECKS = [
         sql="""
             SELECT b.id AS booking, b.status, k.id AS block FROM bookings b JOIN blocks k ON k.id = b.block_id
             WHERE b.status IN ('canceled', 'declined', 'expired') AND k.active
+              AND NOT (b.status = 'canceled' AND b.confirmed_at IS NOT NULL AND b.ended_at >= b.check_in_at
+                  AND k.reason = 'booking' AND lower(k.nights) = b.check_in
+                  AND upper(k.nights) <= (b.ended_at AT TIME ZONE (b.terms ->> 'zone'))::date + 1)
         """,
-        meaning="Nights of a booking that has ended are still taken: nobody can book them.",
+        meaning="Nights of a booking that has ended are still taken, other than those before it was cut short.",
     ),
     Check(
         name="taken_nights_have_a_stay",
@@ -36,7 +39,8 @@ CHECKS = [
             SELECT k.id AS block, k.listing_id, k.nights, k.reason FROM blocks k
             WHERE k.active AND k.reason IN ('hold', 'booking') AND NOT EXISTS (
                 SELECT FROM bookings b
-                WHERE b.block_id = k.id AND b.status IN ('pending', 'confirmed', 'completed')
+                WHERE b.block_id = k.id AND (b.status IN ('pending', 'confirmed', 'completed')
+                    OR b.status = 'canceled' AND b.confirmed_at IS NOT NULL AND b.ended_at >= b.check_in_at)
             )
         """,
         meaning="Nights are taken for a stay that does not exist.",
@@ -59,13 +63,21 @@ CHECKS = [
     ),
     Check(
         name="confirmed_stays_are_paid",
+        # What changes gave back lowers the total; what came too late for a change is no payment of the stay.
         sql="""
-            SELECT b.id AS booking, b.status, b.total_minor, coalesce(sum(p.amount_minor), 0) AS paid
+            SELECT b.id AS booking, b.status, b.total_minor, money.paid, changes.back
             FROM bookings b
-            LEFT JOIN payments p ON p.folio_id = b.folio_id AND p.kind = 'payment'
-                 AND p.status IN ('completed', 'partially_refunded', 'refunded')
-            WHERE b.status IN ('confirmed', 'completed')
-            GROUP BY b.id HAVING coalesce(sum(p.amount_minor), 0) <> b.total_minor
+            CROSS JOIN LATERAL (
+                SELECT coalesce(sum(p.amount_minor), 0) AS paid FROM payments p
+                WHERE p.folio_id = b.folio_id AND p.kind = 'payment'
+                  AND p.status IN ('completed', 'partially_refunded', 'refunded')
+                  AND NOT EXISTS (SELECT FROM alterations a WHERE a.payment_id = p.id AND a.settled_at IS NULL)
+            ) AS money
+            CROSS JOIN LATERAL (
+                SELECT coalesce(sum(a.refund_minor), 0) AS back FROM alterations a
+                WHERE a.booking_id = b.id AND a.settled_at IS NOT NULL
+            ) AS changes
+            WHERE b.status IN ('confirmed', 'completed') AND money.paid - changes.back <> b.total_minor
         """,
         meaning="A stay is confirmed that was not paid, or was not paid as agreed.",
     ),
@@ -85,6 +97,45 @@ CHECKS = [
                OR b.status = 'canceled' AND (b.refund_minor IS NULL OR money.back < b.refund_minor)
         """,
         meaning="A guest's money is kept for a stay that is not, or a promised refund is neither made nor under way.",
+    ),
+    Check(
+        name="canceled_stays_are_divided",
+        sql="""
+            SELECT b.id AS booking, b.host_keeps_minor, b.taxes_kept_minor, books.kept, books.held, refunds.underway
+            FROM bookings b
+            CROSS JOIN LATERAL (
+                SELECT coalesce(sum(e.amount_minor) FILTER (WHERE t.cause = 'stay.canceled'), 0) AS kept,
+                       coalesce(-sum(e.amount_minor), 0) AS held
+                FROM ledger_transactions t JOIN ledger_entries e ON e.transaction_id = t.id
+                WHERE t.folio_id = b.folio_id AND e.account = 'guest_funds'
+            ) AS books
+            CROSS JOIN LATERAL (
+                SELECT coalesce(sum(amount_minor), 0) AS underway FROM payments
+                WHERE folio_id = b.folio_id AND kind = 'refund' AND status = 'pending'
+            ) AS refunds
+            WHERE b.status = 'canceled' AND (books.held > refunds.underway
+                  OR books.kept <> coalesce(b.host_keeps_minor, 0) + coalesce(b.taxes_kept_minor, 0))
+               OR b.status <> 'canceled' AND books.kept <> 0
+        """,
+        meaning="What was kept of a canceled stay is not divided as it was decided, or lies with nobody.",
+    ),
+    Check(
+        name="penalties_are_booked",
+        sql="""
+            SELECT h.id AS penalty, h.amount_minor, b.status, b.canceled_by, books.owed, books.waived
+            FROM host_penalties h JOIN bookings b ON b.id = h.booking_id LEFT JOIN blocks k ON k.id = h.block_id
+            CROSS JOIN LATERAL (
+                SELECT coalesce(sum(e.amount_minor) FILTER (WHERE t.cause = 'host.penalty'), 0) AS owed,
+                       coalesce(-sum(e.amount_minor) FILTER (WHERE t.cause = 'host.penalty_waived'), 0) AS waived
+                FROM ledger_transactions t JOIN ledger_entries e ON e.transaction_id = t.id
+                WHERE t.folio_id = b.folio_id AND e.account = 'host_payable'
+            ) AS books
+            WHERE b.status <> 'canceled' OR b.canceled_by <> 'host' OR h.currency <> b.currency
+               OR h.host_id <> b.host_id OR books.owed <> h.amount_minor
+               OR books.waived <> CASE WHEN h.waived_at IS NULL THEN 0 ELSE h.amount_minor END
+               OR h.waived_at IS NULL AND k.id IS NOT NULL AND NOT (k.active AND k.pinned AND k.reason = 'host')
+        """,
+        meaning="A host's penalty does not stand in the books as it was imposed or waived, or its nights are open.",
     ),
     Check(
         name="completed_stays_are_earned",
@@ -124,13 +175,48 @@ CHECKS = [
         name="bookings_are_guarded",
         sql="""
             SELECT wanted.name FROM (VALUES
-                ('bookings_status_edge', 'bookings'), ('booking_transitions_append_only', 'booking_transitions')
+                ('bookings_status_edge', 'bookings'), ('booking_transitions_append_only', 'booking_transitions'),
+                ('cancellation_policies_append_only', 'cancellation_policies')
             ) AS wanted (name, relation)
             LEFT JOIN pg_trigger t ON t.tgname = wanted.name AND t.tgrelid = wanted.relation::regclass
                  AND t.tgenabled IN ('O', 'A')
             WHERE t.oid IS NULL
         """,
         meaning="A trigger that protects the states of bookings is missing or disabled.",
+    ),
+    Check(
+        name="changes_count_when_paid",
+        sql="""
+            SELECT a.id AS alteration, a.booking_id AS booking, a.status, a.difference_minor, a.refund_minor,
+                   p.status AS payment
+            FROM alterations a LEFT JOIN payments p ON p.id = a.payment_id
+            WHERE a.settled_at IS NOT NULL AND a.difference_minor > 0
+                  AND (p.id IS NULL OR p.amount_minor <> a.difference_minor OR p.completed_at IS NULL)
+               OR a.refund_minor > greatest(-a.difference_minor, 0)
+               OR a.settled_at IS NULL AND p.completed_at IS NOT NULL AND p.amount_minor <> (
+                    SELECT coalesce(sum(r.amount_minor), 0) FROM payments r
+                    WHERE r.parent_id = p.id AND r.status IN ('pending', 'completed'))
+        """,
+        meaning="A change counts whose difference was not paid, or money for one that does not count was kept.",
+    ),
+    Check(
+        name="open_changes_are_of_coming_stays",
+        sql="""
+            SELECT a.id AS alteration, a.status, b.id AS booking, b.status AS of FROM alterations a
+            JOIN bookings b ON b.id = a.booking_id
+            WHERE (a.status = 'proposed' OR a.status = 'accepted' AND a.settled_at IS NULL)
+              AND b.status <> 'confirmed'
+        """,
+        meaning="A change is still open of a stay that cannot be changed any more.",
+    ),
+    Check(
+        name="open_changes_run_out",
+        sql="""
+            SELECT id AS alteration, status, expires_at FROM alterations
+            WHERE (status = 'proposed' OR status = 'accepted' AND settled_at IS NULL)
+              AND expires_at < %(now)s - interval '5 minutes' AND created_at <= %(seen)s
+        """,
+        meaning="A change is five minutes past its end: nobody sweeps.",
     ),
     Check(
         name="pending_stays_run_out",

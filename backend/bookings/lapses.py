@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
 
-import structlog
 from django.db import transaction
-from django.db.models import QuerySet
 
 from backend.availability import services as availability
-from backend.bookings import settlement
+from backend.bookings import settlement, sweeping
 from backend.bookings.announcing import announce
 from backend.bookings.models import Booking
 from backend.bookings.payment import let_go
@@ -18,7 +15,6 @@ from backend.bookings.states import BookingStatus
 from backend.bookings.steps import HOST, PLATFORM, hold_still, step
 from backend.core.access import SYSTEM
 from backend.core.db import retrying
-from backend.core.errors import DomainError
 from backend.payments import services as payments
 from backend.payments.models import MoneyOp
 
@@ -28,13 +24,13 @@ UNKNOWN_GRACE = timedelta(minutes=5)
 UNKNOWN_AT_MOST = timedelta(hours=23)
 """Until when an unknown payment can be cleared up: as long as providers remember a key."""
 
-log = structlog.get_logger(__name__)
-
 
 def expire(*, now: datetime) -> dict[str, int]:
     """End every hold and request whose time has run out by ``now`` (UTC), each in a transaction of its own."""
     due = Booking.objects.filter(status=BookingStatus.PENDING, expires_at__lte=now).order_by("expires_at")
-    return _each(due, "expired", lambda booking_id: _expire_one(booking_id, now=now))
+    return sweeping.each(
+        due.values_list("pk", flat=True), "expired", lambda booking_id: _expire_one(booking_id, now=now)
+    )
 
 
 def complete(*, now: datetime) -> dict[str, int]:
@@ -42,19 +38,9 @@ def complete(*, now: datetime) -> dict[str, int]:
     due = Booking.objects.filter(status=BookingStatus.CONFIRMED, check_out_at__lte=now).order_by(
         "check_out_at"
     )
-    return _each(due, "completed", lambda booking_id: _complete_one(booking_id, now=now))
-
-
-def _each(due: QuerySet[Booking], done: str, operation: Callable[[int], bool]) -> dict[str, int]:
-    counts = {done: 0, "left": 0}
-    for booking_id in list(due.values_list("pk", flat=True)):
-        try:
-            counts[done if operation(booking_id) else "left"] += 1
-        except DomainError as error:
-            # One booking that somebody holds must not keep the others waiting; the next sweep meets it again.
-            log.warning("sweep_skipped", booking_id=booking_id, code=error.code)
-            counts["left"] += 1
-    return counts
+    return sweeping.each(
+        due.values_list("pk", flat=True), "completed", lambda booking_id: _complete_one(booking_id, now=now)
+    )
 
 
 @retrying

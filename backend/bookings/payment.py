@@ -11,8 +11,8 @@ import structlog
 from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
-from backend.bookings import settlement
-from backend.bookings.models import Booking
+from backend.bookings import altering, settlement
+from backend.bookings.models import Alteration, AlterationStatus, Booking
 from backend.bookings.states import BookingStatus
 from backend.bookings.steps import hold_still
 from backend.core import access
@@ -57,7 +57,8 @@ def pay(
     """Ask ``provider`` (default: the preferred one) for the stay's total and wait for its first answer.
 
     A booking that waits for the payment is charged and confirmed when the answer arrives; one that waits for the
-    host has the amount authorized. An answer that stays open leaves the payment pending.
+    host has the amount authorized. A confirmed one whose accepted change costs more is charged the difference. An
+    answer that stays open leaves the payment pending.
     Raises: NotFound, NotAllowed, WrongState (over), AlreadyPaid, PaymentInProgress, ProviderUnknown, Refused (402).
     """
     op = _start(actor=actor, booking_id=booking_id, provider=provider, options=options or {}, now=now)
@@ -81,7 +82,9 @@ def _start(*, actor: Any, booking_id: int, provider: str, options: dict[str, Any
     with transaction.atomic(durable=True):
         booking = hold_still(actor, booking_id)
         access.require(actor, "booking.pay", booking)
-        if booking.status in (BookingStatus.CONFIRMED, BookingStatus.COMPLETED):
+        if booking.status == BookingStatus.CONFIRMED:
+            return _start_difference(booking, provider=provider, options=options, now=now)
+        if booking.status == BookingStatus.COMPLETED:
             raise AlreadyPaid
         if booking.status != BookingStatus.PENDING or booking.expires_at is None or booking.expires_at <= now:
             raise WrongState(extra={"state": booking.status})
@@ -93,6 +96,24 @@ def _start(*, actor: Any, booking_id: int, provider: str, options: dict[str, Any
             options=options,
             now=now,
         )
+
+
+def _start_difference(booking: Booking, *, provider: str, options: dict[str, Any], now: datetime) -> MoneyOp:
+    """Charge what an accepted change costs more. It is in force when the money is in."""
+    alteration = altering.open_of(booking)
+    if alteration is None or alteration.status != AlterationStatus.ACCEPTED or alteration.expires_at <= now:
+        raise AlreadyPaid
+    op = payments.start(
+        folio=booking.folio,
+        provider=provider,
+        amount_minor=alteration.difference_minor,
+        capture=True,
+        options=options,
+        now=now,
+        owed_minor=alteration.total_minor,
+    )
+    Alteration.objects.filter(pk=alteration.pk).update(payment=op.payment_id)
+    return op
 
 
 def authorization(booking: Booking) -> Payment | None:
@@ -125,6 +146,16 @@ def taken_minor(paid: Iterable[Payment]) -> int:
 
 
 def status_of(paid: Sequence[Payment]) -> str:
-    """As ``payments.status_of``, of the payments of a booking that are at hand (oldest first)."""
+    """The payment status of a booking, from its payments that are at hand (oldest first).
+
+    What was taken counts together, so that a difference that is paid or given back later does not hide the rest.
+    """
+    taken = [row for row in paid if row.completed_at is not None]
+    if taken:
+        back = sum(row.refunded_minor for row in taken)
+        if not back:
+            return Payment.Status.COMPLETED.value
+        whole = back == sum(row.amount_minor for row in taken)
+        return (Payment.Status.REFUNDED if whole else Payment.Status.PARTIALLY_REFUNDED).value
     good = [row.status for row in paid if row.status != Payment.Status.FAILED]
     return (good or [row.status for row in paid] or [payments.UNPAID])[-1]

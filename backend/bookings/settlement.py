@@ -18,8 +18,9 @@ from procrastinate.contrib.django import app
 
 from backend.availability import services as availability
 from backend.availability.models import Reason
+from backend.bookings import altering
 from backend.bookings.announcing import announce
-from backend.bookings.models import Booking
+from backend.bookings.models import Alteration, AlterationStatus, Booking
 from backend.bookings.states import BookingStatus
 from backend.bookings.steps import GUEST, PLATFORM, hold_still, step
 from backend.core.access import SYSTEM
@@ -146,6 +147,9 @@ def _authorized(booking: Booking, payment: Payment, now: datetime) -> list[Money
 
 def _paid(booking: Booking, payment: Payment, now: datetime) -> list[MoneyOp]:
     """Money is in: confirm, or give it back when there is nothing left to be paid for."""
+    alteration = Alteration.objects.filter(payment=payment).first()
+    if alteration is not None:
+        return _difference_paid(booking, alteration, payment, now)
     if booking.status in (BookingStatus.PENDING, BookingStatus.EXPIRED) and _secure_nights(booking, now):
         step(
             booking,
@@ -165,9 +169,51 @@ def _paid(booking: Booking, payment: Payment, now: datetime) -> list[MoneyOp]:
     if booking.status == BookingStatus.PENDING:
         step(booking, new=BookingStatus.EXPIRED, event="expired", by=PLATFORM, now=now, ended_at=now)
         announce(booking, now=now, guest=["booking.expired"])
-    back = payment.amount_minor - payment.refunded_minor
-    step(booking, event="late_payment", by=GUEST, actor=booking.guest, now=now, refund_minor=back)
-    return payments.refund(folio=booking.folio, amount_minor=back, cause="late_payment", now=now)
+    step(
+        booking,
+        event="late_payment",
+        by=GUEST,
+        actor=booking.guest,
+        now=now,
+        refund_minor=(booking.refund_minor or 0) + payment.amount_minor,
+    )
+    return payments.refund(
+        folio=booking.folio, amount_minor=payment.amount_minor, cause="late_payment", now=now
+    )
+
+
+def _difference_paid(
+    booking: Booking, alteration: Alteration, payment: Payment, now: datetime
+) -> list[MoneyOp]:
+    """The difference of a change is in: put it in force, or give the money back when it came too late.
+
+    Too late is also when somebody else has the new nights meanwhile: the old terms stand.
+    """
+    is_waiting = alteration.status == AlterationStatus.ACCEPTED and alteration.settled_at is None
+    if is_waiting and booking.status == BookingStatus.CONFIRMED:
+        try:
+            with transaction.atomic():
+                following = altering.put_in_force(booking, alteration, by=GUEST, actor=booking.guest, now=now)
+        except (Conflict, Invalid):
+            # The nights are asked for before anything is written, so that the booking in hand is as it was.
+            altering.settle(alteration, AlterationStatus.EXPIRED, now=now)
+            expired = ["booking.change_expired"]
+            key, values = altering.key_of(alteration), altering.values_of(alteration)
+            announce(booking, now=now, guest=expired, host=expired, key=key, values=values)
+        else:
+            _tell_paid(booking, payment, now)
+            return following
+    canceled = booking.status == BookingStatus.CANCELED
+    back = {"refund_minor": (booking.refund_minor or 0) + payment.amount_minor} if canceled else {}
+    step(booking, event="late_payment", by=GUEST, actor=booking.guest, now=now, **back)
+    return payments.refund(
+        folio=booking.folio, amount_minor=payment.amount_minor, cause="late_payment", now=now
+    )
+
+
+def _tell_paid(booking: Booking, payment: Payment, now: datetime) -> None:
+    key = f"payment:{payment.pk}"
+    announce(booking, now=now, guest=["payment.completed"], amount_minor=payment.amount_minor, key=key)
 
 
 def _secure_nights(booking: Booking, now: datetime) -> bool:

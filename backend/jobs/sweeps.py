@@ -16,8 +16,8 @@ import structlog
 from django.db import connection
 from django.utils import timezone
 
+from backend.bookings import alterations, settlement
 from backend.bookings import services as bookings
-from backend.bookings import settlement
 from backend.core import idempotency, limits
 from backend.identity import sessions
 from backend.jobs.models import SweepRun
@@ -89,6 +89,7 @@ SWEEPS = [
     Sweep("provider_events", lambda now: settlement.apply_events(now=now)),
     Sweep("reconcile_payments", _reconcile, gently=_reconcile_gently),
     Sweep("expire_bookings", lambda now: bookings.expire(now=now)),
+    Sweep("expire_alterations", lambda now: alterations.expire(now=now)),
     Sweep("complete_stays", lambda now: bookings.complete(now=now)),
     Sweep("send_money", _reconcile, cron=""),
     Sweep("search", maintenance.keep_up, cron=EVERY_TEN_MINUTES),

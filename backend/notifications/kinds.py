@@ -8,7 +8,7 @@ Texts are translated when they are read. Values in them come from the notice's `
 ``check_in check_out``  ISO dates
 ``guests``              a number
 ``total amount``        minor units of ``currency``
-``reason``              what a person wrote
+``reason message``      what a person wrote
 ``device address``      of a sign-in
 =====================  =====================================================================
 """
@@ -59,6 +59,17 @@ KINDS: dict[str, Kind] = {
         email=True,
         mandatory=True,
     ),
+    "host.penalty": Kind(
+        _("Canceling %(listing)s costs %(amount)s"),
+        _("You canceled the confirmed booking %(reference)s. %(amount)s are taken from your coming payouts, and the nights stay closed."),
+        email=True,
+        mandatory=True,
+    ),
+    "host.penalty_waived": Kind(
+        _("%(amount)s are not taken"),
+        _("You do not have to pay for canceling the booking %(reference)s at %(listing)s."),
+        email=True,
+    ),
     "booking.declined": Kind(
         _("Declined: %(listing)s, %(check_in)s to %(check_out)s"),
         _("%(host)s could not take the request %(reference)s. Nothing is charged."),
@@ -71,9 +82,75 @@ KINDS: dict[str, Kind] = {
         _("The time for the booking %(reference)s ran out. The nights are free again."),
         email=True,
     ),
+    "booking.change_requested": Kind(
+        _("%(guest)s would like to change the stay at %(listing)s"),
+        _("%(check_in)s to %(check_out)s, guests: %(guests)s, new total %(total)s. Accept or decline the change of the booking %(reference)s."),
+        email=True,
+    ),
+    "booking.change_proposed": Kind(
+        _("%(host)s proposes to change your stay at %(listing)s"),
+        _("%(check_in)s to %(check_out)s, guests: %(guests)s, new total %(total)s. Accept or decline the change of the booking %(reference)s."),
+        email=True,
+    ),
+    "booking.change_accepted": Kind(
+        _("%(host)s accepted the change"),
+        _("%(listing)s, %(check_in)s to %(check_out)s: pay %(amount)s, and the change of the booking %(reference)s counts."),
+        email=True,
+        mandatory=True,
+    ),
+    "booking.change_declined": Kind(
+        _("Change declined: %(listing)s"),
+        _("The booking %(reference)s stays as it was agreed."),
+        _("The booking %(reference)s stays as it was agreed: %(reason)s"),
+        email=True,
+    ),
+    "booking.change_withdrawn": Kind(
+        _("Change withdrawn: %(listing)s"),
+        _("The booking %(reference)s stays as it was agreed."),
+    ),
+    "booking.change_expired": Kind(
+        _("Change expired: %(listing)s"),
+        _("The time for changing the booking %(reference)s ran out. It stays as it was agreed."),
+        email=True,
+    ),
+    "booking.changed": Kind(
+        _("Changed: %(listing)s, %(check_in)s to %(check_out)s"),
+        _("The booking %(reference)s of %(guest)s at %(listing)s was changed. Guests: %(guests)s, total %(total)s."),
+        email=True,
+        mandatory=True,
+    ),
     "booking.completed": Kind(
         _("Completed: %(listing)s, %(check_in)s to %(check_out)s"),
         _("The stay %(reference)s of %(guest)s at %(listing)s is completed."),
+    ),
+    "inquiry.received": Kind(
+        _("%(guest)s asks about %(listing)s"),
+        _("%(check_in)s to %(check_out)s, guests: %(guests)s. %(message)s"),
+        email=True,
+    ),
+    "inquiry.pre_approved": Kind(
+        _("%(host)s would be glad to have you at %(listing)s"),
+        _("Book %(check_in)s to %(check_out)s now, without asking again. Nothing is held until then."),
+        email=True,
+    ),
+    "inquiry.offered": Kind(
+        _("%(host)s made you an offer for %(listing)s"),
+        _("%(check_in)s to %(check_out)s, guests: %(guests)s, for %(total)s in all. Nothing is held until you book."),
+        email=True,
+    ),
+    "inquiry.declined": Kind(
+        _("%(host)s cannot take your stay at %(listing)s"),
+        _("%(check_in)s to %(check_out)s is not possible."),
+        _("%(check_in)s to %(check_out)s is not possible: %(reason)s"),
+        email=True,
+    ),
+    "inquiry.withdrawn": Kind(
+        _("%(guest)s no longer asks about %(listing)s"),
+        _("%(check_in)s to %(check_out)s: there is nothing left to answer."),
+    ),
+    "inquiry.expired": Kind(
+        _("Expired: your question about %(listing)s"),
+        _("The time for %(check_in)s to %(check_out)s ran out."),
     ),
     "payment.completed": Kind(
         _("Payment received: %(amount)s"),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import models
@@ -17,17 +17,23 @@ from backend.availability.models import Block
 from backend.bookings.states import BookingStatus
 from backend.core.stay import Stay
 from backend.listings.models import Listing
+from backend.payments.folios import in_force
 from backend.payments.models import Folio, FolioLine, Payment
 from backend.rates.models import PromoCode
+
+if TYPE_CHECKING:
+    from backend.bookings.models.alteration import Alteration
 
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """What is shown of a booking beside the row itself: the guest's lines, the payments, the steps, each in order."""
+    """What is shown of a booking beside the row itself: the guest's lines in force, the payments, the steps, each in
+    order, and the newest alteration."""
 
     lines: Sequence[Any]
     payments: Sequence[Payment]
     steps: Sequence[BookingTransition]
+    alteration: Alteration | None = None
 
 
 class BookingQuerySet(models.QuerySet["Booking"]):
@@ -56,6 +62,7 @@ class BookingQuerySet(models.QuerySet["Booking"]):
             Prefetch("folio__lines", FolioLine.objects.order_by("position")),
             Prefetch("folio__payments", Payment.objects.order_by("id")),
             Prefetch("transitions", BookingTransition.objects.order_by("seq")),
+            "alterations",
         )
 
 
@@ -189,9 +196,10 @@ class Booking(models.Model):
     def detail(self) -> Detail:
         """Its detail as it was when it was first asked for; no query for one of ``detailed()``."""
         return Detail(
-            lines=[line for line in self.folio.lines.all() if line.side == FolioLine.GUEST],
+            lines=[line for line in in_force(self.folio.lines.all()) if line.side == FolioLine.GUEST],
             payments=[row for row in self.folio.payments.all() if row.kind == Payment.Kind.PAYMENT],
             steps=list(self.transitions.all()),
+            alteration=next(iter(self.alterations.all()), None),
         )
 
 

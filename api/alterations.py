@@ -1,0 +1,158 @@
+"""Changing a confirmed stay: ask for it, propose it, answer it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from django.http import HttpRequest
+from django.utils import timezone
+from ninja import Router
+from ninja.responses import Status
+from pydantic import Field
+
+from api.booking_types import BookingOut, payload, shown, visible
+from api.conditional import etag, require_match
+from api.idempotency import idempotent
+from api.problems import responses
+from api.quotes import Guests
+from api.types import DateIn, In, MoneyAmount, Text
+from backend.availability.services import DatesUnavailable, NotAvailable, Preparation
+from backend.bookings import alterations
+from backend.bookings.alterations import AlterationOpen, Change, NothingChanges
+from backend.bookings.quotes import PriceOutOfRange
+from backend.bookings.repricing import TotalTooLow
+from backend.core.errors import NotAllowed, NotFound, Stale, WrongState
+
+router = Router(tags=["Bookings"])
+
+Reason = Annotated[str, Text(500, lines=True)]
+Pets = Annotated[int, Field(ge=0, le=20)]
+
+
+class ChangeIn(In):
+    """What is to be different; what is left out or null stays as it is."""
+
+    check_in: DateIn | None = None
+    check_out: DateIn | None = None
+    guests: Guests | None = None
+    pets: Pets | None = None
+    reason: Annotated[Reason | None, Field(description="Shown to the other side.")] = None
+
+
+class ProposalIn(ChangeIn):
+    total_price: Annotated[
+        MoneyAmount | None,
+        Field(
+            description="What the guest pays in all, in the booking's currency; without it today's prices count."
+        ),
+    ] = None
+
+
+class AnswerIn(In):
+    reason: Reason | None = None
+
+
+_REFUSED = (NotFound, NotAllowed, WrongState, DatesUnavailable, Preparation)
+
+
+@router.patch(
+    "/bookings/{int:booking_id}/",
+    response=responses(
+        BookingOut, *_REFUSED, AlterationOpen, NothingChanges, NotAvailable, PriceOutOfRange, Stale
+    ),
+    summary="Ask for a change of a booking",
+)
+def ask(request: HttpRequest, booking_id: int, body: ChangeIn) -> Any:
+    """For the guest of a confirmed stay. Nights in both stays keep their price, new ones have today's.
+
+    ``alteration`` says what became of it: ``proposed`` while the host is asked, ``accepted`` at once where the listing
+    books instantly. What costs more counts when ``amount_due`` is paid; what costs less is given back as far as the
+    booking's policy says now.
+    """
+    alterations.ask(
+        actor=request.auth,  # type: ignore[attr-defined]
+        booking_id=booking_id,
+        change=_change(body),
+        now=timezone.now(),
+        version=_version(request, booking_id),
+    )
+    return shown(request, booking_id)
+
+
+@router.post(
+    "/bookings/{int:booking_id}/alteration/",
+    response=responses(
+        BookingOut, *_REFUSED, AlterationOpen, NothingChanges, TotalTooLow, PriceOutOfRange, Stale, status=201
+    ),
+    summary="Propose a change to the guest",
+)
+@idempotent
+def propose(request: HttpRequest, booking_id: int, body: ProposalIn) -> Any:
+    """For the host. The guest answers; a lower price comes back whole."""
+    alterations.propose(
+        actor=request.auth,  # type: ignore[attr-defined]
+        booking_id=booking_id,
+        change=_change(body),
+        now=timezone.now(),
+        version=_version(request, booking_id),
+    )
+    return Status(201, shown(request, booking_id))
+
+
+@router.post(
+    "/bookings/{int:booking_id}/alteration/accept/",
+    response=responses(BookingOut, *_REFUSED),
+    summary="Accept a change",
+)
+@idempotent
+def accept(request: HttpRequest, booking_id: int) -> Any:
+    """For the other side than the one that proposed it. Where it costs more it counts when the difference is paid."""
+    alterations.accept(actor=request.auth, booking_id=booking_id, now=timezone.now())  # type: ignore[attr-defined]
+    return shown(request, booking_id)
+
+
+@router.post(
+    "/bookings/{int:booking_id}/alteration/decline/",
+    response=responses(BookingOut, NotFound, NotAllowed, WrongState),
+    summary="Decline a change",
+)
+def decline(request: HttpRequest, booking_id: int, body: AnswerIn | None = None) -> Any:
+    """For the other side than the one that proposed it. The stay is as it was agreed."""
+    alterations.decline(
+        actor=request.auth,  # type: ignore[attr-defined]
+        booking_id=booking_id,
+        now=timezone.now(),
+        reason=(body.reason if body else None) or "",
+    )
+    return shown(request, booking_id)
+
+
+@router.post(
+    "/bookings/{int:booking_id}/alteration/withdraw/",
+    response=responses(BookingOut, NotFound, NotAllowed, WrongState),
+    summary="Withdraw a change",
+)
+def withdraw(request: HttpRequest, booking_id: int) -> Any:
+    """For whoever proposed it, and for the guest who does not want to pay an accepted one."""
+    alterations.withdraw(actor=request.auth, booking_id=booking_id, now=timezone.now())  # type: ignore[attr-defined]
+    return shown(request, booking_id)
+
+
+def _change(body: ChangeIn) -> Change:
+    return Change(
+        check_in=body.check_in,
+        check_out=body.check_out,
+        guests=body.guests,
+        pets=body.pets,
+        total=getattr(body, "total_price", None),
+        reason=body.reason or "",
+    )
+
+
+def _version(request: HttpRequest, booking_id: int) -> int | None:
+    """The version that ``If-Match`` speaks of. Raises: NotFound, Stale."""
+    if not request.headers.get("If-Match"):
+        return None
+    booking = visible(request, booking_id)
+    require_match(request, etag(payload(request, booking)))
+    return booking.version
