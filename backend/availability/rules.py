@@ -26,9 +26,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
+from django.utils.functional import lazy
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext_lazy
 
 from backend.core.errors import FieldError, Invalid, Text
 from backend.core.stay import MAX_DAYS_AHEAD, Stay
@@ -165,6 +168,25 @@ def notice_refusal(rules: Rules, check_in: date, now: datetime) -> Refusal | Non
     return None
 
 
+AT_MOST_GUESTS = ngettext_lazy(
+    "At most %(count)d guest can stay here.", "At most %(count)d guests can stay here.", "count"
+)
+AT_LEAST_NIGHTS = ngettext_lazy(
+    "The stay must have at least %(count)d night.", "The stay must have at least %(count)d nights.", "count"
+)
+AT_MOST_NIGHTS = ngettext_lazy(
+    "The stay may have at most %(count)d night.", "The stay may have at most %(count)d nights.", "count"
+)
+
+
+def _filled(sentence: Any, count: int) -> str:
+    return str(sentence % {"count": count})
+
+
+_counted = lazy(_filled, str)
+"""A counted sentence that chooses its language when it is shown; ``%`` alone would choose at once."""
+
+
 def refusals(
     rules: Rules, days: Mapping[date, DayRule], stay: Stay, guests: int, now: datetime
 ) -> list[Refusal]:
@@ -186,7 +208,7 @@ def refusals(
             Refusal(
                 "too_many_guests",
                 "guests",
-                _("At most %(count)d guests can stay here.") % {"count": rules.max_guests},
+                _counted(AT_MOST_GUESTS, rules.max_guests),
             )
         )
     fewest, most = min_nights(rules, arrival, stay.check_in), max_nights(rules, arrival)
@@ -195,15 +217,11 @@ def refusals(
             Refusal(
                 "min_nights",
                 "check_out",
-                _("The stay must have at least %(count)d nights.") % {"count": fewest},
+                _counted(AT_LEAST_NIGHTS, fewest),
             )
         )
     if stay.nights > most:
-        found.append(
-            Refusal(
-                "max_nights", "check_out", _("The stay may have at most %(count)d nights.") % {"count": most}
-            )
-        )
+        found.append(Refusal("max_nights", "check_out", _counted(AT_MOST_NIGHTS, most)))
     if closed_to_arrival(rules, arrival, stay.check_in):
         found.append(Refusal("closed_to_arrival", "check_in", _("No stay can begin on this day.")))
     if closed_to_departure(rules, departure, stay.check_out):

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from backend.availability.rules import DayRule, Rules, inside_notice, needs_request, refusals
-from backend.core.stay import Stay
+from backend.core.stay import Stay, StayError
 
 NOW = datetime(2027, 3, 1, 9, 0, tzinfo=UTC)
 MONDAY = date(2027, 3, 8)
@@ -32,6 +32,92 @@ def test_refusals_of_min_nights_take_the_most_specific_rule():
     assert codes(rules, nights(3)) == ["min_nights"]
     assert codes(rules, nights(3), days={MONDAY: DayRule(min_nights=1)}) == []
     assert codes(rules, nights(2, MONDAY + timedelta(days=1))) == []
+
+
+@pytest.mark.parametrize(
+    ("date_says", "season_says", "weekday_says", "fewest"),
+    [
+        (2, 4, 6, 2),
+        (None, 4, 6, 4),
+        (None, None, 6, 6),
+        (None, None, None, 3),
+        (6, 2, 1, 6),
+        (1, None, 6, 1),
+    ],
+)
+def test_refusals_of_min_nights_go_by_date_then_season_then_weekday_then_listing(
+    date_says, season_says, weekday_says, fewest
+):
+    rules = Rules(min_nights=3, min_nights_by_weekday={1: weekday_says} if weekday_says else {})
+    days = {MONDAY: DayRule(min_nights=date_says).over(DayRule(min_nights=season_says))}
+
+    assert codes(rules, nights(fewest), days=days) == []
+    if fewest > 1:
+        assert codes(rules, nights(fewest - 1), days=days) == ["min_nights"]
+
+
+@pytest.mark.parametrize(
+    ("date_says", "season_says", "most"), [(2, 4, 2), (9, 4, 9), (None, 4, 4), (None, None, 7)]
+)
+def test_refusals_of_max_nights_go_by_date_then_season_then_listing(date_says, season_says, most):
+    days = {MONDAY: DayRule(max_nights=date_says).over(DayRule(max_nights=season_says))}
+
+    assert codes(Rules(max_nights=7), nights(most), days=days) == []
+    assert codes(Rules(max_nights=7), nights(most + 1), days=days) == ["max_nights"]
+
+
+@pytest.mark.parametrize(
+    ("date_says", "season_says", "weekdays", "refused"),
+    [
+        (False, True, {2}, False),
+        (True, False, set(), True),
+        (None, True, set(), True),
+        (None, False, {2}, False),
+        (None, None, {2}, True),
+        (None, None, {1}, False),
+        (None, None, set(), False),
+    ],
+)
+def test_refusals_of_arrival_and_departure_go_by_date_then_season_then_weekday(
+    date_says, season_says, weekdays, refused
+):
+    arrival = DayRule(closed_to_arrival=date_says).over(DayRule(closed_to_arrival=season_says))
+    departure = DayRule(closed_to_departure=date_says).over(DayRule(closed_to_departure=season_says))
+    last = MONDAY + timedelta(days=7)
+
+    arrives = codes(Rules(arrival_weekdays=frozenset(weekdays)), nights(7), days={MONDAY: arrival})
+    departs = codes(Rules(departure_weekdays=frozenset(weekdays)), nights(7), days={last: departure})
+
+    assert arrives == (["closed_to_arrival"] if refused else [])
+    assert departs == (["closed_to_departure"] if refused else [])
+
+
+def test_refusals_look_at_the_first_and_the_last_date_alone():
+    between = {
+        MONDAY + timedelta(days=1): DayRule(
+            min_nights=9, max_nights=1, closed_to_arrival=True, closed_to_departure=True
+        )
+    }
+    at_the_ends = {
+        MONDAY: DayRule(closed_to_departure=True),
+        MONDAY + timedelta(days=3): DayRule(closed_to_arrival=True, min_nights=9, max_nights=1),
+    }
+
+    assert codes(Rules(), nights(3), days=between) == []
+    assert codes(Rules(), nights(3), days=at_the_ends) == []
+
+
+def test_refusals_of_a_year_and_no_longer():
+    assert codes(Rules(), nights(365)) == []
+    assert codes(Rules(max_nights=364), nights(365)) == ["max_nights"]
+    with pytest.raises(StayError):
+        nights(366)
+
+
+def test_over_keeps_price_and_note_the_dates_own():
+    season = DayRule(price_minor=1, min_nights=4, note="season")
+
+    assert DayRule(price_minor=None, note="date").over(season) == DayRule(min_nights=4, note="date")
 
 
 def test_refusals_of_guests():
