@@ -246,8 +246,8 @@ def claim(
     """Take the nights of ``stay``, or say that they are taken. To be called inside the caller's transaction.
 
     Holds that have run out by ``now`` (UTC) make room first. Stays (holds and bookings) keep the listing's preparation
-    gap to each other; a host's own blocks and imported ones may touch them. A ``pinned`` block is not the host's to open. Waits for a rival transaction that is
-    about to take the same nights. Raises: DatesUnavailable, Preparation.
+    gap to each other; a host's own blocks and imported ones may touch them. A ``pinned`` block is not the host's to
+    open. Waits for a rival transaction that is about to take the same nights. Raises: DatesUnavailable, Preparation.
     """
     is_stay = reason in (Reason.HOLD, Reason.BOOKING)
     guarded = _guarded(stay, rules_of(listing).gap) if is_stay else None

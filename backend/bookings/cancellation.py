@@ -1,9 +1,10 @@
-"""Canceling a booking, and what that gives back."""
+"""Canceling a booking: what it gives back, to whom the rest goes, and which nights are free again."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime, time
+from datetime import datetime, time, timedelta
+from decimal import Decimal
 from typing import Any
 
 from django.db import transaction
@@ -11,64 +12,93 @@ from django.utils.translation import gettext_lazy as _
 
 from backend.audit import services as audit
 from backend.availability import services as availability
-from backend.bookings import policies, pricing, quotes, settlement
+from backend.availability.models import Block, Reason
+from backend.bookings import penalties, policies, pricing, quotes, settlement
 from backend.bookings.announcing import announce
 from backend.bookings.models import Booking
-from backend.bookings.payment import let_go, taken_minor
+from backend.bookings.payment import let_go
+from backend.bookings.penalties import Cost, local_date
 from backend.bookings.policies import Decision, Terms, Tier
 from backend.bookings.states import BookingStatus
-from backend.bookings.steps import GUEST, PLATFORM, hold_still, side_of, step
+from backend.bookings.steps import GUEST, HOST, PLATFORM, hold_still, side_of, step
 from backend.core import access
 from backend.core.db import retrying
-from backend.core.errors import Invalid, Stale, WrongState
+from backend.core.errors import Invalid, NotAllowed, Stale, WrongState
+from backend.core.money import Money, MoneyError
+from backend.core.stay import Stay
 from backend.payments import services as payments
-from backend.payments.models import Payment
+
+CLOSED = "Closed after a cancellation by the host"
+"""The note of the nights that stay closed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What a cancellation by the guest would give back now and later; ``now`` looks at what is really paid."""
+    """What a cancellation would give back now and later; ``now`` looks at what is really paid.
+
+    ``penalty`` is what it costs the host, where he would be the one to cancel a confirmed stay.
+    """
 
     terms: Terms
     now: Decision
     timeline: list[Tier]
+    penalty: Cost | None = None
 
 
 def terms_of(booking: Booking) -> Terms:
-    """The terms that were agreed when ``booking`` was made, paid in full."""
+    """The terms that are agreed for ``booking``, paid in full."""
     price = pricing.price(quotes.load(booking.terms["priced"], booking.stay))
-    kept = booking.terms
+    agreed = booking.terms
     return policies.terms_for(
         price,
-        policies.load(kept["policy"]),
+        policies.load(agreed["policy"]),
         stay=booking.stay,
-        zone=kept["zone"],
-        check_in_time=time.fromisoformat(kept["check_in_time"]),
-        check_out_time=time.fromisoformat(kept["check_out_time"]),
+        zone=agreed["zone"],
+        check_in_time=time.fromisoformat(agreed["check_in_time"]),
+        check_out_time=time.fromisoformat(agreed["check_out_time"]),
         # Not confirmed yet: as if it had been when it was made, so that what is shown does not move with the clock.
         confirmed_at=booking.confirmed_at or booking.created_at,
         agreed_minor=booking.total_minor,
     )
 
 
-def preview(booking: Booking, *, paid_minor: int, now: datetime) -> Preview:
-    """What canceling ``booking`` at ``now`` would mean, of which ``paid_minor`` is paid. Reads nothing."""
+def preview(booking: Booking, *, paid_minor: int, now: datetime, side: str = GUEST) -> Preview:
+    """What it would mean if ``side`` canceled ``booking`` at ``now``, of which ``paid_minor`` is paid. Reads nothing."""
     terms = terms_of(booking)
+    paid = replace(terms, paid_minor=paid_minor)
     is_open = booking.status in (BookingStatus.PENDING, BookingStatus.CONFIRMED)
-    decision = policies.decide(replace(terms, paid_minor=paid_minor), at=now) if is_open else Decision(0, 0)
-    return Preview(terms, decision, policies.timeline(terms, now))
+    if side == GUEST:
+        decision = policies.decide(paid, now) if is_open else Decision(0, 0)
+        return Preview(terms, decision, policies.timeline(terms, now))
+    everything = policies.give_back(terms)
+    is_dear = side == HOST and booking.status == BookingStatus.CONFIRMED
+    return Preview(
+        terms,
+        policies.give_back(paid) if is_open else Decision(0, 0),
+        [Tier(None, everything)],
+        penalties.cost(terms, currency=booking.currency, at=now) if is_dear else None,
+    )
 
 
 @retrying
 def cancel(
-    *, actor: Any, booking_id: int, now: datetime, reason: str = "", version: int | None = None
+    *,
+    actor: Any,
+    booking_id: int,
+    now: datetime,
+    reason: str = "",
+    version: int | None = None,
+    refund: Decimal | None = None,
 ) -> None:
     """Cancel a booking and give back what its policy owes.
 
     The guest gets what ``policies.decide`` says at ``now`` (UTC); when the host or the platform cancels, everything.
-    Nights are free on commit; the refund is written now and asked of the provider after it. Staff must say why.
-    ``version`` refuses a booking that has changed since it was read.
-    Raises: NotFound, NotAllowed, WrongState (canceled before, over, or checked out), Stale, Invalid (reason).
+    What is kept is divided at once, the refund is written now and asked of the provider after it. Nights are free on
+    commit, except those up to and including tonight of a stay that has begun; those of a confirmed stay that its host
+    cancels stay closed, and he owes a penalty. Staff must say why, and may set ``refund`` (in major units) between
+    what the policy gives back and everything. ``version`` refuses a booking that has changed since it was read.
+
+    Raises: NotFound, NotAllowed, WrongState (canceled before, over, or checked out), Stale, Invalid (reason, refund).
     """
     with transaction.atomic(durable=True):
         booking = hold_still(actor, booking_id)
@@ -76,13 +106,15 @@ def cancel(
         side = side_of(actor, booking)
         if version is not None and version != booking.version:
             raise Stale
-        if booking.status == BookingStatus.CONFIRMED and now >= booking.check_out_at:
+        was_confirmed = booking.status == BookingStatus.CONFIRMED
+        if was_confirmed and now >= booking.check_out_at:
             raise WrongState(extra={"state": booking.status})
         if side == PLATFORM and not reason:
             raise Invalid.field("reason", "reason_required", _("Say why."))
-        paid = Payment.objects.filter(folio_id=booking.folio_id, kind=Payment.Kind.PAYMENT)
-        terms = replace(terms_of(booking), paid_minor=taken_minor(paid))
-        decision = policies.decide(terms, at=now) if side == GUEST else policies.give_back(terms)
+        if refund is not None and side != PLATFORM:
+            raise NotAllowed
+        terms = replace(terms_of(booking), paid_minor=payments.refundable(booking.folio))
+        decision = _decided(terms, side, refund, booking.currency, now)
         step(
             booking,
             new=BookingStatus.CANCELED,
@@ -93,21 +125,81 @@ def cancel(
             now=now,
             canceled_by=side,
             refund_minor=decision.refund_minor,
+            host_keeps_minor=decision.host_keeps_minor,
+            taxes_kept_minor=decision.taxes_kept_minor,
             ended_at=now,
         )
-        availability.release(block=booking.block, now=now)
-        ops = let_go(booking, now=now)
-        if decision.refund_minor:
-            ops += payments.refund(
-                folio=booking.folio, amount_minor=decision.refund_minor, cause=f"canceled_by_{side}", now=now
-            )
-        settlement.settle_later(ops)
+        closed = _let_nights_go(booking, terms, closes=was_confirmed and side == HOST, now=now)
+        settlement.settle_later(_move_money(booking, decision, side, now))
         audit.record(
             actor=actor,
             action="booking.cancel",
             subject=booking,
             now=now,
-            after={"canceled_by": side, "refund_minor": decision.refund_minor},
+            after={
+                "canceled_by": side,
+                "refund_minor": decision.refund_minor,
+                "host_keeps_minor": decision.host_keeps_minor,
+                "taxes_kept_minor": decision.taxes_kept_minor,
+            },
             reason=reason,
         )
         announce(booking, now=now, guest=["booking.canceled"], host=["booking.canceled"], reason=reason)
+        if was_confirmed and side == HOST:
+            penalties.impose(booking, terms, block=closed, now=now)
+
+
+def _decided(terms: Terms, side: str, refund: Decimal | None, currency: str, now: datetime) -> Decision:
+    if side == GUEST:
+        return policies.decide(terms, now)
+    if refund is None:
+        return policies.give_back(terms)
+    owed = policies.decide(terms, now)
+    try:
+        return policies.give_more(owed, Money.from_major(refund, currency).minor)
+    except MoneyError:
+        raise Invalid.field("refund", "invalid_amount", _("This is no amount of the currency.")) from None
+    except ValueError:
+        low, high = Money(owed.refund_minor, currency), Money(terms.paid, currency)
+        raise Invalid.field(
+            "refund",
+            "refund_out_of_range",
+            _("The refund lies between %(low)s and %(high)s.") % {"low": low, "high": high},
+        ) from None
+
+
+def _let_nights_go(booking: Booking, terms: Terms, *, closes: bool, now: datetime) -> Block | None:
+    """Free the nights that are not used any more, or (``closes``) keep them from being sold: the block that does."""
+    today = local_date(terms, now)
+    has_begun = booking.confirmed_at is not None and now >= booking.check_in_at
+    # A guest who leaves has tonight to do so; one who is sent away by the host has not.
+    used_until = min(today if closes else today + timedelta(days=1), booking.check_out)
+    if has_begun and used_until > booking.check_in:
+        availability.shorten(block=booking.block, until=used_until)
+        free_from = used_until
+    else:
+        availability.release(block=booking.block, now=now)
+        free_from = max(booking.check_in, today)
+    if not closes or free_from >= booking.check_out:
+        return None
+    nights = Stay(free_from, booking.check_out)
+    return availability.claim(
+        listing=booking.listing, stay=nights, reason=Reason.HOST, now=now, note=CLOSED, pinned=True
+    )
+
+
+def _move_money(booking: Booking, decision: Decision, side: str, now: datetime) -> list[Any]:
+    """Give up what is open, divide what is kept, write the refund down; returns the operations to send."""
+    ops = let_go(booking, now=now)
+    payments.kept(
+        folio=booking.folio,
+        host_minor=decision.host_keeps_minor - decision.service_fee_kept_minor,
+        service_fee_minor=decision.service_fee_kept_minor,
+        tax_minor=decision.taxes_kept_minor,
+        now=now,
+    )
+    if decision.refund_minor:
+        ops += payments.refund(
+            folio=booking.folio, amount_minor=decision.refund_minor, cause=f"canceled_by_{side}", now=now
+        )
+    return ops

@@ -155,6 +155,11 @@ class Tier:
     decision: Decision
 
 
+def days_before(terms: Terms, days: int) -> datetime:
+    """The check-in hour on the listing's clock, ``days`` days before check-in."""
+    return instant(terms.check_in - timedelta(days=days), terms.check_in_time, terms.zone)
+
+
 def code_for(code: str, nights: int) -> str:
     """The policy that a stay of ``nights`` follows at a listing with the policy ``code``."""
     return LONG_STAY if nights >= LONG_STAY_NIGHTS else code
@@ -238,6 +243,20 @@ def give_back(terms: Terms) -> Decision:
     return Decision(refund_minor=terms.paid, host_keeps_minor=0)
 
 
+def give_more(decision: Decision, refund_minor: int) -> Decision:
+    """``decision`` with a larger refund: what is still kept shrinks in proportion.
+
+    Raises: ValueError for less than it gives back, or more than there is.
+    """
+    own = decision.host_keeps_minor - decision.service_fee_kept_minor
+    parts = [own, decision.taxes_kept_minor, decision.service_fee_kept_minor]
+    kept = sum(parts) - (refund_minor - decision.refund_minor)
+    if not 0 <= kept <= sum(parts):
+        raise ValueError("a refund lies between what the policy gives back and what was paid")
+    host, taxes, service_fee = allocate(kept, parts) if kept else (0, 0, 0)
+    return Decision(refund_minor, host + service_fee, taxes, service_fee)
+
+
 def share_back(terms: Terms, minor: int, *, at: datetime) -> int:
     """How much of ``minor``, taken out of the stay by an alteration at ``at`` (UTC), comes back.
 
@@ -302,7 +321,7 @@ def _tiers(terms: Terms, confirmed_at: datetime) -> Iterator[tuple[datetime | No
     grace_until = _grace_until(terms, confirmed_at)
     if grace_until is not None:
         yield grace_until, split.before(None)
-    cutoffs = [(_days_before(terms, tier.days_before), tier.keep) for tier in terms.policy.tiers]
+    cutoffs = [(days_before(terms, tier.days_before), tier.keep) for tier in terms.policy.tiers]
     for until, keep in [*cutoffs, (check_in_at - SECOND, terms.policy.late)]:
         if grace_until is None or until > grace_until:
             yield until, split.before(keep)
@@ -312,14 +331,9 @@ def _tiers(terms: Terms, confirmed_at: datetime) -> Iterator[tuple[datetime | No
     yield None, split.during(terms.policy.stay, terms.nights)
 
 
-def _days_before(terms: Terms, days: int) -> datetime:
-    """The check-in hour on the listing's clock, ``days`` days before check-in."""
-    return instant(terms.check_in - timedelta(days=days), terms.check_in_time, terms.zone)
-
-
 def _grace_until(terms: Terms, confirmed_at: datetime) -> datetime | None:
     grace, second = terms.policy.grace, confirmed_at.replace(microsecond=0)
-    if grace is None or terms.nights >= LONG_STAY_NIGHTS or second > _days_before(terms, grace.days_before):
+    if grace is None or terms.nights >= LONG_STAY_NIGHTS or second > days_before(terms, grace.days_before):
         return None
     # Elapsed hours: a clock change in between does not count.
     return second.astimezone(UTC) + timedelta(hours=grace.hours)

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from backend.accounts.models import STAFF_ROLES
 from backend.bookings.models import Booking
 from backend.bookings.states import BookingStatus
+from backend.core import access
 from backend.core.db import retrying
 from backend.core.errors import Conflict, NotFound
 from backend.listings import services as listings
@@ -36,6 +37,7 @@ def withdraw_listing(*, actor: Any, listing: Listing, now: datetime) -> None:
         held = Listing.objects.visible_to(actor).select_for_update(of=("self",)).filter(pk=listing.pk).first()
         if held is None:
             raise NotFound
+        access.require(actor, "listing.withdraw", held)
         coming = Booking.objects.filter(listing_id=held.pk).coming(now)
         if coming.exists():
             raise ActiveBookings

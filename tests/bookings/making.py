@@ -10,6 +10,8 @@ from backend.bookings import services as bookings
 from backend.bookings.models import Booking
 from backend.bookings.services import Paid, Wish
 from backend.core.stay import Stay
+from backend.jobs import books
+from backend.jobs.sweeps import Clock
 from backend.listings.models import Listing
 from backend.payments.models import LedgerEntry, MoneyOp, SandboxRecord
 from tests.factories import NOW, make_user
@@ -65,3 +67,9 @@ def journal(kind: str) -> list[tuple[int, str]]:
     return list(
         SandboxRecord.objects.filter(kind=kind).order_by("created_at").values_list("amount_minor", "state")
     )
+
+
+def wrong_books() -> dict[str, int]:
+    """The invariants that do not hold, with how many rows violate each."""
+    found = books.check_books(Clock(NOW, NOW))
+    return {finding.check.name: finding.count for finding in found if finding.count}

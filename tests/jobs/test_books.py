@@ -30,7 +30,11 @@ def _world() -> dict[str, object]:
     """A booking in every state."""
     canceled = confirmed(make_listing())
     bookings.cancel(actor=canceled.guest, booking_id=canceled.pk, now=NOW)
-    settlement.reconcile(now=NOW)
+    kept = confirmed(make_listing(cancellation_policy="strict"))
+    bookings.cancel(actor=kept.guest, booking_id=kept.pk, now=kept.check_in_at + timedelta(days=1))
+    sent_away = confirmed(make_listing())
+    bookings.cancel(actor=sent_away.host, booking_id=sent_away.pk, now=NOW)
+    settlement.reconcile(now=kept.check_out_at)
     asked = book(make_listing(instant_book=False))
     pay(asked)
     declined = book(make_listing(instant_book=False))
@@ -43,6 +47,8 @@ def _world() -> dict[str, object]:
         "asked": asked,
         "confirmed": confirmed(make_listing(cleaning_fee_minor=3_000)),
         "canceled": canceled,
+        "kept": kept,
+        "sent_away": sent_away,
         "declined": declined,
         "expired": expired,
     }
@@ -92,6 +98,14 @@ PLANTS = {
     "money_goes_back_when_owed": (
         "UPDATE bookings SET refund_minor = refund_minor + 1 WHERE status = 'canceled'",
         "bookings",
+    ),
+    "canceled_stays_are_divided": (
+        "UPDATE bookings SET host_keeps_minor = host_keeps_minor - 1, taxes_kept_minor = 0 WHERE host_keeps_minor > 0",
+        "bookings",
+    ),
+    "penalties_are_booked": (
+        "UPDATE host_penalties SET amount_minor = amount_minor + 1",
+        "host_penalties",
     ),
     "completed_stays_are_earned": (
         "UPDATE bookings SET status = 'completed' WHERE status = 'confirmed'",
