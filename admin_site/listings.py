@@ -7,18 +7,20 @@ from typing import Any
 from django.contrib import admin
 from django.core.files.storage import default_storage
 from django.db.models import Prefetch, Q, QuerySet
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
-from unfold.decorators import display
+from unfold.decorators import action, display
 
 from admin_site import finding
 from admin_site.actions import DANGER, SUCCESS, WARNING, dialog_action
 from admin_site.base import Page, Rows
 from admin_site.calendars import SetDates, TakenNights
-from admin_site.display import LISTING_COLOURS, label, link, money, weekdays
+from admin_site.display import LISTING_COLOURS, label, link, money, url_of, weekdays
+from admin_site.pricing import StayForm, explain
 from admin_site.rate_rows import Codes, Fees, PriceRules, Taxes
 from backend.core import access
 from backend.listings import amenities
@@ -66,7 +68,7 @@ class ListingPage(Page):
     search_help_text = _("Title, city or host")
     ordering = ("-id",)
     inlines = (Photos, PriceRules, Fees, Taxes, Codes, SetDates, TakenNights, Steps)
-    actions_detail = ("approve", "flag", "reject")
+    actions_detail = ("price_a_stay", "approve", "flag", "reject")
     offered = {
         "approve": lambda row: (
             row.status in (ListingStatus.PENDING_REVIEW, ListingStatus.FLAGGED, ListingStatus.REJECTED)
@@ -187,6 +189,28 @@ class ListingPage(Page):
     )
     def reject(self, request: HttpRequest, row: Listing, given: dict[str, Any]) -> None:
         listings.reject(actor=request.user, listing=row, reason=given["reason"], now=timezone.now())
+
+    @action(description=_("Price a stay"), url_path="price-a-stay", permissions=["view"], icon="calculate")
+    def price_a_stay(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """What a stay would cost, and whether it can be booked. Asked by GET: it changes nothing and can be passed on."""
+        listing = self.get_row(request, object_id)
+        if listing is None:
+            raise Http404
+        asked = "check_in" in request.GET
+        form = StayForm(request.GET if asked else None)
+        explained = None
+        if asked and form.is_valid():
+            explained = explain(listing, form, form.cleaned_data["asked_at"] or timezone.now())
+        context = {
+            **self.admin_site.each_context(request),
+            "title": _("Price a stay"),
+            "opts": self.opts,
+            "listing": listing,
+            "listing_url": url_of(listing),
+            "form": form,
+            "explained": explained,
+        }
+        return TemplateResponse(request, "admin_site/price_a_stay.html", context)
 
     @display(description=_("listing"), header=True)
     def place(self, listing: Listing) -> list[Any]:
