@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy as _
 
 from admin_site.theme import UNFOLD as UNFOLD
 from backend.core.logs import allow_listed
+from backend.core.postgres import Connection
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -197,7 +198,10 @@ def _database(url: str) -> dict[str, Any]:
         "DISABLE_SERVER_SIDE_CURSORS": True,
         "OPTIONS": {
             "connect_timeout": 3,
-            "pool": {"min_size": 1, "max_size": 20, "timeout": 5, "max_idle": 120, "reconnect_timeout": 5},
+            "pool": {
+                "connection_class": Connection,
+                **{"min_size": 1, "max_size": 20, "timeout": 5, "max_idle": 120, "reconnect_timeout": 5},
+            },
             "options": "-c lock_timeout=3000 -c statement_timeout=30000 -c idle_in_transaction_session_timeout=60000",
         },
     }

@@ -10,12 +10,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, Self, TypeVar
 
 from django.core.exceptions import ObjectDoesNotExist
 from django.db import IntegrityError, OperationalError, connection, transaction
+from django.db.backends.postgresql.base import ServerBindingCursor
+from django.db.backends.utils import CursorWrapper
 from django.db.models import Model, QuerySet
 from psycopg import errors as pg
+from psycopg._queries import PostgresQuery
 
 from backend.core.errors import DomainError, NotFound, Unavailable
 
@@ -25,6 +28,30 @@ M = TypeVar("M", bound=Model)
 
 MAX_TRIES = 3
 """How often a deadlocked or unserializable transaction is tried in all (design: load and faults)."""
+
+
+class _PreparedCursor(ServerBindingCursor):
+    """Sends values apart from the statement, and has the statement planned once on its connection."""
+
+    def execute(self, query: Any, params: Any = None, **options: Any) -> Self:
+        return super().execute(query, params, prepare=True)
+
+    def _convert_query(self, *arguments: Any) -> PostgresQuery:
+        # psycopg remembers only what it did not prepare; Django's log of queries asks for all.
+        self._query = super()._convert_query(*arguments)
+        return self._query
+
+
+@contextmanager
+def prepared() -> Iterator[CursorWrapper]:
+    """A cursor for the statements that every request makes: planned once on each connection, not each time.
+
+    Statements are constants with a fixed number of values. PostgreSQL must be able to tell the type of each value from
+    where it stands: say ``%s::date`` where it cannot. Lists are single values: ``= ANY(%s)``.
+    """
+    connection.ensure_connection()
+    with connection._prepare_cursor(_PreparedCursor(connection.connection)) as cursor:  # type: ignore[attr-defined]
+        yield cursor
 
 
 def lock(queryset: QuerySet[M], **lookup: Any) -> M:

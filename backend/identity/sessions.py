@@ -22,6 +22,7 @@ from django.utils.translation import gettext_lazy as _
 from backend.accounts.models import Session, User
 from backend.audit import services as audit
 from backend.core import access
+from backend.core.db import prepared
 from backend.core.errors import NotFound, Unauthenticated
 from backend.identity import tokens
 
@@ -135,7 +136,7 @@ def authenticate(*, token: str, now: datetime) -> User:
     user is suspended or inactive.
     """
     claims = tokens.read(token, now=now)
-    with connection.cursor() as cursor:
+    with prepared() as cursor:
         values: dict[str, Any] = {
             "session": claims.session_id,
             "user": claims.user_id,

@@ -1,0 +1,57 @@
+"""The connection to PostgreSQL: psycopg's, with plans that live as long as the connection does.
+
+Django writes the values into the text of every statement, so that PostgreSQL parses and plans each one anew; for
+the statements that every request or every booking makes, that takes longer than running them. ``db.prepared`` sends
+such statements with their values apart, and they are planned once on each connection.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import psycopg
+from psycopg._preparing import Key, Prepare, PrepareManager
+from psycopg._queries import PostgresQuery
+from psycopg.abc import Dumper
+from psycopg.adapt import PyFormat
+from psycopg.types.numeric import IntDumper
+
+
+class Plans(PrepareManager):
+    """The prepared statements of one connection: those that were asked for, and no others.
+
+    psycopg forgets them all at every rollback, since a rollback could undo the making of a table. We make none while
+    we serve, PostgreSQL itself notices what changed under a plan, and a refused booking ends in a rollback: the next
+    one would have to plan everything again.
+    """
+
+    def get(self, query: PostgresQuery, prepare: bool | None = None) -> tuple[Prepare, bytes]:
+        return super().get(query, prepare) if prepare else (Prepare.NO, b"")
+
+    def maybe_add_to_cache(self, query: PostgresQuery, prep: Prepare, name: bytes) -> Key | None:
+        return None if prep is Prepare.NO else super().maybe_add_to_cache(query, prep, name)
+
+    def clear(self) -> bool:
+        return False
+
+
+class WideIntDumper(IntDumper):
+    """Numbers with the width of ids: with the width of each value, 5 and 50,000 would make two plans."""
+
+    def upgrade(self, obj: int, format: PyFormat) -> Dumper:
+        return self._int8_dumper if -(2**63) <= obj < 2**63 else self._int_numeric_dumper
+
+
+class Connection(psycopg.Connection[Any]):
+    """What the pool opens (settings, ``connection_class``)."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._prepared = Plans()
+
+    @classmethod
+    def connect(cls, *arguments: Any, **options: Any) -> Self:
+        made = super().connect(*arguments, **options)
+        made.adapters.register_dumper(int, WideIntDumper)
+        made.prepare_threshold = 0
+        return made
