@@ -3,7 +3,7 @@
 Texts are translated when they are read. Values in them come from the notice's ``params``:
 
 =====================  =====================================================================
-``listing guest host``  names as people know them
+``listing guest host``  names as people know them; ``feed`` is an imported calendar's
 ``reference``           the booking's
 ``check_in check_out``  ISO dates
 ``guests``              a number
@@ -165,6 +165,18 @@ KINDS: dict[str, Kind] = {
     "payment.refunded": Kind(
         _("Refund: %(amount)s"),
         _("%(amount)s for the booking %(reference)s at %(listing)s go back to %(guest)s."),
+        email=True,
+        mandatory=True,
+    ),
+    "calendar.feed_stale": Kind(
+        _("The calendar %(feed)s of %(listing)s is out of date"),
+        _("We could not read the calendar %(feed)s for a while. Until we can, guests of %(listing)s must ask before they book."),
+        email=True,
+        mandatory=True,
+    ),
+    "calendar.conflict": Kind(
+        _("%(listing)s is taken twice: %(check_in)s to %(check_out)s"),
+        _("The calendar %(feed)s has an entry over a stay that was sold here. The stay keeps its nights until you decide."),
         email=True,
         mandatory=True,
     ),
