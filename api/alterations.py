@@ -10,8 +10,7 @@ from ninja import Router
 from ninja.responses import Status
 from pydantic import Field
 
-from api.booking_types import BookingOut, payload, shown, visible
-from api.conditional import etag, require_match
+from api.booking_types import BookingOut, Pets, shown, version_of
 from api.idempotency import idempotent
 from api.problems import responses
 from api.quotes import Guests
@@ -26,7 +25,6 @@ from backend.core.errors import NotAllowed, NotFound, Stale, WrongState
 router = Router(tags=["Bookings"])
 
 Reason = Annotated[str, Text(500, lines=True)]
-Pets = Annotated[int, Field(ge=0, le=20)]
 
 
 class ChangeIn(In):
@@ -74,7 +72,7 @@ def ask(request: HttpRequest, booking_id: int, body: ChangeIn) -> Any:
         booking_id=booking_id,
         change=_change(body),
         now=timezone.now(),
-        version=_version(request, booking_id),
+        version=version_of(request, booking_id),
     )
     return shown(request, booking_id)
 
@@ -94,7 +92,7 @@ def propose(request: HttpRequest, booking_id: int, body: ProposalIn) -> Any:
         booking_id=booking_id,
         change=_change(body),
         now=timezone.now(),
-        version=_version(request, booking_id),
+        version=version_of(request, booking_id),
     )
     return Status(201, shown(request, booking_id))
 
@@ -147,12 +145,3 @@ def _change(body: ChangeIn) -> Change:
         total=getattr(body, "total_price", None),
         reason=body.reason or "",
     )
-
-
-def _version(request: HttpRequest, booking_id: int) -> int | None:
-    """The version that ``If-Match`` speaks of. Raises: NotFound, Stale."""
-    if not request.headers.get("If-Match"):
-        return None
-    booking = visible(request, booking_id)
-    require_match(request, etag(payload(request, booking)))
-    return booking.version

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy, override
 from pydantic import Field
 
 from api import languages, timelines
+from api.conditional import etag, require_match
 from api.quotes import LineOut, line_payload, shower
 from api.timelines import CancellationOut, Show
 from api.types import MoneyOut, Out
@@ -19,6 +20,9 @@ from backend.bookings.models import Alteration, Booking
 from backend.core.errors import NotFound
 
 BookingStatus = Literal["pending", "confirmed", "canceled", "completed", "declined", "expired"]
+
+
+Pets = Annotated[int, Field(ge=0, le=20)]
 
 
 class PartyOut(Out):
@@ -132,10 +136,19 @@ def payload(request: HttpRequest, booking: Booking) -> dict[str, Any]:
         return booking_payload(booking, request.auth, timezone.now())  # type: ignore[attr-defined]
 
 
+def version_of(request: HttpRequest, booking_id: int) -> int | None:
+    """The version of the booking that ``If-Match`` speaks of. Raises: NotFound, Stale."""
+    if not request.headers.get("If-Match"):
+        return None
+    booking = visible(request, booking_id)
+    require_match(request, etag(payload(request, booking)))
+    return booking.version
+
+
 def booking_payload(booking: Booking, viewer: Any, now: datetime) -> dict[str, Any]:
     """The booking as the wire shows it to ``viewer``, in the active language. For one of ``detailed()``: reads nothing."""
     show = shower(booking.currency)
-    preview = bookings.preview(booking, paid_minor=bookings.taken_minor(booking.detail.payments), now=now)
+    preview = bookings.preview(booking, paid_minor=booking.detail.held_minor, now=now)
     return {
         "id": booking.pk,
         "reference": booking.reference,

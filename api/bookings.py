@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import time
 from typing import Annotated, Any, Literal
 
 from django.http import HttpRequest, HttpResponse
@@ -13,8 +14,8 @@ from ninja.responses import Status
 from pydantic import Field
 
 from api import languages
-from api.booking_types import BookingOut, BookingStatus, booking_payload, payload, shown, visible
-from api.conditional import etag, etag_response, require_match
+from api.booking_types import BookingOut, BookingStatus, Pets, booking_payload, payload, shown, version_of
+from api.conditional import etag, etag_response
 from api.idempotency import idempotent
 from api.pagination import Page, PageQuery, page
 from api.problems import responses
@@ -23,11 +24,11 @@ from api.quotes import (
     quote_payload,
     stay_of,
 )
-from api.timelines import CancellationOut
 from api.types import DateIn, Id, In, MoneyAmount, Out, Text
 from backend.availability.services import DatesUnavailable, NotAvailable, Preparation
-from backend.bookings import promotions, quotes
+from backend.bookings import guests, inquiries, promotions, quotes
 from backend.bookings import services as bookings
+from backend.bookings.guests import Companion
 from backend.bookings.models import Booking, BookingQuerySet
 from backend.bookings.services import Wish
 from backend.core.errors import Invalid, NotAllowed, NotFound, Stale, WrongState
@@ -44,12 +45,17 @@ class BookingIn(In):
     check_in: DateIn
     check_out: DateIn
     guests: Guests | None = None
+    pets: Pets | None = None
     quote_token: Annotated[str, Text(20_000)] | None = None
     expected_total_price: Annotated[
         MoneyAmount | None, Field(description="In the listing's currency; another price is answered by 409.")
     ] = None
     message: Annotated[str, Text(2000, lines=True)] | None = None
     promo_code: Annotated[str, Text(40)] | None = None
+    inquiry_id: Annotated[
+        Id | None,
+        Field(description="One's own inquiry that the host has said yes to: booked as it was answered."),
+    ] = None
 
 
 class BookingQuery(PageQuery):
@@ -64,6 +70,22 @@ class BookingQuery(PageQuery):
     ] = None
     to: Annotated[DateIn | None, Field(description="Stays with a night before this date.")] = None
     property_id: Id | None = None
+
+
+class CompanionIn(In):
+    name: Annotated[str, Text(100, min=1)]
+    is_child: bool | None = None
+    age: Annotated[int | None, Field(ge=0, le=120)] = None
+
+
+class GuestListIn(In):
+    """Who stays, at most as many as the booking is for."""
+
+    guests: Annotated[list[CompanionIn], Field(max_length=100)]
+    arrival_time: Annotated[
+        time | None, Field(description="When the guest expects to arrive, on the listing's clock.")
+    ] = None
+    arrival_note: Annotated[str, Text(1000, lines=True)] | None = None
 
 
 class ReasonIn(In):
@@ -103,6 +125,8 @@ class PayOut(Out):
         *promotions.REFUSALS,
         NotAvailable,
         Preparation,
+        inquiries.InvalidInquiry,
+        inquiries.OfferExpired,
         bookings.TooManyHolds,
         status=201,
     ),
@@ -119,6 +143,8 @@ def create(request: HttpRequest, body: BookingIn) -> Any:
         expected_total=body.expected_total_price,
         message=body.message or "",
         promo_code=body.promo_code or "",
+        pets=body.pets,
+        inquiry_id=body.inquiry_id,
     )
     try:
         booking = bookings.create(guest=request.auth, wish=wish, now=timezone.now())  # type: ignore[attr-defined]
@@ -164,30 +190,14 @@ def read(request: HttpRequest, booking_id: int) -> HttpResponse:
 )
 def cancel(request: HttpRequest, booking_id: int, body: ReasonIn | None = None) -> Any:
     """Answers with the canceled booking; ``refund_amount`` is on its way back to the guest."""
-    version = None
-    if request.headers.get("If-Match"):
-        booking = visible(request, booking_id)
-        require_match(request, etag(payload(request, booking)))
-        version = booking.version
     bookings.cancel(
         actor=request.auth,  # type: ignore[attr-defined]
         booking_id=booking_id,
         now=timezone.now(),
         reason=_reason(body),
-        version=version,
+        version=version_of(request, booking_id),
     )
     return shown(request, booking_id)
-
-
-@router.get(
-    "/bookings/{int:booking_id}/cancellation/",
-    response=responses(CancellationOut, NotFound),
-    summary="What canceling would give back",
-)
-def cancellation(request: HttpRequest, booking_id: int) -> HttpResponse:
-    """For the guest. When the host or the platform cancels, everything is given back."""
-    found = shown(request, booking_id)["cancellation"]
-    return etag_response(request, etag(found), found)
 
 
 @router.post(
@@ -258,6 +268,25 @@ def pay(request: HttpRequest, booking_id: int, body: PayIn | None = None) -> Any
         "message": paid.client.get("message") or message,
     }
     return Status(200 if done or paid.is_authorized else 202, answer)
+
+
+@router.put(
+    "/bookings/{int:booking_id}/guest-list/",
+    response=responses(BookingOut, NotFound, NotAllowed, WrongState, Stale),
+    summary="Say who comes along and when",
+)
+def tell_guests(request: HttpRequest, booking_id: int, body: GuestListIn) -> Any:
+    """For the guest until check-out; the host sees it. What is left out of the arrival stays as it is, null clears it."""
+    arrival = body.model_dump(include={"arrival_time", "arrival_note"}, exclude_unset=True)
+    guests.tell(
+        actor=request.auth,  # type: ignore[attr-defined]
+        booking_id=booking_id,
+        companions=[Companion(one.name, bool(one.is_child), one.age) for one in body.guests],
+        arrival=arrival,
+        now=timezone.now(),
+        version=version_of(request, booking_id),
+    )
+    return shown(request, booking_id)
 
 
 def _reason(body: ReasonIn | None) -> str:

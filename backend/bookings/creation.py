@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -16,16 +16,16 @@ from backend.accounts.models import User
 from backend.availability import services as availability
 from backend.availability.models import Reason
 from backend.availability.rules import DayRule, Refusal, StayRefused
-from backend.bookings import policies, promotions, quotes
+from backend.bookings import inquiries, policies, promotions, quotes
 from backend.bookings.announcing import announce
 from backend.bookings.clock import instant
-from backend.bookings.models import Booking, Detail
+from backend.bookings.models import Booking, Detail, Inquiry
 from backend.bookings.quotes import Quote
 from backend.bookings.states import BookingStatus
-from backend.bookings.steps import GUEST, pin, record
+from backend.bookings.steps import GUEST, OwnListing, pin, record
 from backend.core import platform
 from backend.core.db import retrying
-from backend.core.errors import NotAllowed, NotFound, Throttled
+from backend.core.errors import NotFound, Throttled
 from backend.core.money import Money
 from backend.core.stay import Stay
 from backend.listings.models import Listing
@@ -39,13 +39,6 @@ ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
 """What references are made of: no character that is read as another one."""
 
 
-class OwnListing(NotAllowed):
-    """Nobody books their own place."""
-
-    code = "own_property"
-    title = _("You cannot book your own place.")
-
-
 class TooManyHolds(Throttled):
     """The guest holds as many unpaid stays as one person may."""
 
@@ -55,7 +48,10 @@ class TooManyHolds(Throttled):
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a guest asks for. ``expected_total`` is in major units of the listing's currency."""
+    """What a guest asks for. ``expected_total`` is in major units of the listing's currency.
+
+    ``inquiry_id`` is the guest's own inquiry, when the host has said yes to it.
+    """
 
     listing_id: int
     stay: Stay
@@ -65,6 +61,7 @@ class Wish:
     message: str = ""
     promo_code: str = ""
     pets: int | None = None
+    inquiry_id: int | None = None
 
 
 def reference() -> str:
@@ -78,10 +75,10 @@ def create(*, guest: User, wish: Wish, now: datetime) -> Booking:
 
     The booking is pending: for the payment (held for ``hold_minutes``) where the listing books instantly, else for
     the host's answer (``request_hours``, never past check-in). ``now`` is UTC. Without a quote token the price is
-    the one of ``now``.
+    the one of ``now``; a special offer has the offered one, and whoever the host has said yes to is not asked again.
 
-    Raises: NotFound, OwnListing, TooManyHolds, NotAvailable, StayRefused, Preparation, InvalidQuote,
-    those of ``promotions.take`` (422), DatesUnavailable, QuoteExpired, PriceChanged (409).
+    Raises: NotFound, OwnListing, TooManyHolds, NotAvailable, StayRefused, Preparation, InvalidQuote, InvalidInquiry,
+    those of ``promotions.take`` (422), DatesUnavailable, QuoteExpired, OfferExpired, PriceChanged (409).
     """
     with transaction.atomic(durable=True):
         pin(wish.listing_id)
@@ -91,8 +88,9 @@ def create(*, guest: User, wish: Wish, now: datetime) -> Booking:
         if listing.host_id == guest.pk:
             raise OwnListing
         _require_another_hold(guest, now)
-        quote, promo = _agreed(listing, wish, guest, now)
-        asks_host = quotes.needs_request(listing, wish.stay, now)
+        inquiry = _answered(listing, wish, guest, now) if wish.inquiry_id is not None else None
+        quote, promo = _agreed(listing, wish, guest, inquiry, now)
+        asks_host = inquiry is None and quotes.needs_request(listing, wish.stay, now)
         expires_at = _expiry(quote, asks_host, now)
 
         block = availability.claim(
@@ -127,6 +125,8 @@ def create(*, guest: User, wish: Wish, now: datetime) -> Booking:
         )
         event = "requested" if asks_host else "held"
         first = record(booking, old="", event=event, by=GUEST, actor=guest, reason="", now=now)
+        if inquiry is not None:
+            inquiries.booked(inquiry, booking, now=now)
         announce(booking, now=now, host=["booking.requested"] if asks_host else [])
         booking.detail = Detail(lines=quote.price.lines, payments=[], steps=[first])
     return booking
@@ -153,15 +153,41 @@ def _require_another_hold(guest: User, now: datetime) -> None:
         raise TooManyHolds(retry_after=60)
 
 
-def _agreed(listing: Listing, wish: Wish, guest: User, now: datetime) -> tuple[Quote, PromoCode | None]:
-    """The price that the guest agrees to, for a stay that the listing's rules allow, and the promotion code in it."""
-    if listing.host.suspended_at is not None or not listing.host.is_active:
-        raise availability.NotAvailable
-    days = availability.days(listing.pk, wish.stay.check_in, wish.stay.check_out)
-    quote, promo = _priced(listing, wish, days, guest, now)
-    availability.require_bookable(
-        listing=listing, stay=wish.stay, guests=quote.guests, now=now, set_days=days
+def _answered(listing: Listing, wish: Wish, guest: User, now: datetime) -> Inquiry:
+    """The guest's inquiry with the host's standing yes to this stay. A named price goes with no other one."""
+    inquiry = inquiries.take(
+        wish.inquiry_id or 0,
+        guest=guest,
+        listing=listing,
+        stay=wish.stay,
+        guests=wish.guests,
+        pets=wish.pets,
+        now=now,
     )
+    if inquiry.total_minor is not None and (wish.promo_code or wish.quote_token is not None):
+        raise inquiries.InvalidInquiry
+    return inquiry
+
+
+def _agreed(
+    listing: Listing, wish: Wish, guest: User, inquiry: Inquiry | None, now: datetime
+) -> tuple[Quote, PromoCode | None]:
+    """The price that the guest agrees to, for a stay that the listing's rules or its host allow, and the promotion code in it."""
+    if not availability.is_sold(listing):
+        raise availability.NotAvailable
+    promo = None
+    offered = inquiries.quote_of(inquiry, listing=listing, now=now) if inquiry else None
+    if offered is not None:
+        quote = offered
+    else:
+        if inquiry is not None:
+            wish = replace(wish, guests=inquiry.guests, pets=inquiry.pets)
+        days = availability.days(listing.pk, wish.stay.check_in, wish.stay.check_out)
+        quote, promo = _priced(listing, wish, days, guest, now)
+        if inquiry is None:
+            availability.require_bookable(
+                listing=listing, stay=wish.stay, guests=quote.guests, now=now, set_days=days
+            )
     total = Money(quote.price.total_minor, quote.price.currency).major()
     if wish.expected_total is not None and wish.expected_total != total:
         availability.require_free(listing=listing, stay=wish.stay, now=now)

@@ -219,6 +219,24 @@ CHECKS = [
         meaning="A change is five minutes past its end: nobody sweeps.",
     ),
     Check(
+        name="inquiries_run_out",
+        sql="""
+            SELECT id AS inquiry, status, expires_at FROM inquiries
+            WHERE status IN ('open', 'pre_approved', 'offered')
+              AND expires_at < %(now)s - interval '5 minutes' AND updated_at <= %(seen)s
+        """,
+        meaning="An inquiry or an offer is five minutes past its end: nobody sweeps.",
+    ),
+    Check(
+        name="offers_are_booked_by_whom_they_were_made",
+        sql="""
+            SELECT i.id AS inquiry, b.id AS booking FROM inquiries i JOIN bookings b ON b.id = i.booking_id
+            WHERE (i.listing_id, i.guest_id, i.host_id, i.currency) IS DISTINCT FROM
+                  (b.listing_id, b.guest_id, b.host_id, b.currency)
+        """,
+        meaning="An offer was used by somebody else, or for another place.",
+    ),
+    Check(
         name="pending_stays_run_out",
         sql="""
             SELECT id AS booking, pending_reason, expires_at FROM bookings

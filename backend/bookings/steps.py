@@ -12,16 +12,24 @@ from typing import Any
 
 from django.db import connection
 from django.db.models.functions import Coalesce
+from django.utils.translation import gettext_lazy as _
 
 from backend.accounts.models import ADMIN, SUPPORT
 from backend.bookings.models import Alteration, AlterationStatus, Booking, BookingTransition
 from backend.bookings.states import TRANSITIONS, BookingStatus
 from backend.core import access
 from backend.core.db import lock
-from backend.core.errors import NotFound, WrongState
+from backend.core.errors import NotAllowed, NotFound, WrongState
 from backend.listings.models import Listing
 
 GUEST, HOST, PLATFORM = "guest", "host", "platform"
+
+
+class OwnListing(NotAllowed):
+    """Nobody books their own place, or asks themselves about it."""
+
+    code = "own_property"
+    title = _("You cannot book your own place.")
 
 
 @access.rule("booking.answer")

@@ -16,7 +16,8 @@ import structlog
 from django.db import connection
 from django.utils import timezone
 
-from backend.bookings import alterations, settlement
+from backend.availability import feeds
+from backend.bookings import alterations, inquiries, settlement
 from backend.bookings import services as bookings
 from backend.core import idempotency, limits
 from backend.identity import sessions
@@ -90,8 +91,15 @@ SWEEPS = [
     Sweep("reconcile_payments", _reconcile, gently=_reconcile_gently),
     Sweep("expire_bookings", lambda now: bookings.expire(now=now)),
     Sweep("expire_alterations", lambda now: alterations.expire(now=now)),
+    Sweep("expire_inquiries", lambda now: inquiries.expire(now=now)),
     Sweep("complete_stays", lambda now: bookings.complete(now=now)),
     Sweep("send_money", _reconcile, cron=""),
+    Sweep(
+        "poll_feeds",
+        lambda now: feeds.poll_due(now=now, all_of_them=True),
+        cron=EVERY_TEN_MINUTES,
+        gently=lambda now: feeds.poll_due(now=now),
+    ),
     Sweep("search", maintenance.keep_up, cron=EVERY_TEN_MINUTES),
     Sweep("purge", _purge, cron=EVERY_HOUR),
 ]
