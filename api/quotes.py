@@ -9,15 +9,15 @@ from typing import Annotated, Any
 
 from django.http import HttpRequest
 from django.utils import timezone
-from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext, override
+from django.utils.translation import gettext_lazy, override
 from ninja import Router
 from pydantic import Field
 
 from api import languages, timelines
 from api.auth import optional_bearer
+from api.lines import LineOut, line_payload, shower
 from api.problems import responses
-from api.timelines import CancellationOut, Show
+from api.timelines import CancellationOut
 from api.types import DateIn, In, MoneyOut, Out, Text
 from backend.availability.services import DatesUnavailable
 from backend.bookings import policies, pricing, promotions, quotes
@@ -31,27 +31,6 @@ from backend.listings.models import Listing
 router = Router(tags=["Quotes"])
 
 Guests = Annotated[int, Field(ge=1, le=1_000_000)]
-
-
-class RuleOut(Out):
-    """The rule that made a line, and what it was given."""
-
-    id: Annotated[str | None, Field(examples=["night.base"])]
-    kind: Annotated[str, Field(examples=["base"])]
-    inputs: Annotated[
-        dict[str, Any], Field(examples=[{"dates": [{"from": "2027-05-03", "to": "2027-05-07"}]}])
-    ]
-
-
-class LineOut(Out):
-    """One signed line; the lines sum to the total."""
-
-    code: Annotated[str, Field(description="night, extra_guest, discount, cleaning, fee, tax or service_fee")]
-    description: Annotated[str, Field(examples=["4 nights"])]
-    quantity: Annotated[int, Field(examples=[4])]
-    unit_amount: Annotated[MoneyOut, Field(examples=[75.5])]
-    amount: Annotated[MoneyOut, Field(examples=[302])]
-    rule: RuleOut
 
 
 class ChargedOut(Out):
@@ -189,16 +168,6 @@ def quote_payload(quote: Quote, viewer: Any) -> dict[str, Any]:
     }
 
 
-def shower(currency: str, shown_in: str | None = None, rate: Decimal | None = None) -> Show:
-    """A function from minor units of ``currency`` to the wire's number in ``shown_in``."""
-
-    def show(minor: int) -> int | float:
-        amount = Money(minor, currency)
-        return (exchange(amount, shown_in, at=rate) if shown_in and rate is not None else amount).number()
-
-    return show
-
-
 class Sums:
     """Sums of lines as they are shown: each exchanged by itself, added exactly."""
 
@@ -215,47 +184,3 @@ class Sums:
         """The sum of the lines with one of ``codes``; of all without any."""
         found = sum(minor for code, minor in self._minors if not codes or code in codes)
         return Money(found, self._currency).number()
-
-
-def line_payload(line: Any, show: Show, unit_minor: int, amount_minor: int) -> dict[str, Any]:
-    """A priced line, from a quote or a folio. Amounts among the rule's inputs are shown in major units."""
-    inputs = {
-        (name.removesuffix("_minor")): show(value) if name.endswith("_minor") else value
-        for name, value in line.rule.get("inputs", {}).items()
-    }
-    return {
-        "code": line.code,
-        "description": describe(line.code, line.quantity, line.rule),
-        "quantity": line.quantity,
-        "unit_amount": show(unit_minor),
-        "amount": show(amount_minor),
-        "rule": {"id": line.rule.get("id"), "kind": line.rule.get("kind", ""), "inputs": inputs},
-    }
-
-
-def describe(code: str, quantity: int, rule: dict[str, Any]) -> str:
-    """A line's sentence in the active language."""
-    count = {"count": quantity}
-    if code == pricing.NIGHT:
-        if rule.get("kind") == "weekend":
-            return ngettext("%(count)d weekend night", "%(count)d weekend nights", quantity) % count
-        if rule.get("kind") == "date":
-            return (
-                ngettext(
-                    "%(count)d night at the price of its date",
-                    "%(count)d nights at the price of their dates",
-                    quantity,
-                )
-                % count
-            )
-        return ngettext("%(count)d night", "%(count)d nights", quantity) % count
-    if code == pricing.EXTRA_GUEST:
-        extra = int(rule.get("inputs", {}).get("guests", 1))
-        nights = quantity // max(extra, 1)
-        return _("Extra guests: %(guests)d, nights: %(nights)d") % {"guests": extra, "nights": nights}
-    return {
-        pricing.CLEANING: _("Cleaning"),
-        pricing.SERVICE_FEE: _("Service fee"),
-        pricing.DISCOUNT: _("Discount"),
-        pricing.TAX: _("Tax"),
-    }.get(code, _("Fee"))

@@ -275,11 +275,11 @@ def _concerns(fee: FeeTerms, priced: Priced) -> bool:
 def _fee(priced: Priced, fee: FeeTerms, nights_minor: int) -> list[Line]:
     code = CLEANING if fee.kind in (CLEANING, SHORT_STAY) else FEE
     identity = f"fee.{fee.id}"
+    inputs: dict[str, Any] = {"per": fee.per}
     if fee.percent is not None:
         inputs = {"percent": number(fee.percent), "base_minor": nights_minor}
         quantity, unit = 1, share(nights_minor, fee.percent)
     else:
-        inputs = {"per": fee.per}
         counts = {"night": len(priced.nights), "person": priced.guests, "pet": priced.pets}
         quantity, unit = counts.get(fee.per, 1), fee.amount_minor or 0
     if fee.max_nights is not None:

@@ -1,0 +1,356 @@
+"""What hosts ask for beside the night: set price rules, fees, taxes and promotion codes of a listing; the service fee's terms.
+
+All four kinds of rows are handled alike: ``add(Fee, …)``, ``change(Tax, …)``, ``remove(PriceRule, …)``. Whoever changes
+one holds the listing, so that its currency and its rates never part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from datetime import date, datetime
+from decimal import Decimal
+from hashlib import blake2b
+from typing import Any, TypeVar
+
+from django.db import transaction
+from django.db.models import ProtectedError
+from django.utils.translation import gettext_lazy as _
+
+from backend.accounts.models import ADMIN, FINANCE, User
+from backend.audit import services as audit
+from backend.core import access
+from backend.core.db import constraint_errors, lock, retrying
+from backend.core.errors import Conflict, DomainError, FieldError, Invalid, NotFound, Stale
+from backend.listings import access as listing_access
+from backend.listings.models import Listing, ListingStatus
+from backend.rates import fields
+from backend.rates.models import Fee, PriceRule, PromoCode, ServiceFeeTerms, Tax
+
+R = TypeVar("R", PriceRule, Fee, Tax, PromoCode)
+
+MOST: dict[type[Any], int] = {PriceRule: 200, Fee: 20, Tax: 20, PromoCode: 200}
+"""How many rows of a kind a listing may have: lists are given whole, and a quote holds all fees and taxes."""
+
+REASON_LONGEST = 500
+
+
+@access.rule("listing.rates")
+def may_set_rates(actor: Any, listing: Listing) -> bool:
+    """The host of the listing."""
+    return bool(listing.host_id == actor.pk)
+
+
+@access.rule("platform.service_fee")
+def may_set_service_fee(actor: Any, subject: object) -> bool:
+    """What the platform earns is for finance and administrators."""
+    return bool(actor.has_role(FINANCE, ADMIN))
+
+
+class SeasonOverlap(Conflict):
+    """Two seasons of a listing would share a date."""
+
+    code = "season_overlap"
+    title = _("Another season covers some of these dates.")
+
+
+class RuleExists(Conflict):
+    """There is a rule of this kind, or with this threshold, already."""
+
+    code = "rule_exists"
+    title = _("There is such a rule already. Change that one.")
+
+
+class FeeExists(Conflict):
+    """There is a fee of this kind already."""
+
+    code = "fee_exists"
+    title = _("There is a fee of this kind already. Change that one.")
+
+
+class PromoCodeExists(Conflict):
+    """The code is in use already."""
+
+    code = "promo_code_exists"
+    title = _("There is such a promotion code already.")
+
+
+class PromoCodeUsed(Conflict):
+    """Bookings were made with the code."""
+
+    code = "promo_code_used"
+    title = _("Bookings were made with this promotion code. Switch it off instead.")
+
+
+class TooManyRates(Conflict):
+    """The listing has as many rows of this kind as it may have."""
+
+    code = "too_many_rates"
+    title = _("There are too many of these. Remove some first.")
+
+
+class TermsExist(Conflict):
+    """Other terms begin at the same instant."""
+
+    code = "terms_exist"
+    title = _("Other terms begin at the same moment.")
+
+
+_CONSTRAINTS: dict[str, Callable[[], DomainError]] = {
+    "price_rules_no_overlapping_seasons": SeasonOverlap,
+    "price_rules_once_per_listing": RuleExists,
+    "price_rules_one_per_length": RuleExists,
+    "price_rules_one_per_lead": RuleExists,
+    "fees_once_per_kind": FeeExists,
+    "promo_codes_once": PromoCodeExists,
+}
+
+
+def revision(row: fields.Row) -> str:
+    """A word that changes with everything that a row says."""
+    values = [row.pk, _audited(row), row.updated_at]
+    return blake2b(repr(values).encode(), digest_size=8).hexdigest()
+
+
+@retrying
+def add(
+    kind: type[R],
+    *,
+    actor: Any,
+    listing: Listing,
+    values: Mapping[str, Any],
+    now: datetime,
+    reason: str = "",
+) -> R:
+    """Give ``listing`` another row of ``kind``. ``values`` are as ``fields.COLUMNS`` names them, amounts in major units.
+
+    Staff who act in the host's stead say why in ``reason``, here and below.
+
+    Raises: NotAllowed, NotFound (withdrawn), Invalid (see ``fields.fill``), TooManyRates, SeasonOverlap, RuleExists,
+    FeeExists, PromoCodeExists.
+    """
+    listing_access.require_change(actor, "listing.rates", listing, reason)
+    with transaction.atomic():
+        current = _held(listing)
+        if kind._default_manager.filter(listing=current).count() >= MOST[kind]:
+            raise TooManyRates
+        row = kind(listing=current, created_at=now, updated_at=now)
+        fields.fill(row, values, currency=current.currency)
+        with constraint_errors(_CONSTRAINTS):
+            row.save(force_insert=True)
+        audit.record(
+            actor=actor,
+            action=f"{_name(kind)}.add",
+            subject=row,
+            now=now,
+            after=_audited(row),
+            reason=_cut(reason),
+        )
+    return row
+
+
+@retrying
+def change(
+    kind: type[R],
+    *,
+    actor: Any,
+    listing: Listing,
+    row_id: int,
+    changes: Mapping[str, Any],
+    now: datetime,
+    revisions: Collection[str] | None = None,
+    reason: str = "",
+) -> R:
+    """Change a row of ``listing``. ``revisions`` are the ones that the caller has seen; any other refuses.
+
+    What was quoted or booked keeps its price. A change of nothing changes nothing.
+    Raises: NotAllowed, NotFound, Stale, and what ``add`` raises.
+    """
+    listing_access.require_change(actor, "listing.rates", listing, reason)
+    with transaction.atomic():
+        current = _held(listing)
+        row = _row(kind, current, row_id, revisions)
+        before = _audited(row)
+        fields.fill(row, changes, currency=current.currency)
+        after = _audited(row)
+        changed = [name for name in after if after[name] != before[name]]
+        if changed:
+            row.updated_at = now
+            with constraint_errors(_CONSTRAINTS):
+                row.save()
+            audit.record(
+                actor=actor,
+                action=f"{_name(kind)}.change",
+                subject=row,
+                now=now,
+                before={name: before[name] for name in changed},
+                after={name: after[name] for name in changed},
+                reason=_cut(reason),
+            )
+    return row
+
+
+@retrying
+def remove(
+    kind: type[R],
+    *,
+    actor: Any,
+    listing: Listing,
+    row_id: int,
+    now: datetime,
+    revisions: Collection[str] | None = None,
+    reason: str = "",
+) -> None:
+    """Take a row off ``listing``. What was quoted or booked keeps its price.
+
+    Raises: NotAllowed, NotFound, Stale, PromoCodeUsed.
+    """
+    listing_access.require_change(actor, "listing.rates", listing, reason)
+    with transaction.atomic():
+        row = _row(kind, _held(listing), row_id, revisions)
+        audit.record(
+            actor=actor,
+            action=f"{_name(kind)}.remove",
+            subject=row,
+            now=now,
+            before=_audited(row),
+            reason=_cut(reason),
+        )
+        try:
+            row.delete()
+        except ProtectedError as error:
+            raise PromoCodeUsed from error
+
+
+@retrying
+def add_code(
+    *,
+    actor: Any,
+    values: Mapping[str, Any],
+    currency: str,
+    now: datetime,
+    host: User | None = None,
+    reason: str = "",
+) -> PromoCode:
+    """Make a promotion code for all listings of ``host``, or (without) for every listing of the platform.
+
+    Amounts are in ``currency`` and exchanged when they are used. Raises: NotAllowed, Invalid, PromoCodeExists.
+    """
+    if host is None or actor.pk != host.pk:
+        access.require(actor, "platform.service_fee")
+    row = PromoCode(host=host, created_at=now, updated_at=now)
+    fields.fill(row, values, currency=currency)
+    with transaction.atomic():
+        with constraint_errors(_CONSTRAINTS):
+            row.save(force_insert=True)
+        audit.record(
+            actor=actor,
+            action="promo_code.add",
+            subject=row,
+            now=now,
+            after=_audited(row),
+            reason=reason.strip()[:REASON_LONGEST],
+        )
+    return row
+
+
+@retrying
+def set_service_fee_terms(
+    *,
+    actor: Any,
+    model: str,
+    host_percent: Decimal,
+    guest_percent: Decimal,
+    effective_from: datetime,
+    reason: str,
+    now: datetime,
+    host: User | None = None,
+) -> ServiceFeeTerms:
+    """Write the service fee that holds from ``effective_from`` (UTC) on: for ``host``, or for all without terms of their own.
+
+    Quotes and bookings keep the fee that they were made with. Raises: NotAllowed, TermsExist, Invalid (a field:
+    ``unknown_value``, ``too_small``, ``too_large``, ``too_precise``, ``not_for_model``, ``in_the_past``, ``required``).
+    """
+    access.require(actor, "platform.service_fee")
+    errors = [
+        *_percent_errors("host_percent", host_percent),
+        *_percent_errors("guest_percent", guest_percent),
+    ]
+    if model not in ServiceFeeTerms.Model.values:
+        errors.append(FieldError("model", "unknown_value", _("There is no such model.")))
+    elif model == ServiceFeeTerms.Model.HOST_ONLY and guest_percent:
+        errors.append(FieldError("guest_percent", "not_for_model", _("The host alone bears this fee.")))
+    if effective_from < now:
+        errors.append(FieldError("effective_from", "in_the_past", _("Terms cannot begin in the past.")))
+    if not reason.strip():
+        errors.append(FieldError("reason", "required", _("Say why.")))
+    if errors:
+        raise Invalid(errors[0].message if len(errors) == 1 else "", errors=errors)
+    with transaction.atomic():
+        with constraint_errors({"service_fee_terms_once": TermsExist}):
+            terms = ServiceFeeTerms.objects.create(
+                host=host,
+                model=model,
+                host_percent=host_percent,
+                guest_percent=guest_percent,
+                effective_from=effective_from,
+                reason=reason.strip()[:REASON_LONGEST],
+                created_by=actor if isinstance(actor, User) else None,
+                created_at=now,
+            )
+        audit.record(
+            actor=actor,
+            action="service_fee.set",
+            subject=terms,
+            now=now,
+            after={
+                "host": host.pk if host else None,
+                "model": model,
+                "host_percent": str(host_percent),
+                "guest_percent": str(guest_percent),
+                "effective_from": effective_from.isoformat(),
+            },
+            reason=terms.reason,
+        )
+    return terms
+
+
+def _percent_errors(name: str, percent: Decimal) -> list[FieldError]:
+    if not percent.is_finite() or round(percent, 3) != percent:
+        return [FieldError(name, "too_precise", _("At most three decimals."))]
+    if not 0 <= percent <= 50:
+        code = "too_small" if percent < 0 else "too_large"
+        return [FieldError(name, code, _("Between %(low)s and %(high)s.") % {"low": 0, "high": 50})]
+    return []
+
+
+def _cut(reason: str) -> str:
+    return reason.strip()[:REASON_LONGEST]
+
+
+def _held(listing: Listing) -> Listing:
+    current = lock(Listing.objects.all(), pk=listing.pk)
+    if current.status == ListingStatus.ARCHIVED:
+        raise NotFound
+    return current
+
+
+def _row(kind: type[R], listing: Listing, row_id: int, revisions: Collection[str] | None) -> R:
+    # A promotion code's row is also held by whoever books with it.
+    row: R = lock(kind._default_manager.all(), pk=row_id, listing_id=listing.pk)
+    if revisions is not None and revision(row) not in revisions:
+        raise Stale
+    return row
+
+
+def _name(kind: type[Any]) -> str:
+    return {PriceRule: "price_rule", Fee: "fee", Tax: "tax", PromoCode: "promo_code"}[kind]
+
+
+def _audited(row: fields.Row) -> dict[str, Any]:
+    """What a row says, as JSON values; amounts in minor units."""
+    plain: dict[str, Any] = {"listing": row.listing_id}
+    for name, value in fields.said(row).items():
+        if isinstance(value, Decimal):
+            value = f"{value.normalize():f}"
+        plain[name] = value.isoformat() if isinstance(value, date) else value
+    return plain
