@@ -22,6 +22,7 @@ from backend.core import access
 from backend.core.db import constraint_errors, lock, retrying
 from backend.core.errors import Invalid, Stale
 from backend.core.stay import Stay
+from backend.listings import access as listing_access
 from backend.listings.models import Listing
 from backend.rates import reading
 from backend.rates.models import PriceRule, RuleKind
@@ -167,17 +168,19 @@ def change(
     changes: dict[str, Any],
     now: datetime,
     revisions: Collection[str] | None = None,
+    reason: str = "",
 ) -> None:
     """Set rules for the dates ``[start, end)`` and close or open their nights, all or nothing.
 
     ``changes`` holds any of ``available`` (False closes the nights that are still open, True opens what the host had
     closed), ``price_minor``, ``min_nights``, ``max_nights``, ``closed_to_arrival``, ``closed_to_departure``, ``note``;
-    ``None`` clears a date's own value. ``revisions`` are the ones that the caller has seen; any other refuses.
+    ``None`` clears a date's own value. ``revisions`` are the ones that the caller has seen; any other refuses. Staff who
+    act in the host's stead say why in ``reason``.
 
     Raises: NotAllowed, Stale, RangeRefused, NightsOutOfOrder, DatesUnavailable where a stay stands or another
     calendar has the nights.
     """
-    access.require(actor, "listing.calendar", listing)
+    listing_access.require_change(actor, "listing.calendar", listing, reason)
     _range(start, end)
     rules = availability.rules_of(listing)
     if start < rules.today(now):
@@ -205,6 +208,7 @@ def change(
             subject=listing,
             now=now,
             after={"from": start.isoformat(), "to": end.isoformat(), **changes},
+            reason=reason,
         )
 
 

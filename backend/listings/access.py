@@ -28,3 +28,15 @@ def may_withdraw(actor: Any, listing: Any) -> bool:
 def may_moderate(actor: Any, listing: Any) -> bool:
     """Approve, flag, reject: moderators, but nobody judges a listing of their own."""
     return actor.has_role("moderator", "admin") and listing.host_id != actor.pk
+
+
+@access.rule("listing.correct")
+def may_correct(actor: Any, listing: Any) -> bool:
+    """Change what is the host's in their stead: administrators, and never a listing of their own."""
+    return actor.has_role("admin") and listing.host_id != actor.pk
+
+
+def require_change(actor: Any, action: str, listing: Any, reason: str) -> None:
+    """``action`` of the listing's host; or, of whoever says why, in the host's stead. Raises: NotAllowed."""
+    in_stead = bool(reason.strip()) and not access.can(actor, action, listing)
+    access.require(actor, "listing.correct" if in_stead else action, listing)

@@ -17,7 +17,7 @@ from backend.audit import services as audit
 from backend.core import access, fx, limits, platform
 from backend.core.db import lock, retrying
 from backend.core.errors import Conflict, Invalid, NotFound, Stale, WrongState
-from backend.listings import access as _rules  # noqa: F401 - importing it registers the rules
+from backend.listings import access as listing_access
 from backend.listings import fields, placing
 from backend.listings.models import Listing, ListingTransition
 from backend.listings.states import TRANSITIONS, ListingStatus
@@ -38,6 +38,13 @@ class CalendarPrices(Conflict):
 
     code = "calendar_prices"
     title = _("The calendar has prices in the old currency. Clear them first.")
+
+
+class RatesInCurrency(Conflict):
+    """Price rules, fees, taxes or promotion codes name amounts in the old currency."""
+
+    code = "rates_in_currency"
+    title = _("Price rules, fees, taxes or codes have amounts in the old currency. Remove them first.")
 
 
 def create(
@@ -105,14 +112,16 @@ def update(
     changes: dict[str, Any],
     now: datetime,
     versions: Collection[int] | None = None,
+    reason: str = "",
 ) -> Listing:
     """Change what the host may set (``fields.SETTABLE``) and with ``availability`` whether it is offered.
 
-    ``versions`` are the ones that the caller has seen; any other refuses. A change of nothing changes nothing.
+    ``versions`` are the ones that the caller has seen; any other refuses. A change of nothing changes nothing. Staff who
+    act in the host's stead say why in ``reason``.
 
-    Raises: NotAllowed, NotFound (withdrawn), Stale, Invalid, CalendarPrices, WrongState (offering a flagged one).
+    Raises: NotAllowed, NotFound (withdrawn), Stale, Invalid, CalendarPrices, RatesInCurrency, WrongState (offering a flagged one).
     """
-    access.require(actor, "listing.edit", listing)
+    listing_access.require_change(actor, "listing.edit", listing, reason)
     with transaction.atomic():
         current = lock(Listing.objects.all(), pk=listing.pk)
         if current.status == ListingStatus.ARCHIVED:
@@ -126,6 +135,8 @@ def update(
         fields.fill(current, changes)
         if current.currency != currency and _has_calendar_prices(current):
             raise CalendarPrices
+        if current.currency != currency and _has_rates(current):
+            raise RatesInCurrency
         same = {
             name for name in ("location", "latitude", "longitude") if getattr(current, name) == before[name]
         }
@@ -143,6 +154,7 @@ def update(
                 now=now,
                 before=_audited(before, changed),
                 after=_audited(after, changed),
+                reason=reason.strip()[:REASON_LONGEST],
             )
         if offered is not None:
             _offer(current, offered, actor, now)
@@ -335,6 +347,16 @@ def _person(actor: Any) -> User | None:
 
 def _has_calendar_prices(listing: Listing) -> bool:
     return listing.calendar_days.exclude(price_minor=None).exists()
+
+
+def _has_rates(listing: Listing) -> bool:
+    """Whether a price rule, fee, tax or promotion code names an amount."""
+    return (
+        listing.price_rules.exclude(price_minor=None).exists()
+        or listing.fees.exclude(amount_minor=None).exists()
+        or listing.taxes.exclude(amount_minor=None).exists()
+        or listing.promo_codes.exclude(amount_minor=None).exists()
+    )
 
 
 def _named(changes: dict[str, Any]) -> set[str]:
