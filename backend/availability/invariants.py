@@ -20,6 +20,19 @@ CHECKS = [
         meaning="A hold without an end would keep nights from being sold for ever.",
     ),
     Check(
+        name="preparation_is_guarded",
+        sql="""
+            SELECT p.id AS listing_id, b.id AS block, b.guarded, g.guarded AS wanted
+            FROM properties p
+            CROSS JOIN LATERAL blocks_guards(
+                p.id, greatest(p.preparation_days_before, p.preparation_days_after)::int) g
+            JOIN blocks b ON b.id = g.id
+            WHERE greatest(p.preparation_days_before, p.preparation_days_after) > 0
+                AND b.guarded IS DISTINCT FROM g.guarded
+        """,
+        meaning="A stay does not guard the nights that its host needs before the next one: they can be sold.",
+    ),
+    Check(
         name="exclusion_constraints_stand",
         sql="""
             SELECT wanted.name FROM (VALUES ('blocks_no_overlap'), ('blocks_no_guard_overlap')) AS wanted (name)
