@@ -286,7 +286,7 @@ def load(values: Mapping[str, Any] | str) -> Policy:
             stay=_keep(values["stay"]),
             grace=None if grace is None else Grace(int(grace["hours"]), int(grace["days_before"])),
         )
-    except (KeyError, TypeError, ArithmeticError) as error:
+    except (KeyError, TypeError, ValueError, ArithmeticError) as error:
         raise ValueError(f"this is no policy: {error!r}") from error
 
 
