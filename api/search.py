@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -22,17 +23,16 @@ from api.pagination import Cursor, Page, PageQuery
 from api.problems import responses
 from api.property_types import Policy, PropertyOut, RoomType, property_payload
 from api.rendering import dumps
-from api.types import DateIn, MoneyAmount, MoneyOut, Text
+from api.types import DateIn, MoneyAmount, MoneyOut, Out, Text
 from backend.core import fx
 from backend.core.errors import Invalid
 from backend.core.money import Money
-from backend.core.stay import Stay
 from backend.listings import amenities
 from backend.search import pages
 from backend.search.find import find
 from backend.search.geo import HALF_EARTH_KM
 from backend.search.pages import Card
-from backend.search.query import Ordering, Position, SearchQuery
+from backend.search.query import MAX_FLEXIBLE_DAYS, Ordering, Position, SearchQuery
 
 router = Router(tags=["Search"])
 
@@ -89,6 +89,16 @@ class SearchParams(PageQuery):
         DateIn | None, Field(description="With check_out: only what can be booked for these nights.")
     ] = None
     check_out: DateIn | None = None
+    flexible_days: Annotated[
+        int | None,
+        Field(
+            ge=0,
+            le=MAX_FLEXIBLE_DAYS,
+            description="With the dates: stays of the same length that begin so many days earlier or later will do too;"
+            " each result names the nearest one that can be booked as `available_stay`, and its price.",
+            examples=[3],
+        ),
+    ] = None
     ordering: Annotated[
         Ordering,
         Field(description="Prices are compared by the night, before fees. distance needs lat and lng."),
@@ -103,11 +113,21 @@ class SearchParams(PageQuery):
     ] = None
 
 
+class AvailableStay(Out):
+    """The dates that can be booked: of those asked for, the nearest."""
+
+    check_in: date
+    check_out: date
+
+
 class SearchResult(PropertyOut):
     """A property as anyone sees it. Amounts are in the asked currency, when one is asked for."""
 
     total_price: MoneyOut | None = Field(
         default=None, description="With dates: what the stay costs, for `guests` people (else one)."
+    )
+    available_stay: AvailableStay | None = Field(
+        default=None, description="With `flexible_days`: the stay that `total_price` is of."
     )
     distance_km: float | None = Field(default=None, description="Around a point: how far away.")
 
@@ -117,20 +137,21 @@ def search_properties(request: HttpRequest, params: Query[SearchParams]) -> Http
     """Find properties. With dates only those that can really be booked then, each with the stay's `total_price`.
 
     `price_min`, `price_max` and the orders by price look at the price of a night, compared at the day's exchange
-    rates. `count` is exact up to what can be counted fast; beyond, `count_is_exact` is false and there are more.
+    rates. `count` is exact up to what can be counted fast; beyond, `count_is_exact` is false and there are more: `page`
+    reaches the first 5,000 of such a list, `next` all of them.
     """
     query = _query(params)
     scope = f"search:{query.ordering}"
     if params.cursor:
         cursor = pagination.decode(params.cursor, scope=scope)
         query = replace(query, position=Position(cursor.direction == "after", cursor.values))
-    found = find(query, timezone.now())
-    stay = Stay(query.check_in, query.check_out) if query.check_in and query.check_out else None
-    cards = pages.load(found.hits, stay=stay, guests=query.guests or 1)
+    now = timezone.now()
+    found = find(query, now)
+    cards = pages.load(found.hits, guests=query.guests or 1, now=now)
     body = dumps(
         pagination.envelope(
             request,
-            _results(cards, query.currency),
+            _results(cards, query.currency, flexible=params.flexible_days is not None),
             count=found.count,
             exact=found.exact,
             next_cursor=_cursor(found.next, scope),
@@ -167,6 +188,7 @@ def _query(params: SearchParams) -> SearchQuery:
         superhost=params.superhost,
         check_in=params.check_in,
         check_out=params.check_out,
+        flexible_days=params.flexible_days,
         ordering=params.ordering,
         page=params.page,
         page_size=params.size,
@@ -192,15 +214,15 @@ def _cursor(position: Position | None, scope: str) -> str | None:
     return pagination.encode(Cursor("after" if position.after else "before", position.values), scope=scope)
 
 
-def _results(cards: Sequence[Card], currency: str) -> list[dict[str, Any]]:
+def _results(cards: Sequence[Card], currency: str, *, flexible: bool = False) -> list[dict[str, Any]]:
     """The cards as the wire shows them, amounts in ``currency`` where one is asked for. Raises: UnknownCurrency."""
     rates: Mapping[str, Decimal] = fx.rates() if currency else {}
     if currency and currency not in rates:
         raise fx.UnknownCurrency.field("currency", "unknown_currency", fx.UnknownCurrency.title)
-    return [_result(card, currency, rates) for card in cards]
+    return [_result(card, currency, rates, flexible=flexible) for card in cards]
 
 
-def _result(card: Card, currency: str, rates: Mapping[str, Decimal]) -> dict[str, Any]:
+def _result(card: Card, currency: str, rates: Mapping[str, Decimal], *, flexible: bool) -> dict[str, Any]:
     listing = card.listing
     result = property_payload(listing, ANONYMOUS, exact=False)
     amounts = {"total_price": card.total_minor} if card.total_minor is not None else {}
@@ -213,6 +235,8 @@ def _result(card: Card, currency: str, rates: Mapping[str, Decimal]) -> dict[str
     for name, minor in amounts.items():
         if minor is not None:
             result[name] = fx.exchange(Money(minor, listing.currency), shown_in, at=rate).number()
+    if flexible and card.stay:
+        result["available_stay"] = {"check_in": card.stay.check_in, "check_out": card.stay.check_out}
     if card.distance_km is not None:
         result["distance_km"] = round(card.distance_km, 3)
     return result

@@ -113,7 +113,6 @@ def sql_time(run: Callable[[], Any]) -> list[float]:
 def measure(size: int, kept: Path | None = None) -> None:
     """Make a platform of ``size`` listings, or take the one in ``kept``, and print the table of its searches."""
     with world(kept) as made:
-        from backend.core.stay import Stay
         from backend.search import pages
         from backend.search.find import find
 
@@ -126,11 +125,11 @@ def measure(size: int, kept: Path | None = None) -> None:
         with web(made) as port:
             for case in cases(today):
                 query = query_of(case)
-                stay = Stay(query.check_in, query.check_out)
 
-                def ours(query: Any = query, stay: Stay = stay) -> Any:
-                    found = find(query, datetime.now(UTC))
-                    return pages.load(found.hits, stay=stay, guests=query.guests or 1), found
+                def ours(query: Any = query) -> Any:
+                    now = datetime.now(UTC)
+                    found = find(query, now)
+                    return pages.load(found.hits, guests=query.guests or 1, now=now), found
 
                 found = ours()[1]
                 own = sql_time(ours)

@@ -6,7 +6,7 @@ then sorts what it should walk; written with ``>=`` and ``<`` it expects a third
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -20,8 +20,8 @@ from backend.core.errors import Invalid
 from backend.core.money import Money, MoneyError, TooPrecise, exponent
 from backend.core.stay import Stay
 from backend.search import clocks, codes, geo, nights, places
-from backend.search.models import SearchRate
-from backend.search.query import SearchQuery, past
+from backend.search.clocks import Clocks, Known
+from backend.search.query import CheckInPast, SearchQuery
 
 
 class Clause(NamedTuple):
@@ -33,31 +33,49 @@ class Clause(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """``scope`` can be answered by an index, ``filters`` narrow it. ``empty``: nothing can fulfil them."""
+    """``scope`` can be answered by an index, ``filters`` narrow it. ``empty``: nothing can fulfil them.
+
+    ``places`` are those of the scope. ``stays``: what a search with dates asks of a row for each stay that will do, the
+    nearest to the wish first; one of them is among the filters.
+    """
 
     scope: tuple[Clause, ...]
     filters: tuple[Clause, ...]
     empty: bool = False
+    places: tuple[int, ...] = ()
+    scope_but_places: tuple[Clause, ...] = ()
+    stays: tuple[tuple[Stay, Clause], ...] = ()
 
 
-def of(query: SearchQuery, now: datetime) -> Conditions:
-    """The conditions of ``query`` at ``now`` (UTC).
+def of(query: SearchQuery, now: datetime, known: Known | None) -> Conditions:
+    """The conditions of ``query`` at ``now`` (UTC). With dates it needs the ``known`` clocks.
 
-    Raises: Invalid for a check-in in the past and for a price finer than its currency, UnknownCurrency.
+    Raises: CheckInPast, Invalid for a price finer than its currency, UnknownCurrency.
     """
     cells, area = _area(query)
     scope = [Clause("s.listed"), *cells]
-    filters = [*area, *_size(query), *_kind(query), *_price(query), *_stay(query, now)]
-    if query.location:
-        found = places.named(query.location)
-        if not found:
-            return Conditions((), (), empty=True)
-        scope.append(Clause("s.place = ANY(%s::bigint[])", (found,)))
+    stays = _stays(query, now, known) if known else ()
+    filters = [*_size(query), *_kind(query), *area, *_price(query)]
+    if stays:
+        filters.append(either([clause for _stay, clause in stays]))
     if query.q:
         scope.append(Clause("t.words @@ websearch_to_tsquery('listing_text', %s)", (query.q,)))
     if query.ordering == "distance":
         filters.append(Clause("s.cell IS NOT NULL"))
-    return Conditions(tuple(scope), tuple(filters))
+    found: tuple[int, ...] = ()
+    in_places: list[Clause] = []
+    if query.location:
+        found = tuple(places.named(query.location))
+        if not found:
+            return Conditions((), (), empty=True)
+        in_places = [Clause("s.place = ANY(%s::bigint[])", (list(found),))]
+    return Conditions(
+        scope=(*scope, *in_places),
+        filters=tuple(filters),
+        places=found,
+        scope_but_places=tuple(scope),
+        stays=stays,
+    )
 
 
 def _area(query: SearchQuery) -> tuple[list[Clause], list[Clause]]:
@@ -86,9 +104,24 @@ def within(areas: list[geo.Box]) -> list[Clause]:
 
 
 def around(point: tuple[float, float], radius_km: float) -> list[Clause]:
-    """Rows within ``radius_km`` of a point: by their cells, then exactly."""
+    """Rows within ``radius_km`` of a point: by their cells, then exactly.
+
+    What lies in a smaller box, all of it inside the circle, needs no sine and cosine.
+    """
+    cells, box = within(geo.around(*point, radius_km))
     distance = Clause("search_distance_km(s.lat, s.lon, %s, %s) <= %s", (*point, radius_km))
-    return [*within(geo.around(*point, radius_km)), distance]
+    inner = geo.inside(*point, radius_km)
+    if inner is None:
+        return [cells, box, distance]
+    edges = (inner.south, inner.north, inner.west, inner.east)
+    near = "s.lat BETWEEN %s AND %s AND s.lon BETWEEN %s AND %s"
+    return [
+        cells,
+        Clause(
+            f"CASE WHEN {near} THEN true WHEN {box.sql} THEN {distance.sql} ELSE false END",
+            (*edges, *box.params, *distance.params),
+        ),
+    ]
 
 
 def _size(query: SearchQuery) -> Iterable[Clause]:
@@ -123,16 +156,17 @@ def _price(query: SearchQuery) -> Iterable[Clause]:
     if query.price_min is None and query.price_max is None:
         return
     currency = query.currency or platform.get("currency")
-    rate = SearchRate.objects.filter(currency=currency).values_list("per_euro", flat=True).first()
-    per_euro = rate if rate is not None else float(fx.rate("EUR", currency))
+    today = float(fx.rate("EUR", currency))
     # Its index is for walking by price; as a filter it would lead through the whole heap, hence the sum.
     price = "s.price_euro" if query.ordering in ("price", "-price") else "(s.price_euro + 0)"
+    # The rate that the rows were made with, read by the same statement as they.
+    per_euro = "coalesce((SELECT per_euro FROM search_rates WHERE currency = %s), %s)"
     limits = (("price_min", query.price_min, ">=", -0.5), ("price_max", query.price_max, "<=", 0.5))
     for name, limit, operator, slack in limits:
         if limit is not None:
             # Half a minor unit either way: a price passes as it is shown, rounded.
-            minor = _minor(name, limit, currency) + slack
-            yield Clause(f"{price} {operator} %s", (minor / (10.0 ** exponent(currency) * per_euro),))
+            major = (_minor(name, limit, currency) + slack) / 10.0 ** exponent(currency)
+            yield Clause(f"{price} {operator} %s::float8 / {per_euro}", (major, currency, today))
 
 
 def _minor(name: str, limit: Decimal, currency: str) -> int:
@@ -145,44 +179,67 @@ def _minor(name: str, limit: Decimal, currency: str) -> int:
         raise Invalid.field(name, "too_large", _("The number is too large.")) from error
 
 
-def _stay(query: SearchQuery, now: datetime) -> Iterable[Clause]:
-    if query.check_in is None or query.check_out is None:
-        return
-    stay = Stay(query.check_in, query.check_out)
-    clock = clocks.allowing(stay.check_in, now)
-    if clock.past:
-        raise past()
+def _stays(query: SearchQuery, now: datetime, known: Known) -> tuple[tuple[Stay, Clause], ...]:
+    """The stays that will do, the nearest to the wish first, each with what a row must fulfil for it."""
+    found, over = [], True
+    for stay in query.stays():
+        clock = clocks.allowing(stay.check_in, now, known)
+        over = over and clock.past
+        if not clock.past:
+            found.append((stay, _both([*_on_clocks(clock), _bookable(stay, now)])))
+    if over:
+        raise CheckInPast.field("check_in", CheckInPast.code, CheckInPast.title)
+    return tuple(found)
+
+
+def _on_clocks(clock: Clocks) -> Iterable[Clause]:
     if not clock.all:
         yield Clause("s.clock = ANY(%s::bigint[])", (clock.allowed,))
-    yield _allowed(stay)
-    yield from _free(stay, now)
+        if len(clock.askable) < len(clock.allowed):
+            yield Clause("(s.instant OR s.clock = ANY(%s::bigint[]))", (clock.askable,))
 
 
-def _allowed(stay: Stay) -> Clause:
-    """The rules of length and weekdays: the listing's own in place, those of single dates by looking."""
-    arrival, departure = stay.check_in.isoweekday() - 1, stay.check_out.isoweekday() - 1
-    fewest = f"((s.min_nights >> {9 * arrival}) & 511)"
-    no_arrival, no_departure = f"(s.arrivals >> {arrival}) & 1 < 1", f"(s.departures >> {departure}) & 1 < 1"
+def _both(clauses: Sequence[Clause]) -> Clause:
     return Clause(
-        f"CASE WHEN s.day_rules"
-        f" THEN search_days_allow(s.listing_id, %s, %s, {fewest}::int, s.max_nights, {no_arrival}, {no_departure})"
-        f" ELSE {fewest} <= %s AND s.max_nights >= %s AND NOT {no_arrival} AND NOT {no_departure} END",
-        (stay.check_in, stay.check_out, stay.nights, stay.nights),
+        " AND ".join(clause.sql for clause in clauses),
+        tuple(value for clause in clauses for value in clause.params),
     )
 
 
-def _free(stay: Stay, now: datetime) -> Iterable[Clause]:
-    """The nights are free. The words answer for most rows; the exact question is asked where they cannot:
+def either(clauses: Sequence[Clause]) -> Clause:
+    """One of the conditions, each of which may hold several."""
+    if len(clauses) == 1:
+        return clauses[0]
+    return Clause(
+        f"({' OR '.join(f'({clause.sql})' for clause in clauses)})",
+        tuple(value for clause in clauses for value in clause.params),
+    )
 
-    nights outside of what the row speaks of, a hold that has run out but still has its bits, a listing that needs
-    nights between two stays.
+
+def _bookable(stay: Stay, now: datetime) -> Clause:
+    """The rules of length and weekdays allow the stay, and its nights are free.
+
+    An ``easy`` row answers for itself: it has no rules of single dates, needs no nights between two stays, and holds
+    no nights for anybody. The others are asked exactly where the night words are not enough: nights outside of what
+    the row speaks of, a hold that has run out but still has its bits, preparation between two stays.
     """
     words = nights.masks(stay)
     spoken_of = f"s.first_word BETWEEN {max(words) - nights.WORDS + 1} AND {min(words)}"
     open_nights = " AND ".join(f"(s.w{word % nights.WORDS} & {mask}) < 1" for word, mask in words.items())
-    exactly = "search_is_free(s.listing_id, %s, %s, s.gap, %s)"
-    yield Clause(f"(({open_nights}) OR s.hold_lapses_at <= %s OR NOT {spoken_of})", (now,))
-    yield Clause(
-        f"CASE WHEN {spoken_of} AND s.gap < 1 AND {open_nights} THEN true ELSE {exactly} END",
-        (stay.check_in, stay.check_out, now),
+    arrival, departure = stay.check_in.isoweekday() - 1, stay.check_out.isoweekday() - 1
+    fewest = f"((s.min_nights >> {9 * arrival}) & 511)"
+    no_arrival, no_departure = f"(s.arrivals >> {arrival}) & 1 < 1", f"(s.departures >> {departure}) & 1 < 1"
+    own_rules = (
+        f"{fewest} <= {stay.nights} AND s.max_nights >= {stay.nights}"
+        f" AND (s.closed & {1 << arrival | 1 << departure + 7}) < 1"
+    )
+    return Clause(
+        f"CASE WHEN s.easy AND {spoken_of} THEN {open_nights} AND {own_rules}"
+        f" ELSE (({open_nights}) OR s.hold_lapses_at <= %s OR NOT {spoken_of})"
+        f" AND CASE WHEN s.day_rules THEN"
+        f" search_days_allow(s.listing_id, %s, %s, {fewest}::int, s.max_nights, {no_arrival}, {no_departure})"
+        f" ELSE {own_rules} END"
+        f" AND CASE WHEN {spoken_of} AND s.gap < 1 AND {open_nights} THEN true"
+        f" ELSE search_is_free(s.listing_id, %s, %s, s.gap, %s) END END",
+        (now, stay.check_in, stay.check_out, stay.check_in, stay.check_out, now),
     )

@@ -1,12 +1,14 @@
 """Find listings.
 
-The plan adapts to how much there is to look through. A scope (area, place, words) of up to ``NARROW`` listings is
-read whole: exact count, exact page. In a wider one the first ``PROBE`` hits are taken as they come: fewer than that,
-and they are all, sorted and counted exactly; otherwise the count is "1,000 and more" and the page is read by walking
-the index of the order. By distance there is no such index: a circle around the point grows until it holds the page.
+The plan adapts to how much there is to look through. The first ``PROBE`` hits of a scope (area, place, words) are
+taken as they come: fewer than that, and they are all, sorted and counted exactly. With more, a scope of up to
+``NARROW`` listings is read whole: exact count, exact page. In a wider one the count is "1,000 and more" and the page is
+read by walking the index of the order; in a few places, place by place. By distance there is no such index: a circle
+around the point grows until it holds the page.
 
 Results are ordered with the listing's id last, so that every order is total; pages are continued from the key values
-of the last row and stay as fast as the first however deep one goes.
+of the last row and stay as fast as the first however deep one goes. By its number a page of a list that is too long
+to count is found up to the ``NUMBERED``-th result: further on everything before it would have to be read.
 """
 
 from __future__ import annotations
@@ -18,15 +20,22 @@ from typing import Any
 
 from django.db import connection
 
-from backend.search import conditions, geo
+from backend.search import breadth, clocks, conditions, geo
+from backend.search.clocks import Known
 from backend.search.conditions import Clause, Conditions
-from backend.search.query import Found, Hit, InvalidSearch, Position, SearchQuery
+from backend.search.query import CheckInPast, Found, Hit, InvalidSearch, Position, SearchQuery
 
 NARROW = 20_000
 """Up to so many listings in scope are looked through completely."""
 
 PROBE = 1_001
 """So many hits of a wide scope are taken before the count is given up."""
+
+NUMBERED = 5_000
+"""Of a list that is too long to count, so many results can be reached by the number of their page; all by its links."""
+
+FEW_PLACES = 64
+"""Up to so many places are walked one by one, each in the order of its index."""
 
 FIRST_CIRCLE_KM = 2.0
 
@@ -40,6 +49,11 @@ class Order:
     descending: bool = False
     params: tuple[Any, ...] = ()
 
+    @property
+    def names(self) -> list[str]:
+        """What the keys are called in a row of hits."""
+        return [f"k{index}" for index in range(len(self.keys))]
+
 
 RECOMMENDED = Order("recommended", ("s.score", "s.listing_id"), True)
 ORDERS = {
@@ -50,6 +64,25 @@ ORDERS = {
     "newest": Order("newest", ("s.listing_id",), True),
 }
 
+Row = tuple[Any, ...]
+"""The listing's id and point, the values of the order's keys, and with several stays the number of one."""
+
+FIXED = 3
+"""So many values stand before the keys."""
+
+
+class _NewClocks(Exception):
+    """Listings have come on clocks that were not known when the question was put."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """A query with its conditions and the clocks that they were made with."""
+
+    query: SearchQuery
+    wanted: Conditions
+    known: Known | None
+
 
 def find(query: SearchQuery, now: datetime) -> Found:
     """The listings that ``query`` asks for at ``now`` (UTC), one page of them.
@@ -57,18 +90,48 @@ def find(query: SearchQuery, now: datetime) -> Found:
     With dates only what can be booked then. Raises: Invalid, UnknownCurrency.
     """
     query.require_sense()
-    wanted = conditions.of(query, now)
+    if query.check_in is None:
+        return _find(query, now, None)
+    try:
+        return _find(query, now, clocks.known())
+    except (_NewClocks, CheckInPast):
+        while True:
+            try:
+                return _find(query, now, clocks.known(again=True))
+            except _NewClocks:
+                continue
+
+
+def _find(query: SearchQuery, now: datetime, known: Known | None) -> Found:
+    wanted = conditions.of(query, now, known)
     if wanted.empty:
         return Found()
-    order = _order(query)
-    rows, count, capped = _window(query, wanted, order)
-    if capped:
+    search, order = _Search(query, wanted, known), _order(query)
+    scope = (query.location, query.q, query.bbox, query.point, query.radius_km, NARROW, PROBE)
+    narrow = breadth.is_narrow(scope)
+    rows, count = _window(search, order, None if narrow else PROBE)
+    if not narrow and count >= PROBE:
+        if narrow is None:
+            narrow = _count_scope(search) <= NARROW
+            breadth.remember(scope, narrow=narrow)
+            if narrow:
+                rows, count = _window(search, order, None)
+        if not narrow:
+            return _wide(search, order)
+    return _found(search, order, rows, count, exact=True)
+
+
+def _wide(search: _Search, order: Order) -> Found:
+    """A page of more hits than are counted."""
+    query = search.query
+    rows: list[Row] = []
+    if query.position or query.page * query.page_size <= NUMBERED:
         if order.name == "distance":
-            rows = _circles(query, wanted, order)
+            rows = _circles(search, order)
         else:
             order = RECOMMENDED if order.name == "rank" else order
-            rows = _walk(query, wanted, order)
-    return _found(query, order, rows, PROBE - 1 if capped else count, not capped)
+            rows = _walk(search, order)
+    return _found(search, order, rows, PROBE - 1, exact=False)
 
 
 def _order(query: SearchQuery) -> Order:
@@ -90,16 +153,11 @@ def _distance(query: SearchQuery) -> str:
     return f"search_distance_km(s.lat, s.lon, {lat!r}::float8, {lon!r}::float8)"
 
 
-Row = tuple[Any, ...]
-"""The listing's id, its distance or None, and the values of the order's keys."""
-
-
 def _hits(query: SearchQuery, clauses: Sequence[Clause], order: Order) -> Clause:
-    """``SELECT id, km, k0, k1 … FROM … WHERE …``, unordered."""
-    keys = ", ".join(f"{key} AS k{index}" for index, key in enumerate(order.keys))
-    km = _distance(query) if query.point else "NULL::float8"
+    """``SELECT id, lat, lon, k0, k1 … FROM … WHERE …``, unordered."""
+    keys = ", ".join(f"{key} AS {name}" for key, name in zip(order.keys, order.names, strict=True))
     return Clause(
-        f"SELECT s.listing_id AS id, {km} AS km, {keys} FROM {_tables(query)} WHERE {_all(clauses)}",  # noqa: S608 - fixed words, values are parameters
+        f"SELECT s.listing_id AS id, s.lat, s.lon, {keys} FROM {_tables(query)} WHERE {_all(clauses)}",  # noqa: S608 - fixed words, values are parameters
         (*order.params, *_params(clauses)),
     )
 
@@ -116,21 +174,35 @@ def _params(clauses: Sequence[Clause]) -> tuple[Any, ...]:
     return tuple(value for clause in clauses for value in clause.params)
 
 
-def _page(query: SearchQuery, order: Order, keys: Sequence[str]) -> Clause:
-    """``WHERE … ORDER BY … LIMIT … OFFSET`` of the asked page over ``keys``, one row more than it holds."""
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """``beyond`` the position, in ``order``, and ``limit``: one row more than the page holds, after those before it."""
+
+    beyond: tuple[Clause, ...]
+    order: str
+    size: int
+    offset: int
+
+    @property
+    def limit(self) -> str:
+        return f"LIMIT {self.size} OFFSET {self.offset}"
+
+
+def _page(query: SearchQuery, order: Order, keys: Sequence[str]) -> _Page:
+    """The asked page over ``keys``."""
     position = query.position
     forward = position is None or position.after
     direction = "DESC" if order.descending == forward else "ASC"
-    ordered = ", ".join(f"{key} {direction}" for key in keys)
-    where, params = "", ()
+    beyond: tuple[Clause, ...] = ()
     if position and position.values:
         operator = "<" if direction == "DESC" else ">"
-        where = f"WHERE ({', '.join(keys)}) {operator} ({', '.join(['%s'] * len(keys))})"
-        params = _values(position, order)
-    offset = 0 if position else (query.page - 1) * query.page_size
-    return Clause(
-        f"{where} ORDER BY {ordered} LIMIT {query.page_size + 1} OFFSET {offset}",
-        params,
+        marks = ", ".join(["%s"] * len(keys))
+        beyond = (Clause(f"({', '.join(keys)}) {operator} ({marks})", _values(position, order)),)
+    return _Page(
+        beyond=beyond,
+        order=f"ORDER BY {', '.join(f'{key} {direction}' for key in keys)}",
+        size=query.page_size + 1,
+        offset=0 if position else (query.page - 1) * query.page_size,
     )
 
 
@@ -144,44 +216,76 @@ def _values(position: Position, order: Order) -> tuple[Any, ...]:
     return tuple(values)
 
 
-def _window(query: SearchQuery, wanted: Conditions, order: Order) -> tuple[list[Row], int, bool]:
-    """The page, the number of hits, and whether that was capped (then the page is of some hits only)."""
-    hits = _hits(query, (*wanted.scope, *wanted.filters), order)
-    page = _page(query, order, [f"k{index}" for index in range(len(order.keys))])
-    ordered = page.sql[page.sql.index("ORDER BY") : page.sql.index(" LIMIT")]
-    sql = f"""
-        WITH room AS MATERIALIZED (
-            SELECT CASE WHEN {_surely_wide(wanted)} OR (
-                SELECT count(*) FROM (
-                    SELECT FROM {_tables(query)} WHERE {_all(wanted.scope)} LIMIT {NARROW + 1}
-                ) AS scope
-            ) > {NARROW} THEN {PROBE} END AS most
-        ), hits AS MATERIALIZED ({hits.sql} LIMIT (SELECT most FROM room))
-        SELECT room.most, total.n, page.* FROM room
-        CROSS JOIN (SELECT count(*) AS n FROM hits) AS total
-        LEFT JOIN (SELECT * FROM hits {page.sql}) AS page ON true {ordered}
-    """  # noqa: S608 - as above
-    rows = _run(sql, (*_params(wanted.scope), *hits.params, *page.params))
-    most, count = rows[0][:2]
-    return [row[2:] for row in rows if row[2] is not None], count, most is not None and count >= most
+def _window(search: _Search, order: Order, most: int | None) -> tuple[list[Row], int]:
+    """The page among the first ``most`` hits as they come (else among all), and how many those are."""
+    wanted, page = search.wanted, _page(search.query, order, order.names)
+    hits = _hits(search.query, (*wanted.scope, *wanted.filters), order)
+    where = f"WHERE {_all(page.beyond)}" if page.beyond else ""
+    shown = _with_stay(
+        search,
+        Clause(f"SELECT * FROM hits {where} {page.order} {page.limit}", _params(page.beyond)),  # noqa: S608 - as above
+    )
+    rows = _run(
+        Clause(
+            f"WITH hits AS MATERIALIZED ({hits.sql}{'' if most is None else f' LIMIT {most}'})"  # noqa: S608 - as above
+            f" SELECT {clocks.MARK if search.known else 'NULL'}, total.n, page.*"
+            f" FROM (SELECT count(*) AS n FROM hits) AS total LEFT JOIN ({shown.sql}) AS page ON true {page.order}",
+            (*hits.params, *shown.params),
+        )
+    )
+    mark, count = rows[0][:2]
+    if search.known and mark != search.known.mark:
+        raise _NewClocks
+    return [row[2:] for row in rows if row[2] is not None], count
 
 
-def _surely_wide(wanted: Conditions) -> str:
-    """Whether a search without a place has more in scope than is worth counting, by the planner's own estimate."""
-    if len(wanted.scope) > 1:
-        return "false"
-    return f"(SELECT reltuples FROM pg_class WHERE oid = 'search_row'::regclass) > {4 * NARROW}"  # noqa: S608
+def _with_stay(search: _Search, page: Clause) -> Clause:
+    """``page`` with the number of the first stay that each row can be booked for, where several will do."""
+    stays = search.wanted.stays
+    if len(stays) < 2:
+        return page
+    cases = " ".join(f"WHEN {clause.sql} THEN {number}" for number, (_stay, clause) in enumerate(stays))
+    return Clause(
+        f"SELECT shown.*, CASE {cases} END FROM ({page.sql}) AS shown JOIN search_row s ON s.listing_id = shown.id",  # noqa: S608 - as above
+        (*_params([clause for _stay, clause in stays]), *page.params),
+    )
 
 
-def _walk(query: SearchQuery, wanted: Conditions, order: Order) -> list[Row]:
+def _count_scope(search: _Search) -> int:
+    """How many listings are in the scope, ``NARROW`` + 1 when there are more."""
+    scope = search.wanted.scope
+    inner = f"SELECT FROM {_tables(search.query)} WHERE {_all(scope)} LIMIT {NARROW + 1}"
+    rows = _run(Clause(f"SELECT count(*) FROM ({inner}) AS scope", _params(scope)))  # noqa: S608 - as above
+    return int(rows[0][0])
+
+
+def _walk(search: _Search, order: Order) -> list[Row]:
     """The page along the index of the order."""
-    hits = _hits(query, (*wanted.scope, *wanted.filters), order)
+    query, wanted = search.query, search.wanted
     page = _page(query, order, order.keys)
-    return _run(f"{hits.sql} {page.sql.replace('WHERE', 'AND', 1)}", (*hits.params, *page.params))
+    by_name = _page(query, order, order.names)
+    if order is RECOMMENDED and 0 < len(wanted.places) <= FEW_PLACES:
+        clauses = (Clause("s.place = place.id"), *wanted.scope_but_places, *wanted.filters, *page.beyond)
+        hits = _hits(query, clauses, order)
+        first = f"{hits.sql} {page.order} LIMIT {page.offset + page.size}"
+        walked = Clause(
+            f"SELECT hits.* FROM unnest(%s::bigint[]) AS place (id) CROSS JOIN LATERAL ({first}) AS hits"  # noqa: S608 - as above
+            f" {by_name.order} {page.limit}",
+            (list(wanted.places), *hits.params),
+        )
+    else:
+        hits = _hits(query, (*wanted.scope, *wanted.filters, *page.beyond), order)
+        walked = Clause(f"{hits.sql} {page.order} {page.limit}", hits.params)
+    return _run(_in_order(_with_stay(search, walked), by_name))
 
 
-def _circles(query: SearchQuery, wanted: Conditions, order: Order) -> list[Row]:
+def _in_order(shown: Clause, page: _Page) -> Clause:
+    return Clause(f"SELECT * FROM ({shown.sql}) AS page {page.order}", shown.params)  # noqa: S608 - as above
+
+
+def _circles(search: _Search, order: Order) -> list[Row]:
     """The page by distance: what is nearest lies in the first circle that holds enough."""
+    query, wanted = search.query, search.wanted
     point = query.point
     if point is None:
         raise AssertionError("only a point has distances")
@@ -191,24 +295,30 @@ def _circles(query: SearchQuery, wanted: Conditions, order: Order) -> list[Row]:
         radius = max(radius, 1.2 * _values(query.position, order)[0])
     elif query.position:
         radius = limit
-    page = _page(query, order, [f"k{index}" for index in range(len(order.keys))])
+    page = _page(query, order, order.names)
+    where = f"WHERE {_all(page.beyond)}" if page.beyond else ""
     while True:
         radius = min(radius, limit)
         hits = _hits(query, (*clauses, *conditions.around(point, radius)), order)
-        rows = _run(f"SELECT * FROM ({hits.sql}) AS hits {page.sql}", (*hits.params, *page.params))  # noqa: S608
+        nearest = Clause(
+            f"SELECT * FROM ({hits.sql}) AS hits {where} {page.order} {page.limit}",  # noqa: S608 - as above
+            (*hits.params, *_params(page.beyond)),
+        )
+        rows = _run(_in_order(_with_stay(search, nearest), page))
         if len(rows) > query.page_size or radius >= limit:
             return rows
         radius *= 2
 
 
-def _run(sql: str, params: Sequence[Any]) -> list[Row]:
+def _run(statement: Clause) -> list[Row]:
     with connection.cursor() as cursor:
-        cursor.execute(sql, params)
+        cursor.execute(statement.sql, statement.params)
         return cursor.fetchall()
 
 
-def _found(query: SearchQuery, order: Order, rows: list[Row], count: int, exact: bool) -> Found:
+def _found(search: _Search, order: Order, rows: list[Row], count: int, *, exact: bool) -> Found:
     """The page of what was read: one row more than asked says that the list goes on."""
+    query = search.query
     more, rows = len(rows) > query.page_size, rows[: query.page_size]
     position = query.position
     before, after = query.page > 1 and count > 0, more
@@ -218,16 +328,27 @@ def _found(query: SearchQuery, order: Order, rows: list[Row], count: int, exact:
         rows.reverse()
         before, after = more, bool(position.values)
     return Found(
-        hits=[Hit(row[0], row[1]) for row in rows],
+        hits=[_hit(search, order, row) for row in rows],
         count=count,
         exact=exact,
-        next=Position(True, (order.name, *rows[-1][2:])) if rows and after else None,
-        previous=_previous(order, rows) if before else None,
+        next=Position(True, _keys(order, rows[-1])) if rows and after else None,
+        previous=Position(False, _keys(order, rows[0]) if rows else ()) if before else None,
     )
 
 
-def _previous(order: Order, rows: list[Row]) -> Position:
-    return Position(False, (order.name, *rows[0][2:]) if rows else ())
+def _hit(search: _Search, order: Order, row: Row) -> Hit:
+    stays = search.wanted.stays
+    number = row[FIXED + len(order.keys)] if len(stays) > 1 else 0
+    point, (identity, lat, lon) = search.query.point, row[:FIXED]
+    return Hit(
+        identity,
+        None if point is None or lat is None else geo.distance_km(lat, lon, *point),
+        stays[number][0] if stays else None,
+    )
+
+
+def _keys(order: Order, row: Row) -> tuple[Any, ...]:
+    return (order.name, *row[FIXED : FIXED + len(order.keys)])
 
 
 def every(query: SearchQuery, now: datetime) -> list[int]:

@@ -13,11 +13,11 @@ EARTH_RADIUS_KM = 6371.0088
 HALF_EARTH_KM = pi * EARTH_RADIUS_KM
 """The distance to the opposite point: nothing is further away."""
 
-BANDS_PER_DEGREE = 20
+BANDS_PER_DEGREE = 40
 COLUMNS_PER_DEGREE = 100
 COLUMNS = 36_001
 MAX_BANDS = 64
-"""A box over more bands (3.2 degrees of latitude) is searched as the whole belt between its latitudes."""
+"""A box over more bands (1.6 degrees of latitude) is searched as the whole belt between its latitudes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,18 @@ def around(lat: float, lon: float, radius_km: float) -> list[Box]:
     if reach >= 180:
         return [Box(-180.0, south, 180.0, north)]
     return boxes(_turned(lon - reach), south, _turned(lon + reach), north)
+
+
+def inside(lat: float, lon: float, radius_km: float) -> Box | None:
+    """A box all of whose points lie within ``radius_km``; None for circles that are not small or lie at an edge."""
+    if radius_km > 100 or abs(lat) > 80:
+        return None
+    # The corners of a square in a circle, a hundredth less for the curvature; the side nearer the pole is the shorter.
+    rise = 0.99 * degrees(radius_km / EARTH_RADIUS_KM) / sqrt(2)
+    reach = rise / cos(radians(abs(lat) - rise))
+    if abs(lon) + reach >= 180:
+        return None
+    return Box(lon - reach, lat - rise, lon + reach, lat + rise)
 
 
 def _turned(lon: float) -> float:

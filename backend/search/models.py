@@ -7,12 +7,17 @@ so that no path of the program can forget to. How and when: see the migrations `
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.contrib.postgres.search import SearchVectorField
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, Q, Value
 
 from backend.listings.models import Listing
+
+NEVER = datetime(9999, 12, 31, tzinfo=UTC)
+"""When a hold lapses that there is not."""
 
 
 class SearchRow(models.Model):
@@ -24,6 +29,9 @@ class SearchRow(models.Model):
     ``w0`` … ``w7`` hold 60 nights each, a set bit is a taken night. Night n (days since 1970) is bit n % 60 of word
     (n // 60) % 8; the row speaks of the 480 nights from word ``first_word`` on, of no others. No index names these
     columns, so that a booking's update stays on its page (HOT).
+
+    The table's columns stand in the order in which searches need them, nothing null among them but for listings
+    without a point.
     """
 
     listing = models.OneToOneField(
@@ -37,7 +45,10 @@ class SearchRow(models.Model):
     w5 = models.BigIntegerField(default=0)
     w6 = models.BigIntegerField(default=0)
     w7 = models.BigIntegerField(default=0)
-    hold_lapses_at = models.DateTimeField(null=True, help_text="When the first active hold runs out.")
+    hold_lapses_at = models.DateTimeField(
+        db_default=Value(NEVER),
+        help_text="When the first active hold runs out; without one the end of 9999.",
+    )
     amenities = models.BigIntegerField(help_text="A bit for each amenity.")
     min_nights = models.BigIntegerField(
         help_text="Fewest nights by arrival weekday: nine bits each, Monday lowest."
@@ -65,14 +76,28 @@ class SearchRow(models.Model):
     listed = models.BooleanField()
     instant = models.BooleanField()
     superhost = models.BooleanField()
-    day_rules = models.BooleanField(default=False, help_text="Single dates have rules of their own.")
+    day_rules = models.BooleanField(
+        default=False, help_text="Single dates or seasons have rules of their own."
+    )
+    closed = models.GeneratedField(
+        expression=F("arrivals").bitxor(127).bitor(F("departures").bitxor(127).bitleftshift(7)),
+        output_field=models.IntegerField(),
+        db_persist=True,
+        help_text="A bit for each weekday on which no stay may begin, above them those on which none may end.",
+    )
+    easy = models.GeneratedField(
+        expression=Q(gap=0, day_rules=False, hold_lapses_at=NEVER),
+        output_field=models.BooleanField(),
+        db_persist=True,
+        help_text="The night words and the row's own rules say all about a stay.",
+    )
     property_type = models.CharField(max_length=40)
 
     class Meta:
         db_table = "search_row"
         indexes = [
             models.Index("listed", "cell", F("score").desc(), name="search_row_cell"),
-            models.Index("place", condition=Q(listed=True), name="search_row_place"),
+            models.Index("place", "score", "listing", condition=Q(listed=True), name="search_row_place"),
             models.Index("score", "listing", condition=Q(listed=True), name="search_row_score"),
             models.Index("price_euro", "listing", condition=Q(listed=True), name="search_row_price"),
             models.Index("rating", "reviews", "listing", condition=Q(listed=True), name="search_row_rating"),

@@ -1,24 +1,26 @@
 """The listings of a page of hits, ready to be shown: with their hosts and pictures, and the price of the stay.
 
-One statement, read as plain values: building model objects would cost more than the search itself.
+One statement for them, planned once on each connection and read as plain values (building model objects would cost more
+than the search itself), and with dates one for what their prices are made of.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from types import SimpleNamespace
 from typing import Any
 
 import orjson
-from django.db import connection
 
 from backend.availability.rules import DayRule
 from backend.bookings import quotes
+from backend.core.db import prepared
 from backend.core.money import MoneyError
 from backend.core.stay import Stay
 from backend.listings.models import Listing
+from backend.rates.terms import Rates
 from backend.search.query import Hit
 
 LISTING = {field.attname: field.column for field in Listing._meta.concrete_fields}
@@ -32,9 +34,10 @@ _PAGE = f"""
             'position', f.position, 'is_cover', f.is_cover) ORDER BY f.position, f.id)
         FROM photos f WHERE f.listing_id = p.id),
         (SELECT json_object_agg(d.date, d.price_minor) FROM calendar_days d
-        WHERE d.listing_id = p.id AND d.date >= %s AND d.date < %s AND d.price_minor IS NOT NULL)
-    FROM properties p JOIN users u ON u.id = p.host_id JOIN profiles h ON h.user_id = p.host_id
-    WHERE p.id = ANY (%s) AND p.status = 'published'
+        WHERE d.listing_id = p.id AND d.date >= asked.first AND d.date < asked.past AND d.price_minor IS NOT NULL)
+    FROM unnest(%s::bigint[], %s::date[], %s::date[]) AS asked (id, first, past)
+    JOIN properties p ON p.id = asked.id JOIN users u ON u.id = p.host_id JOIN profiles h ON h.user_id = p.host_id
+    WHERE p.status = 'published'
 """  # noqa: S608 - column names of our own
 
 
@@ -47,33 +50,45 @@ class Photos(list[Any]):
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One result. ``total_minor`` is what the stay costs in the listing's currency, ``None`` without dates.
+    """One result. ``stay`` is the one that can be booked, ``total_minor`` what it costs in the listing's currency;
+    ``None`` without dates.
 
     ``listing`` has the fields of a ``Listing`` with ``host``, its ``profile``, and ``photos``, but is no model.
     """
 
     listing: Any
     distance_km: float | None
+    stay: Stay | None
     total_minor: int | None
 
 
-def load(hits: Sequence[Hit], *, stay: Stay | None, guests: int) -> list[Card]:
-    """The cards of ``hits`` in their order, in one query. Prices of the stay are for ``guests`` people.
+def load(hits: Sequence[Hit], *, guests: int, now: datetime) -> list[Card]:
+    """The cards of ``hits`` in their order, with the prices of their stays for ``guests`` people at ``now`` (UTC).
 
-    A listing that was withdrawn since it was found is left out.
+    One query, and with dates one or two more whatever the number of hits. A listing that was withdrawn since it was found
+    is left out.
     """
     if not hits:
         return []
-    with connection.cursor() as cursor:
-        dates = (stay.check_in, stay.check_out) if stay else (None, None)
-        cursor.execute(_PAGE, [*dates, [hit.listing_id for hit in hits]])
-        rows = {row[0]: row for row in cursor.fetchall()}
+    stays = [hit.stay for hit in hits]
+    with prepared() as cursor:
+        cursor.execute(
+            _PAGE,
+            [
+                [hit.listing_id for hit in hits],
+                [stay.check_in if stay else None for stay in stays],
+                [stay.check_out if stay else None for stay in stays],
+            ],
+        )
+        rows = {row[0]: (_listing(row), row[-1]) for row in cursor.fetchall()}
+    dated = any(stays)
+    rates = quotes.rates_of([listing for listing, _prices in rows.values()], now) if dated else {}
     cards = []
     for hit in hits:
         if row := rows.get(hit.listing_id):
-            listing = _listing(row)
-            total = _total(listing, row[-1], stay, guests) if stay else None
-            cards.append(Card(listing, hit.distance_km, total))
+            listing, prices = row
+            total = _total(listing, prices, hit.stay, guests, rates[listing.pk], now) if hit.stay else None
+            cards.append(Card(listing, hit.distance_km, hit.stay, total))
     return cards
 
 
@@ -89,10 +104,12 @@ def _listing(row: tuple[Any, ...]) -> Any:
     return listing
 
 
-def _total(listing: Any, prices: dict[str, int] | None, stay: Stay, guests: int) -> int | None:
+def _total(
+    listing: Any, prices: dict[str, int] | None, stay: Stay, guests: int, rates: Rates, now: datetime
+) -> int | None:
     days = {date.fromisoformat(day): DayRule(price_minor=minor) for day, minor in (prices or {}).items()}
     try:
-        return quotes.total_for(listing, days, stay, guests)
+        return quotes.total_for(listing, days, stay, guests, rates, now)
     except MoneyError:
         # Beyond what can be paid at once: shown without a price, and refused by the quote.
         return None

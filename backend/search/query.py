@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, Literal
 
 from django.utils.translation import gettext_lazy as _
 
 from backend.core.errors import Invalid, Text
-from backend.core.stay import MAX_NIGHTS
+from backend.core.stay import MAX_NIGHTS, Stay
 
 Ordering = Literal["recommended", "price", "-price", "rating", "distance", "newest"]
 
 PAGE_SIZE = 20
+MAX_FLEXIBLE_DAYS = 7
 
 
 class InvalidSearch(Invalid):
@@ -23,6 +24,13 @@ class InvalidSearch(Invalid):
 
     code = "invalid_search"
     title = _("This search makes no sense.")
+
+
+class CheckInPast(InvalidSearch):
+    """The check-in is over wherever there are listings."""
+
+    code = "check_in_past"
+    title = _("Check-in lies in the past.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +46,8 @@ class SearchQuery:
     """A search. Empty fields ask nothing. ``price_min`` and ``price_max`` are major units of ``currency`` a night.
 
     ``point`` is (latitude, longitude); ``bbox`` (west, south, east, north), crossing the date line when west > east.
-    ``amenities`` is a mask. ``currency`` empty: the platform's.
+    ``amenities`` is a mask. ``currency`` empty: the platform's. ``flexible_days``: a stay of the same length that begins
+    at most so many days earlier or later will do too.
     """
 
     q: str = ""
@@ -62,10 +71,21 @@ class SearchQuery:
     superhost: bool | None = None
     check_in: date | None = None
     check_out: date | None = None
+    flexible_days: int | None = None
     ordering: Ordering = "recommended"
     page: int = 1
     page_size: int = PAGE_SIZE
     position: Position | None = None
+
+    def stays(self) -> list[Stay]:
+        """The stays that will do, the nearest to the wish first; of two equally near ones the earlier."""
+        if self.check_in is None or self.check_out is None:
+            return []
+        shifts = [0, *(shift for days in range(1, (self.flexible_days or 0) + 1) for shift in (-days, days))]
+        return [
+            Stay(self.check_in + timedelta(days=shift), self.check_out + timedelta(days=shift))
+            for shift in shifts
+        ]
 
     def require_sense(self) -> None:
         """Raises: InvalidSearch for parameters that need or contradict each other."""
@@ -81,6 +101,10 @@ class SearchQuery:
                     "max_nights",
                     _("A stay has at most %(count)d nights.") % {"count": MAX_NIGHTS},
                 )
+        elif self.flexible_days is not None:
+            raise _refused(
+                "flexible_days", "dates_required", _("Days around need dates: check_in and check_out.")
+            )
         if self.radius_km is not None and self.point is None:
             raise _refused("radius_km", "point_required", _("A radius needs a point: lat and lng."))
         if self.ordering == "distance" and self.point is None:
@@ -95,17 +119,13 @@ def _refused(name: str, code: str, message: Text) -> Invalid:
     return InvalidSearch.field(name, code, message)
 
 
-def past() -> Invalid:
-    """The refusal of a check-in that is over wherever there are listings."""
-    return _refused("check_in", "check_in_past", _("Check-in lies in the past."))
-
-
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A listing that was found; ``distance_km`` in a search around a point."""
+    """A listing that was found; ``distance_km`` in a search around a point, ``stay`` in one with dates."""
 
     listing_id: int
     distance_km: float | None = None
+    stay: Stay | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from backend.core import fx, platform
 from backend.core.stay import Stay
 from backend.listings import amenities
 from backend.listings.models import Listing, Photo
+from backend.rates.models import Fee, PriceRule, Tax
 from tests.api.client import ApiClient
 from tests.factories import make_listing, make_user
 
@@ -143,7 +144,9 @@ def test_search_around_a_point_says_how_far() -> None:
     ("params", "field", "code"),
     [
         ({"colour": "red"}, "colour", "unknown_parameter"),
-        ({"flexible_days": "3"}, "flexible_days", "unknown_parameter"),
+        ({"flexible_days": "3"}, "flexible_days", "dates_required"),
+        ({"flexible_days": "8", "check_in": "2027-01-01"}, "flexible_days", "too_large"),
+        ({"flexible_days": "-1"}, "flexible_days", "too_small"),
         ({"ordering": "cheapest"}, "ordering", "unknown_value"),
         ({"ordering": "distance"}, "ordering", "point_required"),
         ({"amenities": "wifi,moat"}, "amenities", "unknown_amenity"),
@@ -177,6 +180,64 @@ def test_search_refuses_what_it_does_not_understand(params: dict[str, str], fiel
     make_listing()
 
     assert refused(**params) == [(field, code)]
+
+
+def test_search_with_flexible_days_names_the_nearest_stay_that_can_be_booked() -> None:
+    stay = soon(2)
+    taken, open_listing = make_listing(price_minor=5_000), make_listing(price_minor=5_000)
+    later = Stay(stay.check_in + timedelta(days=2), stay.check_out + timedelta(days=2))
+    earlier = stay.check_in - timedelta(days=2)
+    with transaction.atomic():
+        availability.claim(
+            listing=taken, stay=Stay(earlier, later.check_in), reason=Reason.BOOKING, now=timezone.now()
+        )
+    CalendarDay.objects.create(listing=taken, date=later.check_in, price_minor=9_000)
+
+    plain = get(**dates(stay))
+    flexible = get(**dates(stay), flexible_days=2)
+    narrow = get(**dates(stay), flexible_days=1)
+
+    found = {row["id"]: (row["available_stay"], row["total_price"]) for row in flexible["results"]}
+    assert [row["id"] for row in plain["results"]] == [open_listing.pk]
+    assert "available_stay" not in plain["results"][0]
+    assert [row["id"] for row in narrow["results"]] == [open_listing.pk]
+    assert found == {
+        open_listing.pk: (dates(stay), found[open_listing.pk][1]),
+        taken.pk: (dates(later), found[taken.pk][1]),
+    }
+    quote = ApiClient().post(f"{PATH}{taken.pk}/quote/", dates(later))
+    assert (quote.status_code, quote.json()["total_price"]) == (200, found[taken.pk][1])
+
+
+def test_search_prices_a_stay_as_its_quote_does() -> None:
+    """With a season, a weekend rule, a discount, fees and taxes; and as many queries as without."""
+    now, stay = timezone.now(), soon(8)
+    listing = make_listing(price_minor=10_000, guests_included=1, extra_guest_fee_minor=500)
+    made = {"listing": listing, "created_at": now, "updated_at": now}
+    PriceRule.objects.create(
+        kind="season",
+        starts_on=stay.check_in,
+        ends_on=stay.check_in + timedelta(days=3),
+        price_minor=20_000,
+        **made,
+    )
+    PriceRule.objects.create(kind="weekend", percent=10, **made)
+    PriceRule.objects.create(kind="length_of_stay", min_nights=7, percent=15, **made)
+    Fee.objects.create(kind="linen", amount_minor=1_000, per="person", **made)
+    Tax.objects.create(name="City tax", amount_minor=200, per="guest_night", **made)
+
+    shown = get(**dates(stay), guests=2)["results"]
+
+    quote = ApiClient().post(f"{PATH}{listing.pk}/quote/", {**dates(stay), "guests": 2})
+    assert quote.status_code == 200, quote.content
+    assert {line["code"] for line in quote.json()["lines"]} >= {
+        "night",
+        "extra_guest",
+        "discount",
+        "fee",
+        "tax",
+    }
+    assert [row["total_price"] for row in shown] == [quote.json()["total_price"]]
 
 
 def test_search_pages_by_number_and_by_link() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from random import Random
 
@@ -15,6 +16,8 @@ from backend.availability.models import Block, CalendarDay, Reason
 from backend.core.errors import Invalid
 from backend.core.stay import Stay
 from backend.listings.models import Listing
+from backend.rates.models import PriceRule
+from backend.search import find as finding
 from backend.search import maintenance, nights
 from backend.search.find import every, find
 from backend.search.models import SearchRow, SearchWindow
@@ -44,6 +47,107 @@ def test_find_agrees_with_the_booking_rules_for_every_listing(seed: int) -> None
     assert shown > 300
     assert refused > 300
     assert maintenance.differences() == []
+
+
+@pytest.mark.parametrize("seed", [4, 5])
+def test_find_with_flexible_days_agrees_with_the_booking_rules_for_every_shift(seed: int) -> None:
+    random = Random(seed)
+    now = NOW + timedelta(hours=random.randint(0, 23))
+    listings = make_world(random, listings=70, now=now)
+    moved = 0
+
+    for _ in range(10):
+        stay, days = some_stay(random, now), random.randint(1, 7)
+        asked = SearchQuery(
+            check_in=stay.check_in, check_out=stay.check_out, flexible_days=days, guests=2, page_size=100
+        )
+        nearest: dict[int, Stay] = {}
+        for each in asked.stays():
+            for pk in bookable(listings, each, 2, now):
+                nearest.setdefault(pk, each)
+        shown = {hit.listing_id: hit.stay for hit in find(asked, now).hits}
+        assert shown == nearest, (stay, days)
+        moved += sum(each != stay for each in nearest.values())
+    assert moved > 20
+
+
+def test_find_with_flexible_days_reads_on_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(finding, "NARROW", 5)
+    monkeypatch.setattr(finding, "PROBE", 4)
+    listings = [make_listing(review_count=number, rating=5) for number in range(12)]
+    stay = Stay(on(10), on(12))
+    for listing in listings[::2]:
+        with transaction.atomic():
+            availability.claim(listing=listing, stay=stay, reason=Reason.HOST, now=NOW)
+    asked = SearchQuery(check_in=on(10), check_out=on(12), flexible_days=2, page_size=5)
+
+    pages = [find(asked, NOW)]
+    while pages[-1].next:
+        pages.append(find(replace(asked, position=pages[-1].next), NOW))
+
+    hits = [(hit.listing_id, hit.stay) for page in pages for hit in page.hits]
+    moved = Stay(on(8), on(10))
+    assert hits == [
+        (listing.pk, stay if number % 2 else moved) for number, listing in reversed(list(enumerate(listings)))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rule", "stay", "shown"),
+    [
+        ({"min_nights": 3}, (on(10), on(12)), False),
+        ({"min_nights": 3}, (on(10), on(13)), True),
+        ({"min_nights": 3}, (on(9), on(11)), True),
+        ({"min_nights": 3}, (on(20), on(21)), True),
+        ({"max_nights": 3}, (on(19), on(23)), False),
+        ({"closed_to_arrival": True}, (on(19), on(21)), False),
+        ({"closed_to_arrival": True}, (on(9), on(11)), True),
+        ({"closed_to_departure": True}, (on(9), on(19)), False),
+        ({"closed_to_departure": True}, (on(19), on(20)), True),
+        ({"price_minor": 7_000}, (on(10), on(11)), True),
+    ],
+)
+def test_find_reads_the_rules_of_a_season(
+    rule: dict[str, object], stay: tuple[date, date], shown: bool
+) -> None:
+    """A season from the tenth to the nineteenth; the twentieth is the first date after it."""
+    listing = make_listing()
+    PriceRule.objects.create(
+        listing=listing,
+        kind="season",
+        starts_on=on(10),
+        ends_on=on(20),
+        created_at=NOW,
+        updated_at=NOW,
+        **rule,
+    )
+
+    assert found(Stay(*stay)) == ({listing.pk} if shown else set())
+    assert maintenance.differences() == []
+
+
+def test_find_lets_a_date_go_before_its_season() -> None:
+    listing = make_listing()
+    PriceRule.objects.create(
+        listing=listing, kind="season", starts_on=on(10), ends_on=on(20), min_nights=5, closed_to_arrival=True,
+        created_at=NOW, updated_at=NOW,
+    )  # fmt: skip
+    CalendarDay.objects.create(listing=listing, date=on(12), min_nights=1, closed_to_arrival=False)
+
+    assert found(Stay(on(12), on(13))) == {listing.pk}
+    assert found(Stay(on(13), on(14))) == set()
+
+
+def test_find_knows_a_clock_that_has_just_come() -> None:
+    make_listing()
+    stay = Stay(on(10), on(12))
+    before = found(stay)
+    late = make_listing(advance_notice_hours=2_000)
+
+    after = found(stay)
+
+    assert late.pk not in after
+    assert after == before
 
 
 def test_find_shows_nights_again_once_their_hold_has_run_out() -> None:

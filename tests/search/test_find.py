@@ -315,6 +315,43 @@ def test_find_reads_on_and_back_through_every_order(
     assert [hit.listing_id for hit in last.hits] == [pk for page in hits for pk in page][-5:]
 
 
+@pytest.mark.parametrize("query", ORDERS)
+def test_find_reaches_what_is_too_deep_for_numbers_by_links(
+    query: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finding, "NARROW", 5)
+    monkeypatch.setattr(finding, "PROBE", 4)
+    monkeypatch.setattr(finding, "NUMBERED", 10)
+    for number in range(22):
+        make_listing(
+            title="Flat", review_count=number, public_latitude=38.7 + number / 100, public_longitude=-9.1
+        )
+    asked = SearchQuery(page_size=5, **query)
+
+    second, third = (find(replace(asked, page=number), NOW) for number in (2, 3))
+
+    assert (len(second.hits), len(third.hits)) == (5, 0)
+    assert (third.count, third.exact, third.next) == (3, False, None)
+    assert third.previous is not None
+    assert len(every(asked, NOW)) == 22
+
+
+def test_find_walks_a_few_places_in_one_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(finding, "NARROW", 5)
+    monkeypatch.setattr(finding, "PROBE", 4)
+    made = [
+        make_listing(city="Lisbon", location=f"Street {number % 3}, Lisbon", review_count=number, rating=5)
+        for number in range(14)
+    ]
+    make_listing(city="Porto", location="Porto", review_count=50, rating=5)
+
+    shown = every(SearchQuery(location="Lisbon", page_size=4), NOW)
+    second = find(SearchQuery(location="Lisbon", page_size=4, page=2), NOW)
+
+    assert shown == [listing.pk for listing in reversed(made)]
+    assert [hit.listing_id for hit in second.hits] == shown[4:8]
+
+
 def test_find_refuses_the_cursor_of_another_order() -> None:
     for _ in range(3):
         make_listing()

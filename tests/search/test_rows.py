@@ -19,12 +19,13 @@ from backend.availability import services as availability
 from backend.availability.models import Block, CalendarDay, Reason
 from backend.core.stay import Stay
 from backend.listings.models import Listing
+from backend.rates.models import PriceRule
 from backend.search import codes, geo, maintenance, nights
 from backend.search.find import every
-from backend.search.models import SearchRow, SearchText
+from backend.search.models import NEVER, SearchRow, SearchText
 from backend.search.query import SearchQuery
 from tests.factories import NOW, make_listing, make_user
-from tests.search.world import make_world, on
+from tests.search.world import make_world, on, set_season
 
 pytestmark = pytest.mark.usefixtures("db")
 
@@ -126,6 +127,21 @@ def _forget_rules(random: Random, listing: int) -> None:
     CalendarDay.objects.filter(listing_id=listing).delete()
 
 
+def _season(random: Random, listing: int) -> None:
+    set_season(random, Listing.objects.get(pk=listing), NOW)
+
+
+def _change_seasons(random: Random, listing: int) -> None:
+    rule = random.choice([None, 2])
+    PriceRule.objects.filter(listing_id=listing).update(
+        min_nights=rule, max_nights=None, closed_to_arrival=None, closed_to_departure=None
+    )
+
+
+def _forget_seasons(random: Random, listing: int) -> None:
+    PriceRule.objects.filter(listing_id=listing).delete()
+
+
 def _edit(random: Random, listing: int) -> None:
     fields: dict[str, Any] = {
         "title": f"Number {random.randint(1, 9)}",
@@ -164,6 +180,9 @@ CHANGES = [
     _delete,
     _rule,
     _forget_rules,
+    _season,
+    _change_seasons,
+    _forget_seasons,
     _edit,
     _edit,
     _host,
@@ -247,7 +266,7 @@ def test_rebuild_search_mends_what_verify_finds() -> None:
     SearchRow.objects.create(
         **{
             **{field.attname: 0 for field in SearchRow._meta.concrete_fields},
-            **{"listing_id": 999_999, "hold_lapses_at": None, "property_type": "", "listed": True},
+            **{"listing_id": 999_999, "hold_lapses_at": NEVER, "property_type": "", "listed": True},
         }
     )
 

@@ -12,6 +12,7 @@ from backend.availability import services as availability
 from backend.availability.models import Block, CalendarDay
 from backend.core.stay import Stay
 from backend.listings.models import Listing
+from backend.rates.models import PriceRule
 from tests.factories import NOW, make_listing, make_user
 
 ZONES = ["UTC", "Europe/Lisbon", "Africa/Nairobi", "Asia/Tokyo", "Pacific/Auckland", "Pacific/Honolulu"]
@@ -25,6 +26,8 @@ def make_world(random: Random, *, listings: int, now: datetime) -> list[Listing]
         _take_nights(random, listing, now)
         if random.random() < 0.4:
             _set_days(random, listing, now)
+        if random.random() < 0.3:
+            set_season(random, listing, now)
     return made
 
 
@@ -92,10 +95,37 @@ def _set_days(random: Random, listing: Listing, now: datetime) -> None:
     )
 
 
+def set_season(random: Random, listing: Listing, now: datetime) -> None:
+    """Give the listing one season, if none of its own is in the way, with or without rules for the calendar."""
+    first = now.date() + timedelta(days=random.choice([0, 20, 60, 300]) + random.randint(0, 20))
+    past = first + timedelta(days=random.randint(1, 90))
+    if PriceRule.objects.filter(
+        listing=listing, kind="season", starts_on__lt=past, ends_on__gt=first
+    ).exists():
+        return
+    PriceRule.objects.create(
+        listing=listing,
+        kind="season",
+        starts_on=first,
+        ends_on=past,
+        weekdays=random.choice([[], [5, 6]]),
+        price_minor=random.choice([None, 7000]),
+        min_nights=random.choice([None, None, 1, 4]),
+        max_nights=random.choice([None, None, 30]),
+        closed_to_arrival=random.choice([None, None, True, False]),
+        closed_to_departure=random.choice([None, None, True, False]),
+        created_at=now,
+        updated_at=now,
+    )
+
+
 def bookable(listings: list[Listing], stay: Stay, guests: int, now: datetime) -> set[int]:
     """The listings that a booking of ``stay`` would not be refused for, asked one by one of the booking's own rules."""
     edges = CalendarDay.objects.filter(date__in=(stay.check_in, stay.check_out))
-    ruled = set(edges.values_list("listing_id", flat=True))
+    seasons = PriceRule.objects.filter(
+        kind="season", starts_on__lte=stay.check_out, ends_on__gt=stay.check_in
+    )
+    ruled = {*edges.values_list("listing_id", flat=True), *seasons.values_list("listing_id", flat=True)}
     return {
         listing.pk for listing in listings if _is_bookable(listing, stay, guests, now, listing.pk in ruled)
     }
