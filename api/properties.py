@@ -30,6 +30,7 @@ from api.property_types import (
     property_payload,
 )
 from api.rendering import dumps
+from backend.availability import subscribers
 from backend.bookings import services as bookings
 from backend.core import access
 from backend.core.errors import FieldError, Invalid, NotFound, Stale, WrongState
@@ -83,9 +84,13 @@ def list_own_properties(request: HttpRequest, params: Query[MineQuery]) -> dict[
     found = _whole().filter(host_id=user.pk).exclude(status=ListingStatus.ARCHIVED)
     if params.status is not None:
         found = found.filter(status=params.status)
-    return pagination.page(
+    listed = pagination.page(
         request, found, params, lambda listing: property_payload(listing, user, exact=True)
     )
+    urls = subscribers.default_urls([row["id"] for row in listed["results"]], now=timezone.now())
+    for row in listed["results"]:
+        row["calendar_url"] = urls[row["id"]]
+    return listed
 
 
 @router.get(
@@ -143,7 +148,7 @@ def _change(request: HttpRequest, property_id: int, body: PropertyIn) -> HttpRes
     user = request.auth  # type: ignore[attr-defined]
     listing = _visible(user, property_id)
     access.require(user, "listing.edit", listing)
-    shown = property_payload(listing, user, exact=True)
+    shown = {"calendar_url": None, **_payload(listing, user, exact=True)}
     listings.update(
         actor=user,
         listing=listing,
@@ -173,13 +178,21 @@ def _answer(request: HttpRequest, property_id: int, *, status: int = 200) -> Htt
     if listing is None:
         raise NotFound
     exact = viewer.is_authenticated and bookings.knows_address(viewer, listing)
-    body = dumps(property_payload(listing, viewer, exact))
+    body = dumps(_payload(listing, viewer, exact))
     tag = f'"{listing.version}-{hashlib.blake2b(body, digest_size=8).hexdigest()}"'
     if status == 200 and request.method == "GET":
         return etag_response(request, tag, body)
     response = HttpResponse(body, status=status, content_type="application/json; charset=utf-8")
     response["ETag"] = tag
     return response
+
+
+def _payload(listing: Any, viewer: Any, exact: bool) -> dict[str, Any]:
+    """A listing as the caller may see it, with the address of its calendar for its host."""
+    payload = property_payload(listing, viewer, exact)
+    if viewer.is_authenticated and viewer.pk == listing.host_id:
+        payload["calendar_url"] = subscribers.default_urls([listing.pk], now=timezone.now())[listing.pk]
+    return payload
 
 
 def _versions(request: HttpRequest) -> set[int] | None:

@@ -111,7 +111,7 @@ class PropertyIn(In):
 
 READ_ONLY = (
     *("id", "status", "status_reason", "is_exact", "photos", "rating", "review_count", "owner", "host"),
-    *("published_at", "created_at", "updated_at"),
+    *("published_at", "created_at", "updated_at", "calendar_url"),
 )
 """Shown, and taken back unchanged."""
 
@@ -228,6 +228,9 @@ class PropertyOut(Out):
     review_count: int
     owner: str
     host: HostOut
+    calendar_url: str | None = Field(
+        default=None, description="Where other sites read the calendar; for its host only."
+    )
     published_at: datetime | None
     created_at: datetime
     updated_at: datetime

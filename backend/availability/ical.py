@@ -9,7 +9,7 @@ Airbnb answers with "Not available" for what it has imported itself.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Generic, Protocol, TypeVar
@@ -45,10 +45,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """The entries of a calendar, each once, in order, and how many make no sense."""
+    """The entries of a calendar, each once, in order, and the UIDs of those that make no sense."""
 
     entries: tuple[Entry, ...]
-    refused: int
+    refused: tuple[str, ...]
 
 
 def site_of(url_host: str, prodid: str = "") -> FeedKind:
@@ -67,21 +67,21 @@ def entries(rows: Iterable[Sequence[str]], *, zone: str) -> Read:
     it begins, or on the same date with dates alone, makes no sense.
     """
     found: set[Entry] = set()
-    refused = 0
+    refused: list[str] = []
     for uid, summary, start, end in rows:
         try:
             starts_on, ends_on = _local(start, zone), _local(end, zone)
             if "T" in start and starts_on == ends_on and end >= start:
                 ends_on += timedelta(days=1)
         except (ValueError, OverflowError):
-            refused += 1
+            refused.append(uid)
             continue
         if ends_on <= starts_on:
-            refused += 1
+            refused.append(uid)
         else:
             # Without a UID the dates are what an entry is known by.
             found.add(Entry(starts_on, ends_on, uid or f"{starts_on}/{ends_on}", " ".join(summary.split())))
-    return Read(tuple(sorted(found)), refused)
+    return Read(tuple(sorted(found)), tuple(refused))
 
 
 def _local(text: str, zone: str) -> date:
@@ -121,27 +121,35 @@ class Matched(Generic[K]):
     gone: list[K]
 
 
-def match(kept: Sequence[K], found: Sequence[Entry]) -> Matched[K]:
-    """Pair what is kept with what was ``found`` by UID: equal dates first, then in order, as moved."""
+def match(kept: Sequence[K], found: Sequence[Entry], *, today: date) -> Matched[K]:
+    """Pair what is kept with what was ``found``: the same UID and dates, then the same UID with others, as moved.
+
+    What is left on both sides with the same nights from ``today`` on is the same too: a stay that has begun loses
+    the nights that are over, and with them its UID.
+    """
     present: list[tuple[K, Entry]] = []
-    gone: list[K] = []
-    left: dict[str, list[Entry]] = {}
-    for entry in sorted(found):
-        left.setdefault(entry.uid, []).append(entry)
-    moved: list[K] = []
-    for row in sorted(kept, key=lambda each: (each.starts_on, each.ends_on)):
-        same = [e for e in left.get(row.uid, ()) if (e.starts_on, e.ends_on) == (row.starts_on, row.ends_on)]
-        if same:
-            left[row.uid].remove(same[0])
-            present.append((row, same[0]))
-        else:
-            moved.append(row)
-    for row in moved:
-        if left.get(row.uid):
-            present.append((row, left[row.uid].pop(0)))
-        else:
-            gone.append(row)
-    return Matched(present, sorted(entry for entries in left.values() for entry in entries), gone)
+    rows = sorted(kept, key=lambda each: (each.starts_on, each.ends_on))
+    left = sorted(found)
+
+    def pair(is_same: Callable[[K, Entry], bool]) -> None:
+        for row in list(rows):
+            entry = next((each for each in left if is_same(row, each)), None)
+            if entry is not None:
+                rows.remove(row)
+                left.remove(entry)
+                present.append((row, entry))
+
+    def coming(starts_on: date, ends_on: date) -> tuple[date, date]:
+        return max(starts_on, today), ends_on
+
+    pair(
+        lambda row, entry: (
+            (row.uid, row.starts_on, row.ends_on) == (entry.uid, entry.starts_on, entry.ends_on)
+        )
+    )
+    pair(lambda row, entry: row.uid == entry.uid)
+    pair(lambda row, entry: coming(row.starts_on, row.ends_on) == coming(entry.starts_on, entry.ends_on))
+    return Matched(present, left, rows)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 Run as ``python -I ical_child.py FIRST LAST`` with the calendar on standard input; recurring entries are unfolded from
 FIRST to LAST (ISO dates). Prints one JSON object: ``prodid``, ``events`` as ``[uid, summary, start, end]`` and
-``refused``, the number of entries that make no sense. An instant is written in UTC with ``+00:00``, a local time
+``refused``, the UIDs of those that make no sense. An instant is written in UTC with ``+00:00``, a local time
 without, a date as a date. Ends with one of the codes below when there is no answer. Imports nothing of ours.
 """
 
@@ -113,23 +113,23 @@ def read(text: str, first: date, last: date) -> dict[str, Any]:
     except (ValueError, KeyError, IndexError, TypeError, AttributeError):
         sys.exit(NO_CALENDAR)
     rows: list[list[str]] = []
-    refused = 0
+    refused: list[str] = []
     for calendar in calendars:
         by_uid: dict[str, list[Any]] = {}
         for event in calendar.walk("VEVENT"):
             by_uid.setdefault(str(first_of(event, "UID") or ""), []).append(event)
-        for events in by_uid.values():
+        for uid, events in by_uid.items():
             if any(name in event for event in events for name in REPEATS):
                 try:
                     events = unfolded(calendar, events, first, last)
                 except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
-                    refused += 1
+                    refused.append(uid[:300])
             for event in events:
                 try:
                     if not is_canceled(event):
                         rows.append(row(event))
                 except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
-                    refused += 1
+                    refused.append(uid[:300])
     prodid = str(calendars[0].get("PRODID", ""))[:200] if calendars else ""
     return {"prodid": prodid, "events": rows, "refused": refused}
 

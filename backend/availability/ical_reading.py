@@ -30,11 +30,12 @@ _CODES = {ical_child.NO_CALENDAR: "no_calendar", ical_child.INCOMPLETE: "incompl
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """A whole calendar: its maker, its entries as ``(uid, summary, start, end)`` in ISO text, and how many made no sense."""
+    """A whole calendar: its maker, its entries as ``(uid, summary, start, end)`` in ISO text, and the UIDs of those that
+    make no sense."""
 
     prodid: str
     events: tuple[tuple[str, str, str, str], ...]
-    refused: int
+    refused: tuple[str, ...]
 
 
 def read(body: bytes, *, first: date, last: date) -> Parsed:
@@ -58,4 +59,4 @@ def read(body: bytes, *, first: date, last: date) -> Parsed:
     if child.returncode:
         raise FeedBroken(_CODES.get(child.returncode, "too_complex"))
     answer = json.loads(out)
-    return Parsed(answer["prodid"], tuple(tuple(row) for row in answer["events"]), answer["refused"])
+    return Parsed(answer["prodid"], tuple(tuple(row) for row in answer["events"]), tuple(answer["refused"]))
