@@ -16,10 +16,11 @@ import redis
 import structlog
 from channels.layers import get_channel_layer
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from backend.core.db import prepared
 from backend.core.valkey import breaker
 from backend.notifications.models import LiveEvent
 from backend.notifications.rendering import event_message
@@ -72,7 +73,7 @@ def send(events: list[LiveEvent]) -> bool:
 
 def _numbered(ids: list[int]) -> list[LiveEvent]:
     # By hand: this runs after every operation, and the ORM would cost more than the question.
-    with connection.cursor() as cursor:
+    with prepared() as cursor:
         cursor.execute(
             "SELECT id, user_id, seq, type, data, created_at FROM live_events WHERE id = ANY(%s) ORDER BY user_id, seq",
             [ids],

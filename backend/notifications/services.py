@@ -8,13 +8,14 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import transaction
 
 from backend.accounts.models import Profile, User
+from backend.core.db import prepared
 from backend.core.errors import NotFound
 from backend.notifications import live, tasks
 from backend.notifications.kinds import KINDS
-from backend.notifications.models import LiveEvent, Notification
+from backend.notifications.models import Notification
 from backend.notifications.rendering import notice_of
 
 
@@ -70,10 +71,21 @@ def push_on_commit(events: Sequence[Event], *, now: datetime) -> None:
 
     A shared cache that is away delays them until the sockets look for themselves; it never fails the operation.
     """
-    rows = LiveEvent.objects.bulk_create(
-        LiveEvent(user_id=event.user_id, type=event.type, data=event.data, created_at=now) for event in events
-    )
-    live.send_on_commit([row.pk for row in rows])
+    if not events:
+        return
+    with prepared() as cursor:
+        cursor.execute(_STORE, [now, json.dumps([asdict(event) for event in events])])
+        stored = [event_id for (event_id,) in cursor.fetchall()]
+    live.send_on_commit(stored)
+
+
+_STORE = """
+    INSERT INTO live_events (user_id, type, data, created_at)
+    SELECT (event->>'user_id')::bigint, event->>'type', event->'data', %s
+    FROM jsonb_array_elements(%s::jsonb) WITH ORDINALITY AS given (event, place)
+    ORDER BY place
+    RETURNING id
+"""
 
 
 def mark_read(*, user: User, notification_id: int, now: datetime) -> None:
@@ -112,7 +124,7 @@ def _write(row: Notification, *, mailed: bool) -> tuple[int, int, int | None] | 
 
     One statement, and ON CONFLICT instead of a caught error: telling is a part of every operation.
     """
-    with connection.cursor() as cursor:
+    with prepared() as cursor:
         cursor.execute(
             _WRITE,
             {

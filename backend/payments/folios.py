@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from django.db import connection
 from django.db.models import Sum
 
 from backend.accounts.models import User
+from backend.core.db import prepared
 from backend.core.money import exponent
 from backend.payments.models import Folio, FolioLine
 
@@ -64,9 +67,33 @@ def open_folio(*, guest: User, host: User, currency: str, lines: Sequence[Line],
     """
     exponent(currency)
     _require_possible(lines)
-    folio = Folio.objects.create(guest=guest, host=host, currency=currency, created_at=now)
-    FolioLine.objects.bulk_create(_rows(folio, lines, 0, now))
+    given = [
+        {"position": position, **{name: getattr(line, name) for name in Line.__slots__}}
+        for position, line in enumerate(lines, 1)
+    ]
+    with prepared() as cursor:
+        cursor.execute(_OPEN, [guest.pk, host.pk, currency, now, json.dumps(given)])
+        (pk,) = cursor.fetchone()
+    folio = Folio(pk=pk, guest=guest, host=host, currency=currency, created_at=now)
+    folio._state.adding, folio._state.db = False, connection.alias
     return folio
+
+
+_OPEN = """
+    WITH folio AS (
+        INSERT INTO folios (guest_id, host_id, currency, created_at) VALUES (%s, %s, %s, %s)
+        RETURNING id, created_at
+    )
+    INSERT INTO folio_lines
+        (folio_id, position, side, code, quantity, unit_minor, amount_minor, rule, created_at)
+    SELECT folio.id, line.position, line.side, line.code, line.quantity, line.unit_minor, line.amount_minor,
+        line.rule, folio.created_at
+    FROM folio CROSS JOIN jsonb_to_recordset(%s::jsonb) AS line (
+        position int, side text, code text, quantity int, unit_minor bigint, amount_minor bigint, rule jsonb
+    )
+    RETURNING folio_id
+"""
+"""The account and its lines in one statement: every booking opens one, while its nights are claimed."""
 
 
 def _require_possible(lines: Sequence[Line]) -> None:
