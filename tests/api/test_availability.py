@@ -161,6 +161,38 @@ def test_read_follows_what_the_host_changes_through_the_api():
     ]
 
 
+@pytest.mark.parametrize(
+    ("beyond", "exactly", "code"),
+    [
+        ({"min_nights": 4}, {"min_nights": 3}, "min_nights"),
+        ({"min_nights_by_weekday": {"1": 4}}, {"min_nights_by_weekday": {"1": 3, "2": 9}}, "min_nights"),
+        ({"max_nights": 2}, {"max_nights": 3}, "max_nights"),
+        ({"arrival_weekdays": [2]}, {"arrival_weekdays": [1]}, "closed_to_arrival"),
+        ({"departure_weekdays": [5]}, {"departure_weekdays": [4]}, "closed_to_departure"),
+        ({"advance_notice_hours": 2526}, {"advance_notice_hours": 2525}, "advance_notice"),
+        ({"booking_window_days": 104}, {"booking_window_days": 105}, "booking_window"),
+        ({"preparation_days_before": 4}, {"preparation_days_before": 3}, "preparation"),
+        ({"preparation_days_after": 4}, {"preparation_days_after": 3}, "preparation"),
+        (
+            {"timezone": "Pacific/Kiritimati", "advance_notice_hours": 2520},
+            {"timezone": "UTC"},
+            "advance_notice",
+        ),
+    ],
+)
+def test_read_follows_each_rule_of_the_listing_as_it_is_patched(beyond, exactly, code):
+    listing = make_listing()
+    take(listing, Stay(date(2027, 6, 20), date(2027, 6, 22)))
+    host, home = ApiClient(listing.host), f"/api/properties/{listing.pk}/"
+
+    first = host.patch(home, beyond)
+    refused = codes(ask(listing))
+    second = host.patch(home, exactly)
+
+    assert [answer.status_code for answer in (first, second)] == [200, 200], (first.content, second.content)
+    assert (refused, codes(ask(listing))) == ([code], [])
+
+
 def test_read_of_seasons_puts_dates_above_and_weekdays_below():
     listing = make_listing(min_nights=1, arrival_weekdays=[1], departure_weekdays=[6])
     make_season(listing, CHECK_IN, CHECK_OUT, min_nights=5, closed_to_arrival=True)

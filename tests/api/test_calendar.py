@@ -8,7 +8,9 @@ import pytest
 import time_machine
 
 from backend.availability.models import Block, CalendarDay
+from backend.core.stay import Stay
 from tests.api.client import ApiClient
+from tests.availability.making import make_season, take
 from tests.factories import NOW, make_listing, make_user
 
 pytestmark = [pytest.mark.usefixtures("db")]
@@ -54,6 +56,83 @@ def test_read_shows_reason_and_note_to_the_host_alone():
     assert (mine["available"], mine["reason"], mine["note"]) == (False, "host", "painter")
     assert theirs["available"] is False
     assert {"reason", "note"}.isdisjoint(theirs)
+
+
+def test_read_names_every_reason_to_the_host_and_none_to_anybody_else():
+    today = NOW.date()
+
+    def on(day, length=1):
+        return Stay(today + timedelta(days=day), today + timedelta(days=day + length))
+
+    listing = make_listing(preparation_days_after=1, advance_notice_hours=31, booking_window_days=20)
+    for stay, reason in ((on(4), "booking"), (on(7), "hold"), (on(10), "host"), (on(12), "feed")):
+        take(listing, stay, reason)
+    path = f"/api/properties/{listing.pk}/calendar/"
+    params = {
+        "from": (today - timedelta(days=1)).isoformat(),
+        "to": (today + timedelta(days=22)).isoformat(),
+    }
+
+    mine = ApiClient(listing.host).get(path, params).json()["results"]
+    others = [client.get(path, params).json()["results"] for client in (ApiClient(), ApiClient(make_user()))]
+
+    assert {index - 1: row["reason"] for index, row in enumerate(mine) if row["reason"]} == {
+        **{-1: "window", 0: "notice", 1: "notice", 3: "preparation", 4: "booking", 5: "preparation"},
+        **{6: "preparation", 7: "hold", 8: "preparation", 10: "host", 12: "feed", 21: "window"},
+    }
+    assert [row["available"] for row in mine] == [row["reason"] is None for row in mine]
+    for rows in others:
+        assert rows == [
+            {key: value for key, value in row.items() if key not in ("reason", "note")} for row in mine
+        ]
+
+
+def test_read_shows_what_a_season_sets_and_changes_its_etag_with_it():
+    listing = make_listing()
+    path = f"/api/properties/{listing.pk}/calendar/{RANGE}"
+    before = ApiClient().get(path)["ETag"]
+
+    make_season(
+        listing,
+        date(2027, 6, 11),
+        date(2027, 6, 12),
+        price_minor=19_950,
+        min_nights=3,
+        closed_to_arrival=True,
+    )
+
+    answer = ApiClient().get(path, if_none_match=before)
+    assert answer.status_code == 200
+    assert [
+        (row["price"], row["min_nights"], row["closed_to_arrival"]) for row in answer.json()["results"]
+    ] == [(100, 1, False), (199.5, 3, True), (100, 1, False)]
+
+
+def test_change_with_if_match_is_refused_after_a_season_was_set():
+    listing = make_listing()
+    host, path = ApiClient(listing.host), f"/api/properties/{listing.pk}/calendar/"
+    seen = host.get(path + RANGE)["ETag"]
+    make_season(listing, date(2027, 6, 11), date(2027, 6, 12), min_nights=3)
+
+    answer = host.put(path, {**BODY, "price": 90}, if_match=seen)
+
+    assert (answer.status_code, answer.json()["code"]) == (412, "precondition_failed")
+    assert CalendarDay.objects.count() == 0
+
+
+def test_change_of_two_years_at_once_and_no_day_more():
+    listing = make_listing()
+    host, path = ApiClient(listing.host), f"/api/properties/{listing.pk}/calendar/"
+    first, last = NOW.date(), NOW.date() + timedelta(days=730)
+
+    longest = host.put(path, {"from": first.isoformat(), "to": last.isoformat(), "price": 90})
+    longer = host.put(
+        path, {"from": first.isoformat(), "to": (last + timedelta(days=1)).isoformat(), "price": 80}
+    )
+
+    assert (longest.status_code, len(longest.json()["results"])) == (200, 730)
+    assert (longer.status_code, longer.json()["errors"][0]["code"]) == (422, "range_too_long")
+    assert set(CalendarDay.objects.values_list("price_minor", flat=True)) == {9_000}
 
 
 def test_read_without_a_range_begins_today_and_shows_a_year():
