@@ -16,6 +16,7 @@ from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
 from backend.audit import services as audit
+from backend.availability import feeds
 from backend.availability import rules as calendar_rules
 from backend.availability import services as availability
 from backend.availability.rules import NO_RULE, Refusal, StayRefused
@@ -310,7 +311,7 @@ def _require_possible(booking: Booking, stay: Stay, guests: int, now: datetime) 
 
 def _needs_host(booking: Booking, stay: Stay, now: datetime) -> bool:
     listing = booking.listing
-    if not listing.instant_book or _feed_is_stale(listing.pk, now):
+    if not listing.instant_book or feeds.is_stale(listing.pk, now):
         return True
     moved = stay.check_in != booking.check_in
     return moved and calendar_rules.needs_request(availability.rules_of(listing), stay.check_in, now)
@@ -318,10 +319,9 @@ def _needs_host(booking: Booking, stay: Stay, now: datetime) -> bool:
 
 def _refresh_feeds(actor: Any, booking_id: int, now: datetime) -> None:
     """Look at the other calendars of the listing first, where that is long ago. Outside of any transaction."""
-
-
-def _feed_is_stale(listing_id: int, now: datetime) -> bool:
-    return False
+    mine = Booking.objects.as_guest(actor).filter(pk=booking_id).values_list("listing_id", flat=True).first()
+    if mine is not None:
+        feeds.refresh_before_booking(listing_id=mine, now=now)
 
 
 def _cost_of(booking: Booking, priced: Any, now: datetime) -> Cost:

@@ -13,6 +13,7 @@ from django.db import connection, transaction
 from django.utils.translation import gettext_lazy as _
 
 from backend.accounts.models import User
+from backend.availability import feeds
 from backend.availability import services as availability
 from backend.availability.models import Reason
 from backend.availability.rules import DayRule, Refusal, StayRefused
@@ -69,17 +70,23 @@ def reference() -> str:
     return "".join(secrets.choice(ALPHABET) for _ in range(10))
 
 
-@retrying
 def create(*, guest: User, wish: Wish, now: datetime) -> Booking:
     """Claim the nights that ``guest`` asks for and open the account of the stay.
 
     The booking is pending: for the payment (held for ``hold_minutes``) where the listing books instantly, else for
     the host's answer (``request_hours``, never past check-in). ``now`` is UTC. Without a quote token the price is
     the one of ``now``; a special offer has the offered one, and whoever the host has said yes to is not asked again.
+    Other calendars that feed the listing are asked first where that was long ago; while one is out of date the host is.
 
     Raises: NotFound, OwnListing, TooManyHolds, NotAvailable, StayRefused, Preparation, InvalidQuote, InvalidInquiry,
     those of ``promotions.take`` (422), DatesUnavailable, QuoteExpired, OfferExpired, PriceChanged (409).
     """
+    feeds.refresh_before_booking(listing_id=wish.listing_id, now=now)
+    return _create(guest=guest, wish=wish, now=now)
+
+
+@retrying
+def _create(*, guest: User, wish: Wish, now: datetime) -> Booking:
     with transaction.atomic(durable=True):
         pin(wish.listing_id)
         listing = Listing.objects.known_to(guest).select_related("host").filter(pk=wish.listing_id).first()
@@ -90,7 +97,9 @@ def create(*, guest: User, wish: Wish, now: datetime) -> Booking:
         _require_another_hold(guest, now)
         inquiry = _answered(listing, wish, guest, now) if wish.inquiry_id is not None else None
         quote, promo = _agreed(listing, wish, guest, inquiry, now)
-        asks_host = inquiry is None and quotes.needs_request(listing, wish.stay, now)
+        asks_host = inquiry is None and (
+            quotes.needs_request(listing, wish.stay, now) or feeds.is_stale(listing.pk, now)
+        )
         expires_at = _expiry(quote, asks_host, now)
 
         block = availability.claim(
