@@ -21,6 +21,7 @@ from django.contrib import messages
 from django.contrib.admin.utils import unquote
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action
 from unfold.enums import ActionVariant
@@ -59,8 +60,11 @@ def dialog_action(
     icon: str,
     variant: ActionVariant = DEFAULT,
     form_class: type[BaseDialogForm] = ReasonForm,
+    on_list: bool = False,
 ) -> Callable[[Operate], Any]:
     """Make a method that runs one operation into an action with a dialog.
+
+    It stands on the page of a row, or with ``on_list`` over the list; then the method's row is None.
 
     ``permission`` names the page's ``has_<permission>_permission``; without it the action is neither shown nor run
     (403). ``done`` is said on the page after it; a refusal is said in the dialog, and nothing has changed then.
@@ -75,15 +79,18 @@ def dialog_action(
 
     def decorate(operate: Operate) -> Any:
         @wraps(operate)
-        def act(page: Any, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
-            row = page.get_object(request, unquote(object_id))
-            if row is None:
+        def act(page: Any, request: HttpRequest, form: Any, object_id: str = "") -> HttpResponse:
+            row = None if on_list else page.get_object(request, unquote(object_id))
+            if row is None and not on_list:
                 raise Http404
             try:
                 operate(page, request, row, form.cleaned_data)
             except DomainError as error:
                 return refuse(request, dialog, form, error)
             messages.success(request, done)
+            if row is None:
+                meta = page.model._meta
+                return go(request, reverse(f"admin:{meta.app_label}_{meta.model_name}_changelist"))
             return go(request, page.after_action(row) if hasattr(page, "after_action") else url_of(row))
 
         return action(

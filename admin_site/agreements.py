@@ -7,14 +7,18 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RadioFilter
 from unfold.decorators import display
 
-from admin_site import finding
+from admin_site import fields, finding
+from admin_site.actions import WARNING, ReasonForm, dialog_action
 from admin_site.base import Page, Rows
 from admin_site.display import ALTERATION_COLOURS, INQUIRY_COLOURS, label, link, money, percent, signed
+from backend.bookings import penalties
 from backend.bookings.models import Alteration, HostPenalty, Inquiry
+from backend.core import access
 
 
 class StayColumns:
@@ -174,6 +178,13 @@ class InquiryPage(StayColumns, Page):
         return link(inquiry.booking)
 
 
+class WaiveForm(ReasonForm):
+    """Why, and whether the nights are opened again."""
+
+    free_nights = fields.switch(_("Open the nights again"), initial=True)
+    field_order = ("free_nights", "reason")
+
+
 class WaivedFilter(RadioFilter):
     title = _("state")
     parameter_name = "state"
@@ -190,6 +201,8 @@ class WaivedFilter(RadioFilter):
 @admin.register(HostPenalty)
 class HostPenaltyPage(OfBooking, Page):
     icon = "money_off"
+    actions_detail = ("waive",)
+    offered = {"waive": lambda penalty: penalty.waived_at is None}
     list_display = ("booking_link", "host_link", "amount", "rate", "base", "state", "created_at")
     list_filter = (WaivedFilter,)
     list_filter_submit = True
@@ -205,6 +218,28 @@ class HostPenaltyPage(OfBooking, Page):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[HostPenalty]:
         return super().get_queryset(request).select_related("booking", "host", "block", "waived_by")
+
+    def has_waive_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        row = self.get_row(request, str(object_id))
+        return row is not None and access.can(request.user, "penalty.waive", row)
+
+    @dialog_action(
+        title=_("Waive"),
+        question=_("The host owes it no more; the books are reversed, not erased. The host is told."),
+        done=_("The penalty is waived."),
+        permission="waive",
+        icon="handshake",
+        variant=WARNING,
+        form_class=WaiveForm,
+    )
+    def waive(self, request: HttpRequest, row: HostPenalty, given: dict[str, Any]) -> None:
+        penalties.waive(
+            actor=request.user,
+            penalty_id=row.pk,
+            reason=given["reason"],
+            free_nights=given["free_nights"],
+            now=timezone.now(),
+        )
 
     @display(description=_("host"))
     def host_link(self, penalty: HostPenalty) -> str:

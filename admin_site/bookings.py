@@ -9,17 +9,20 @@ from django.contrib.admin.utils import unquote
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RadioFilter, RangeDateFilter
 from unfold.decorators import display
 
-from admin_site import finding, waiting
+from admin_site import fields, finding, waiting
 from admin_site.actions import DANGER, ReasonForm, dialog_action
 from admin_site.agreements import Alterations
 from admin_site.base import Page, Rows
 from admin_site.display import BOOKING_COLOURS, OP_COLOURS, PAYMENT_COLOURS, label, link, money, table
+from admin_site.policies import named
+from admin_site.simulator import shown
 from backend.bookings import services as bookings
-from backend.bookings.models import Booking, BookingTransition
+from backend.bookings.models import Booking, BookingTransition, HostPenalty
 from backend.bookings.states import BookingStatus
 from backend.core import access
 from backend.payments import services as payments
@@ -27,20 +30,29 @@ from backend.payments.models import MoneyOp
 
 
 class CancelForm(ReasonForm):
-    """Says beforehand what the guest gets back, then asks why."""
+    """Says beforehand what the guest gets back and what the policy would give, then asks how much and why."""
 
     form_before_template = "admin_site/cancel_preview.html"
+    refund = fields.number(
+        _("Goes back to the guest"),
+        required=False,
+        help_text=_("Empty: everything that was paid. At least what the policy gives back."),
+    )
+    field_order = ("refund", "reason")
 
     def get_before_template_context(self, request: HttpRequest, object_id: Any = None) -> dict[str, Any]:
         rows = Booking.objects.select_related("listing", "guest", "folio")
         booking = rows.filter(pk=unquote(str(object_id))).first()
         if booking is None:
             return {}
-        # The platform cancels for nobody's fault: everything that was taken goes back (policies.give_back).
-        taken = payments.refundable(booking.folio)
+        taken, now = payments.refundable(booking.folio), timezone.now()
+        owed = bookings.preview(booking, paid_minor=taken, now=now)
+        policy = owed.terms.policy
         return {
             "booking": booking,
             "refund": money(taken, booking.currency),
+            "owed": money(owed.now.refund_minor, booking.currency),
+            "policy": f"{named(policy.code)} v{policy.version}",
             "total": money(booking.total_minor, booking.currency),
             "paid": bool(taken),
         }
@@ -102,11 +114,13 @@ class BookingPage(Page):
                     ("listing_link", "host_link", "guest_link"),
                     ("check_in", "check_out", "guests"),
                     ("total", "payout", "refund"),
+                    ("kept", "taxes_kept", "penalty"),
                     ("waits_for", "expires_at", "canceled_by"),
                     "message",
                 )
             },
         ),
+        (_("If the guest cancels"), {"fields": ("policy", "timeline")}),
         (_("Money"), {"fields": ("folio_lines", "payments", "operations")}),
         (
             _("Record"),
@@ -121,7 +135,7 @@ class BookingPage(Page):
     )
     readonly_fields = (
         *("state", "listing_link", "host_link", "guest_link", "total", "payout", "refund", "waits_for"),
-        *("folio_lines", "payments", "operations"),
+        *("kept", "taxes_kept", "penalty", "policy", "timeline", "folio_lines", "payments", "operations"),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Booking]:
@@ -153,7 +167,13 @@ class BookingPage(Page):
         form_class=CancelForm,
     )
     def cancel(self, request: HttpRequest, row: Booking, given: dict[str, Any]) -> None:
-        bookings.cancel(actor=request.user, booking_id=row.pk, reason=given["reason"], now=timezone.now())
+        bookings.cancel(
+            actor=request.user,
+            booking_id=row.pk,
+            reason=given["reason"],
+            refund=given["refund"],
+            now=timezone.now(),
+        )
 
     @display(description=_("listing"))
     def listing_link(self, booking: Booking) -> str:
@@ -190,6 +210,50 @@ class BookingPage(Page):
     @display(description=_("refund"))
     def refund(self, booking: Booking) -> str:
         return money(booking.refund_minor, booking.currency)
+
+    @display(description=_("kept on the host's side"))
+    def kept(self, booking: Booking) -> str:
+        return money(booking.host_keeps_minor, booking.currency)
+
+    @display(description=_("taxes kept"))
+    def taxes_kept(self, booking: Booking) -> str:
+        return money(booking.taxes_kept_minor, booking.currency)
+
+    @display(description=_("host's penalty"))
+    def penalty(self, booking: Booking) -> str:
+        owed = HostPenalty.objects.filter(booking=booking).first()
+        if owed is None:
+            return "–"
+        words = link(owed, money(owed.amount_minor, owed.currency))
+        return format_html("{} ({})", words, _("waived")) if owed.waived_at else words
+
+    @display(description=_("policy"))
+    def policy(self, booking: Booking) -> str:
+        policy = bookings.preview(booking, paid_minor=0, now=timezone.now()).terms.policy
+        return f"{named(policy.code)} v{policy.version}"
+
+    @display(description=_("timeline"))
+    def timeline(self, booking: Booking) -> str:
+        """What holds from now on; nothing once there is nothing left to cancel."""
+        if booking.status not in (BookingStatus.PENDING, BookingStatus.CONFIRMED):
+            return "–"
+        seen = bookings.preview(booking, paid_minor=booking.total_minor, now=timezone.now())
+        rows = [
+            [
+                shown(tier.until, seen.terms.zone) if tier.until else _("from then on"),
+                money(tier.decision.refund_minor, booking.currency),
+                money(tier.decision.host_keeps_minor, booking.currency),
+                money(tier.decision.taxes_kept_minor, booking.currency),
+            ]
+            for tier in seen.timeline
+        ]
+        headers = [
+            _("until and including, at the listing"),
+            _("guest gets back"),
+            _("host keeps"),
+            _("taxes kept"),
+        ]
+        return table(headers, rows)
 
     @display(description=_("waits for"))
     def waits_for(self, booking: Booking) -> str:

@@ -58,6 +58,7 @@ INQUIRY_COLOURS = {
     "expired": "default",
     "booked": "success",
 }
+FEED_COLOURS = {"ok": "success", "stale": "warning", "failing": "danger"}
 OP_COLOURS = {
     "created": "default",
     "sending": "info",

@@ -20,6 +20,8 @@ from unfold.widgets import (
     UnfoldBooleanWidget,
 )
 
+from admin_site import finding
+
 FIRST, LAST = day(2000, 1, 1), day(2099, 12, 31)
 
 
@@ -134,6 +136,24 @@ def weekdays(label: Any, **options: Any) -> forms.TypedMultipleChoiceField:
 def zone(label: Any, **options: Any) -> forms.ChoiceField:
     """A time zone of the IANA list."""
     return choice(label, [(name, name) for name in ZONES], **options)
+
+
+class PersonField(forms.CharField):
+    """A user by username or email; None for nothing."""
+
+    def clean(self, value: Any) -> Any:
+        named = super().clean(value)
+        if not named:
+            return None
+        person = finding.one(named)
+        if person is None:
+            raise forms.ValidationError(_("There is nobody of this name."))
+        return person
+
+
+def person(label: Any, **options: Any) -> PersonField:
+    """Somebody, by username or email."""
+    return PersonField(label=label, max_length=254, required=False, widget=_input("text"), **options)
 
 
 ZONES = [

@@ -29,3 +29,10 @@ def people(term: str, queryset: QuerySet[User] | None = None) -> QuerySet[User]:
 def people_ids(term: str) -> list[int]:
     """The ids of at most 200 of them, to look up by index what is theirs."""
     return list(people(term).values_list("pk", flat=True)[:AT_MOST])
+
+
+def one(named: str) -> User | None:
+    """The user with exactly this username or email, without regard to case."""
+    word = named.strip().lower()
+    users = User.objects.alias(name_lower=Lower("username"), email_lower=Lower("email"))
+    return users.filter(Q(name_lower=word) | Q(email_lower=word)).first() if word else None

@@ -18,9 +18,11 @@ from unfold.decorators import action, display
 from admin_site import finding
 from admin_site.actions import DANGER, SUCCESS, WARNING, dialog_action
 from admin_site.base import Page, Rows
-from admin_site.calendars import SetDates, TakenNights
+from admin_site.calendars import ListingCalendar, SetDates, TakenNights
 from admin_site.display import LISTING_COLOURS, label, link, money, url_of, weekdays
+from admin_site.feeds import Feeds, Subscribers
 from admin_site.pricing import StayForm, explain
+from admin_site.rate_actions import OVER, ListingRates
 from admin_site.rate_rows import Codes, Fees, PriceRules, Taxes
 from backend.core import access
 from backend.listings import amenities
@@ -59,7 +61,7 @@ class Steps(Rows):
 
 
 @admin.register(Listing)
-class ListingPage(Page):
+class ListingPage(ListingRates, ListingCalendar, Page):
     icon = "home_work"
     list_display = ("place", "host_link", "state", "nightly", "rated", "updated_at")
     list_filter = (("status", ChoicesDropdownFilter), ("room_type", ChoicesDropdownFilter))
@@ -67,8 +69,12 @@ class ListingPage(Page):
     search_fields = ("title",)
     search_help_text = _("Title, city or host")
     ordering = ("-id",)
-    inlines = (Photos, PriceRules, Fees, Taxes, Codes, SetDates, TakenNights, Steps)
-    actions_detail = ("price_a_stay", "approve", "flag", "reject")
+    inlines = (
+        *(Photos, PriceRules, Fees, Taxes, Codes, SetDates, TakenNights, Feeds, Subscribers),
+        Steps,
+    )
+    in_tabs = frozenset({"set_dates", *(name for names in OVER.values() for name in names)})
+    actions_detail = ("price_a_stay", "change_rules", "approve", "flag", "reject", *sorted(in_tabs))
     offered = {
         "approve": lambda row: (
             row.status in (ListingStatus.PENDING_REVIEW, ListingStatus.FLAGGED, ListingStatus.REJECTED)

@@ -13,9 +13,14 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter, RadioFilter
 from unfold.decorators import display
 
 from admin_site import finding
+from admin_site.actions import dialog_action
 from admin_site.base import Page
 from admin_site.display import label, link, money, percent, weekdays
+from admin_site.rate_actions import RowActions, edit_action, remove_action, values_of
+from admin_site.rate_forms import CodeRowForm, FeeRowForm, PlatformCodeForm, RuleRowForm, TaxRowForm
 from backend.bookings.states import BookingStatus
+from backend.core import access, platform
+from backend.rates import services as rates
 from backend.rates.models import Fee, PriceRule, PromoCode, RuleKind, Tax
 
 STANDING = (BookingStatus.PENDING, BookingStatus.CONFIRMED, BookingStatus.COMPLETED)
@@ -164,7 +169,11 @@ class RatePage(Page):
 
 
 @admin.register(PriceRule)
-class PriceRulePage(RuleColumns, RatePage):
+class PriceRulePage(RuleColumns, RowActions, RatePage):
+    tab = "price_rules"
+    actions_detail = ("edit", "remove")
+    edit = edit_action(RuleRowForm)
+    remove = remove_action()
     icon = "sell"
     list_display = ("kind", "place", "applies", "effect", "calendar", "updated_at")
     list_filter = (("kind", ChoicesDropdownFilter),)
@@ -173,7 +182,11 @@ class PriceRulePage(RuleColumns, RatePage):
 
 
 @admin.register(Fee)
-class FeePage(Priced, RatePage):
+class FeePage(Priced, RowActions, RatePage):
+    tab = "fees"
+    actions_detail = ("edit", "remove")
+    edit = edit_action(FeeRowForm)
+    remove = remove_action()
     icon = "receipt"
     list_display = ("kind", "place", "amount", "per", "nights", "updated_at")
     list_filter = (("kind", ChoicesDropdownFilter),)
@@ -182,7 +195,11 @@ class FeePage(Priced, RatePage):
 
 
 @admin.register(Tax)
-class TaxPage(TaxColumns, RatePage):
+class TaxPage(TaxColumns, RowActions, RatePage):
+    tab = "taxes"
+    actions_detail = ("edit", "remove")
+    edit = edit_action(TaxRowForm)
+    remove = remove_action()
     icon = "gavel"
     list_display = ("name", "place", "amount", "taken_on", "each_what", "nights", "exempt")
     fields = (
@@ -212,9 +229,14 @@ class ScopeFilter(RadioFilter):
 
 
 @admin.register(PromoCode)
-class PromoCodePage(CodeColumns, Page):
+class PromoCodePage(CodeColumns, RowActions, Page):
     """Every promotion code, with those of the platform, which staff make."""
 
+    tab = "promo_codes"
+    actions_list = ("add_code",)
+    actions_detail = ("edit", "remove")
+    edit = edit_action(CodeRowForm)
+    remove = remove_action()
     icon = "confirmation_number"
     list_display = ("code", "of", "worth", "valid", "used", "state")
     list_filter = (ScopeFilter, "active")
@@ -238,6 +260,28 @@ class PromoCodePage(CodeColumns, Page):
     ) -> tuple[QuerySet[PromoCode], bool]:
         term = search_term.strip()
         return (queryset.filter(code__istartswith=term) if term else queryset), False
+
+    def has_add_code_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return access.can(request.user, "platform.service_fee")
+
+    @dialog_action(
+        title=_("Add a code of the platform"),
+        question=_("It holds for every listing, or for all of one host's."),
+        done=_("The promotion code is added."),
+        permission="add_code",
+        icon="add",
+        form_class=PlatformCodeForm,
+        on_list=True,
+    )
+    def add_code(self, request: HttpRequest, row: None, given: dict[str, Any]) -> None:
+        rates.add_code(
+            actor=request.user,
+            host=given.pop("host"),
+            currency=given.pop("currency") or platform.get("currency"),
+            values=values_of(given),
+            reason=given["reason"],
+            now=timezone.now(),
+        )
 
     @display(description=_("of"))
     def of(self, code: PromoCode) -> str:

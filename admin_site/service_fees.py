@@ -12,10 +12,27 @@ from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import RadioFilter
 from unfold.decorators import display
 
-from admin_site import finding
+from admin_site import fields, finding
+from admin_site.actions import ReasonForm, dialog_action
 from admin_site.base import Page
 from admin_site.display import label, link, percent
+from backend.core import access
+from backend.rates import services as rates
 from backend.rates.models import ServiceFeeTerms
+
+
+class TermsForm(ReasonForm):
+    """Who bears how much, whose terms they are, from when on, and why."""
+
+    css_class = "ko-grid"
+    host = fields.person(_("Host"), help_text=_("Username or email; empty: the platform's terms."))
+    model = fields.choice(_("Model"), ServiceFeeTerms.Model.choices)
+    host_percent = fields.number(_("Host's percent"))
+    guest_percent = fields.number(_("Guest's percent"), initial=0)
+    effective_from = fields.moment(
+        _("In force from (UTC)"), required=False, help_text=_("Empty: from now on.")
+    )
+    field_order = ("host", "model", "host_percent", "guest_percent", "effective_from", "reason")
 
 
 class WhoseFilter(RadioFilter):
@@ -44,6 +61,7 @@ class ServiceFeePage(Page):
     search_fields = ("host__username",)
     search_help_text = _("Host's name or email")
     ordering = ("-effective_from", "-id")
+    actions_list = ("set_terms",)
     fields = (
         ("whose", "state"),
         ("model", "host_share", "guest_share"),
@@ -62,6 +80,33 @@ class ServiceFeePage(Page):
         if not term:
             return queryset, False
         return queryset.filter(Q(host__in=finding.people_ids(term))), False
+
+    def has_set_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return access.can(request.user, "platform.service_fee")
+
+    @dialog_action(
+        title=_("Set new terms"),
+        question=_(
+            "Quotes and bookings keep the fee that they were made with. Terms are never changed, only followed."
+        ),
+        done=_("The terms are set."),
+        permission="set",
+        icon="add",
+        form_class=TermsForm,
+        on_list=True,
+    )
+    def set_terms(self, request: HttpRequest, row: None, given: dict[str, Any]) -> None:
+        now = timezone.now()
+        rates.set_service_fee_terms(
+            actor=request.user,
+            host=given["host"],
+            model=given["model"],
+            host_percent=given["host_percent"],
+            guest_percent=given["guest_percent"],
+            effective_from=given["effective_from"] or now,
+            reason=given["reason"],
+            now=now,
+        )
 
     @display(description=_("of"))
     def whose(self, terms: ServiceFeeTerms) -> str:

@@ -23,6 +23,8 @@ GROUPS: list[tuple[Any, bool, list[Page]]] = [
             (_("Bookings"), "event_available", "bookings.booking", ("requests",)),
             (_("Alterations"), "edit_calendar", "bookings.alteration", ()),
             (_("Inquiries"), "contact_support", "bookings.inquiry", ()),
+            (_("Calendar feeds"), "sync", "availability.calendarfeed", ("feeds",)),
+            (_("Calendar conflicts"), "event_busy", "availability.feedconflict", ("conflicts",)),
             (_("People"), "group", "accounts.user", ()),
         ],
     ),

@@ -15,11 +15,13 @@ from backend.bookings import services as bookings
 from backend.core import fx, platform
 from backend.core.money import Money
 from backend.payments.models import MoneyOp
-from tests.admin_site.world import coming_stay, make_booking, make_request, signed_in, staff
+from tests.admin_site.world import coming_stay, make_booking, make_feed, make_request, signed_in, staff
 from tests.bookings.making import book, confirmed, pay
 from tests.factories import make_listing, make_user
 
 pytestmark = pytest.mark.usefixtures("db")
+
+WAITING = ("review", "flagged", "requests", "feeds", "conflicts", "money", "deliveries", "jobs")
 
 
 def shown(client: Client) -> dict[str, str]:
@@ -34,7 +36,7 @@ def test_dashboard_of_an_empty_world_shows_zeros() -> None:
         "Bookings": "0",
         "GMV": "EUR 0.00",
         "Occupancy": "0 %",
-        **dict.fromkeys(("review", "flagged", "requests", "money", "deliveries", "jobs"), "0"),
+        **dict.fromkeys(WAITING, "0"),
     }
 
 
@@ -115,7 +117,9 @@ def test_dashboard_shows_what_waits_with_a_way_to_it() -> None:
     make_listing(status="flagged")
     request = make_request()
     type(request).objects.filter(pk=request.pk).update(expires_at=timezone.now() + timedelta(hours=1))
-    op_of = make_booking().folio
+    booking = make_booking()
+    make_feed(booking, status="failing", error="unreachable", failures=3)
+    op_of = booking.folio
     with connection.cursor() as cursor:
         # The edges of an operation's state are guarded; a copy in the wanted state is what a dead worker leaves.
         cursor.execute("ALTER TABLE money_ops DISABLE TRIGGER USER")
@@ -129,9 +133,7 @@ def test_dashboard_shows_what_waits_with_a_way_to_it() -> None:
     answer = client.get("/admin/")
 
     waiting = answer.context["waiting"]
-    assert {kind["key"]: kind["count"] for kind in waiting} == dict.fromkeys(
-        ("review", "flagged", "requests", "money", "deliveries", "jobs"), "1"
-    )
+    assert {kind["key"]: kind["count"] for kind in waiting} == dict.fromkeys(WAITING, "1")
     for kind in waiting:
         rows = client.get(kind["url"])
         assert rows.status_code == 200, kind["key"]
@@ -142,7 +144,8 @@ def test_dashboard_shows_what_waits_with_a_way_to_it() -> None:
         for item in group["items"]
     }
     assert {title: badge for title, badge in badges.items() if badge} == {
-        **{"Listings": "2", "Bookings": "1", "Money operations": "1", "Deliveries": "1", "Jobs": "1"},
+        **{"Listings": "2", "Bookings": "1", "Calendar feeds": "1", "Calendar conflicts": "1"},
+        **{"Money operations": "1", "Deliveries": "1", "Jobs": "1"},
     }
 
 
@@ -155,8 +158,8 @@ def test_dashboard_shows_each_role_its_own() -> None:
         assert (booking.reference in answer.content.decode()) == (role != "moderator")
 
     assert seen == {
-        "support": {"review", "flagged", "requests", "deliveries"},
-        "moderator": {"review", "flagged", "deliveries"},
+        "support": {"review", "flagged", "requests", "feeds", "conflicts", "deliveries"},
+        "moderator": {"review", "flagged", "feeds", "conflicts", "deliveries"},
         "finance": {"requests", "money"},
     }
 

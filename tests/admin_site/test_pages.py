@@ -14,6 +14,7 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 
 from backend.accounts.models import User
 from backend.audit import services as audit
+from backend.availability.models import CalendarFeed, FeedConflict
 from backend.bookings.models import Alteration, Booking, CancellationPolicy, HostPenalty, Inquiry
 from backend.core.models import Currency, ExchangeRate
 from backend.listings.models import Amenity, Listing, Location
@@ -27,6 +28,7 @@ pytestmark = pytest.mark.usefixtures("db")
 
 PEOPLE = {"accounts.user"}
 PLACES = {"listings.listing", "listings.amenity", "listings.location"}
+CALENDARS = {"availability.calendarfeed", "availability.feedconflict"}
 STAYS = {
     *("bookings.booking", "bookings.alteration", "bookings.inquiry", "bookings.cancellationpolicy"),
     "bookings.hostpenalty",
@@ -42,10 +44,10 @@ LOG = {"audit.auditentry"}
 SYSTEM = {"procrastinate.procrastinatejob", "core.platformsetting", "auth.group"}
 
 SEES = {
-    "support": PEOPLE | PLACES | TERMS | STAYS | NOTICES,
-    "moderator": PEOPLE | PLACES | TERMS | NOTICES | LOG,
+    "support": PEOPLE | PLACES | CALENDARS | TERMS | STAYS | NOTICES,
+    "moderator": PEOPLE | PLACES | CALENDARS | TERMS | NOTICES | LOG,
     "finance": PEOPLE | STAYS | TERMS | MONEY | RATES | LOG,
-    "admin": PEOPLE | PLACES | TERMS | STAYS | NOTICES | MONEY | RATES | LOG | SYSTEM,
+    "admin": PEOPLE | PLACES | CALENDARS | TERMS | STAYS | NOTICES | MONEY | RATES | LOG | SYSTEM,
 }
 """What each role may look at: the whole matrix, so that a new page must be placed."""
 
@@ -101,7 +103,7 @@ def test_pages_of_one_row_open_and_offer_no_form() -> None:
         *(User, Listing, Booking, Payment, MoneyOp, LedgerTransaction, LedgerEntry, Folio, ProviderEvent),
         *(Notification, Delivery, ProcrastinateJob, Location, Currency, ExchangeRate),
         *(PriceRule, Fee, Tax, PromoCode, ServiceFeeTerms),
-        *(Alteration, Inquiry, HostPenalty, CancellationPolicy),
+        *(Alteration, Inquiry, HostPenalty, CancellationPolicy, CalendarFeed, FeedConflict),
     ]
 
     for model in models:
@@ -140,8 +142,8 @@ def test_pages_send_strangers_to_the_sign_in() -> None:
 
 def test_pages_of_libraries_are_not_let_in() -> None:
     assert {model._meta.app_label for model in admin.site._registry} == {
-        *("accounts", "audit", "auth", "bookings", "core", "listings", "notifications", "payments"),
-        *("procrastinate", "rates"),
+        *("accounts", "audit", "auth", "availability", "bookings", "core", "listings", "notifications"),
+        *("payments", "procrastinate", "rates"),
     }
 
 

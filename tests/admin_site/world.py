@@ -10,7 +10,13 @@ from django.utils import timezone
 
 from backend.accounts.models import User
 from backend.audit.models import AuditEntry
-from backend.availability.models import CalendarDay
+from backend.availability.models import (
+    CalendarDay,
+    CalendarFeed,
+    CalendarSubscriber,
+    FeedConflict,
+    FeedEvent,
+)
 from backend.bookings.models import Alteration, Booking, CancellationPolicy, HostPenalty, Inquiry
 from backend.core.stay import Stay
 from backend.rates.models import Fee, PriceRule, PromoCode, ServiceFeeTerms, Tax
@@ -80,6 +86,7 @@ def make_terms(booking: Booking) -> None:
         effective_from=now,
         created_at=now,
     )
+    make_feed(booking)
     dates = {"check_in": first, "check_out": booking.check_out}
     Alteration.objects.create(
         booking=booking,
@@ -112,6 +119,33 @@ def make_terms(booking: Booking) -> None:
         currency="EUR",
         created_at=now,
     )
+
+
+def make_feed(booking: Booking, **fields: Any) -> CalendarFeed:
+    """A calendar feed of the listing of ``booking`` with one entry, which contradicts it."""
+    now = timezone.now()
+    values = {
+        "name": "Airbnb",
+        "url": "https://www.airbnb.com/calendar/ical/1.ics?s=secret-of-the-host",
+        "kind": "airbnb",
+        "next_poll_at": now,
+        "created_at": now,
+    }
+    feed = CalendarFeed.objects.create(listing=booking.listing, **{**values, **fields})
+    event = FeedEvent.objects.create(
+        feed=feed,
+        uid=f"uid-{feed.pk}",
+        starts_on=booking.check_in,
+        ends_on=booking.check_out,
+        summary="Reserved",
+        kind="stay",
+        created_at=now,
+    )
+    FeedConflict.objects.create(event=event, block=booking.block, found_at=now)
+    CalendarSubscriber.objects.create(
+        listing=booking.listing, name=f"Reader {feed.pk}", salt="salt-of-the-reader", created_at=now
+    )
+    return feed
 
 
 def audited(action: str) -> AuditEntry:
