@@ -181,6 +181,7 @@ def _row(listing: Listing, feed_id: int) -> dict[str, Any]:
 @router.get(
     "/properties/{int:property_id}/calendar-feeds/",
     response=responses(Page[FeedOut], NotFound, NotAllowed),
+    by_alias=True,
     summary="Imported calendars",
 )
 def list_feeds(request: HttpRequest, property_id: int) -> Any:
@@ -193,6 +194,7 @@ def list_feeds(request: HttpRequest, property_id: int) -> Any:
 @router.post(
     "/properties/{int:property_id}/calendar-feeds/",
     response=responses(FeedOut, NotFound, NotAllowed, BadFeedUrl, TooManyFeeds, status=201),
+    by_alias=True,
     summary="Import a calendar",
 )
 def add_feed(request: HttpRequest, property_id: int, body: FeedIn) -> Any:
@@ -215,6 +217,7 @@ def add_feed(request: HttpRequest, property_id: int, body: FeedIn) -> Any:
 @router.get(
     "/properties/{int:property_id}/calendar-feeds/{int:feed_id}/",
     response=responses(FeedOut, NotFound, NotAllowed),
+    by_alias=True,
     summary="An imported calendar",
 )
 def get_feed(request: HttpRequest, property_id: int, feed_id: int) -> Any:
@@ -238,6 +241,7 @@ def remove_feed(request: HttpRequest, property_id: int, feed_id: int) -> HttpRes
 @router.post(
     "/properties/{int:property_id}/calendar-feeds/{int:feed_id}/poll/",
     response=responses(FeedOut, NotFound, NotAllowed),
+    by_alias=True,
     summary="Ask an imported calendar now",
 )
 def poll_feed(request: HttpRequest, property_id: int, feed_id: int) -> Any:
@@ -251,6 +255,7 @@ def poll_feed(request: HttpRequest, property_id: int, feed_id: int) -> Any:
 @router.post(
     "/properties/{int:property_id}/calendar-feeds/{int:feed_id}/conflicts/{int:conflict_id}/",
     response=responses(ConflictOut, NotFound, NotAllowed, WrongState),
+    by_alias=True,
     summary="Decide about nights that are taken twice",
 )
 def decide_conflict(
