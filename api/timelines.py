@@ -10,17 +10,21 @@ from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 from babel import Locale, UnknownLocaleError, dates
-from django.utils.translation import get_language
+from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
 from pydantic import Field
 
 from api.types import MoneyOut, Out
-from backend.bookings.policies import Decision, Terms, Tier
+from backend.bookings.penalties import Cost
+from backend.bookings.policies import Decision, Keep, Policy, Terms, Tier
 from backend.core.money import Money
 from backend.notifications import rendering
 
 Show = Callable[[int], int | float]
 """From minor units to the number that the wire shows."""
+
+ALL = 100
+"""The share, in percent, that leaves nothing."""
 
 
 class TierOut(Out):
@@ -71,7 +75,13 @@ class CancellationOut(Out):
 
 
 def payload(
-    terms: Terms, *, now: Decision, timeline: Sequence[Tier], currency: str, show: Show
+    terms: Terms,
+    *,
+    now: Decision,
+    timeline: Sequence[Tier],
+    currency: str,
+    show: Show,
+    penalty: Cost | None = None,
 ) -> dict[str, Any]:
     """What canceling gives back, in the active language. ``show`` turns minor units into amounts of ``currency``."""
     return {
@@ -86,7 +96,19 @@ def payload(
                 timeline, sentences(timeline, terms=terms, currency=currency, show=show), strict=True
             )
         ],
+        "penalty": None
+        if penalty is None
+        else {
+            "amount": show(penalty.amount_minor),
+            "percent": number(penalty.percent),
+            "currency": currency,
+        },
     }
+
+
+def number(percent: Decimal) -> int | float:
+    """A percentage as the wire shows it."""
+    return int(percent) if percent == percent.to_integral_value() else float(percent)
 
 
 def _amounts(decision: Decision, show: Show) -> dict[str, int | float]:
@@ -127,6 +149,62 @@ def sentences(timeline: Sequence[Tier], *, terms: Terms, currency: str, show: Sh
             text = _("Whenever the stay is canceled: %(amount)s back.")
         found.append(text % values)
     return found
+
+
+def describe(policy: Policy) -> str:
+    """The policy in sentences, in the active language."""
+    found = []
+    for tier in policy.tiers:
+        values = {"count": tier.days_before, "kept": _kept(tier.keep)}
+        if tier.keep is None:
+            text = ngettext(
+                "Everything is given back until %(count)d day before check-in.",
+                "Everything is given back until %(count)d days before check-in.",
+                tier.days_before,
+            )
+        else:
+            text = ngettext(
+                "Until %(count)d day before check-in the host keeps %(kept)s.",
+                "Until %(count)d days before check-in the host keeps %(kept)s.",
+                tier.days_before,
+            )
+        found.append(text % values)
+    if policy.late is None:
+        found.append(_("Everything is given back before check-in."))
+    elif policy.tiers:
+        found.append(_("After that the host keeps %(kept)s.") % {"kept": _kept(policy.late)})
+    else:
+        found.append(_("The host keeps %(kept)s.") % {"kept": _kept(policy.late)})
+    if policy.stay is None:
+        found.append(_("Everything is given back during the stay, too."))
+    elif policy.stay.percent != ALL:
+        found.append(
+            _("During the stay: the nights stayed, and of the others %(kept)s.")
+            % {"kept": _kept(policy.stay)}
+        )
+    if policy.grace is not None:
+        found.append(
+            _(
+                "Within %(hours)d hours of the confirmation everything is given back, if it is made at least"
+                " %(days)d days before check-in."
+            )
+            % {"hours": policy.grace.hours, "days": policy.grace.days_before}
+        )
+    return " ".join(found)
+
+
+def _kept(keep: Keep | None) -> str:
+    if keep is None:
+        return ""
+    values = {"count": keep.nights, "percent": number(keep.percent)}
+    if keep.percent == ALL:
+        return _("all nights")
+    if not keep.nights:
+        return _("%(percent)s %% of the nights") % values
+    nights = ngettext("the first night", "the first %(count)d nights", keep.nights) % values
+    if not keep.percent:
+        return nights
+    return _("%(nights)s and %(percent)s %% of those after") % {"nights": nights, **values}
 
 
 def _clock(at: datetime, zone: str, language: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -137,12 +137,6 @@ def let_go(booking: Booking, *, now: datetime) -> list[MoneyOp]:
     if payment.ops.filter(kind=MoneyOp.Kind.CAPTURE).exclude(state=MoneyOp.State.FAILED).exists():
         return []
     return [payments.void(payment=payment, now=now)]
-
-
-def taken_minor(paid: Iterable[Payment]) -> int:
-    """What the payments of a booking have taken and not given back, in minor units."""
-    closed = (Payment.Status.PENDING, Payment.Status.FAILED)
-    return sum(row.amount_minor - row.refunded_minor for row in paid if row.status not in closed)
 
 
 def status_of(paid: Sequence[Payment]) -> str:

@@ -35,6 +35,16 @@ def _made(client: ApiClient, listing, **body):
     return answer.json()
 
 
+def _tier(until, refund, sentence):
+    return {
+        "until": until,
+        "refund_amount": refund,
+        "host_keeps": 400 - refund,
+        "taxes_kept": 0,
+        "sentence": sentence,
+    }
+
+
 def test_create_answers_with_the_held_booking():
     listing, guest = make_listing(), make_user()
 
@@ -51,6 +61,7 @@ def test_create_answers_with_the_held_booking():
         **DATES,
         "nights": 4,
         "guests": 2,
+        "pets": 0,
         "status": "pending",
         "pending_reason": "payment",
         "canceled_by": None,
@@ -76,21 +87,43 @@ def test_create_answers_with_the_held_booking():
         "payment_status": "unpaid",
         "cancellation": {
             "policy": "flexible",
+            "policy_version": 1,
             "timezone": "Europe/Lisbon",
             "refund_amount": 0,
             "host_keeps": 0,
+            "taxes_kept": 0,
             "currency": "EUR",
             "timeline": [
-                {
-                    "until": None,
-                    "refund_amount": 400,
-                    "host_keeps": 0,
-                    "sentence": "Everything is given back, whenever the stay is canceled.",
-                }
+                _tier(
+                    "2027-05-02T14:00:00Z",
+                    400,
+                    "Until 2 May 2027, 15:00 (Lisbon time): €400.00 back; after that €300.00.",
+                ),
+                _tier(
+                    "2027-05-03T22:59:59Z",
+                    300,
+                    "Until 3 May 2027, 23:59 (Lisbon time): €300.00 back; after that €200.00.",
+                ),
+                _tier(
+                    "2027-05-04T22:59:59Z",
+                    200,
+                    "Until 4 May 2027, 23:59 (Lisbon time): €200.00 back; after that €100.00.",
+                ),
+                _tier(
+                    "2027-05-05T22:59:59Z",
+                    100,
+                    "Until 5 May 2027, 23:59 (Lisbon time): €100.00 back; after that €0.00.",
+                ),
+                _tier(None, 0, "After 5 May 2027, 23:59 (Lisbon time): €0.00 back."),
             ],
+            "penalty": None,
         },
         "conversation_id": None,
         "message": "We arrive around eight.",
+        "guest_list": [],
+        "arrival_time": None,
+        "arrival_note": "",
+        "alteration": None,
         "timeline": [
             {
                 "at": "2027-03-01T09:00:00Z",

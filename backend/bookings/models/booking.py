@@ -28,12 +28,20 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Detail:
     """What is shown of a booking beside the row itself: the guest's lines in force, the payments, the steps, each in
-    order, and the newest alteration."""
+    order, and the newest alteration. ``underway_minor`` is on its way back to the guest."""
 
     lines: Sequence[Any]
     payments: Sequence[Payment]
     steps: Sequence[BookingTransition]
     alteration: Alteration | None = None
+    underway_minor: int = 0
+
+    @property
+    def held_minor(self) -> int:
+        """What was taken and is neither given back nor on its way back, in minor units."""
+        closed = (Payment.Status.PENDING, Payment.Status.FAILED)
+        taken = (row.amount_minor - row.refunded_minor for row in self.payments if row.status not in closed)
+        return sum(taken) - self.underway_minor
 
 
 class BookingQuerySet(models.QuerySet["Booking"]):
@@ -195,11 +203,17 @@ class Booking(models.Model):
     @cached_property
     def detail(self) -> Detail:
         """Its detail as it was when it was first asked for; no query for one of ``detailed()``."""
+        rows = list(self.folio.payments.all())
         return Detail(
             lines=[line for line in in_force(self.folio.lines.all()) if line.side == FolioLine.GUEST],
-            payments=[row for row in self.folio.payments.all() if row.kind == Payment.Kind.PAYMENT],
+            payments=[row for row in rows if row.kind == Payment.Kind.PAYMENT],
             steps=list(self.transitions.all()),
             alteration=next(iter(self.alterations.all()), None),
+            underway_minor=sum(
+                row.amount_minor
+                for row in rows
+                if row.kind == Payment.Kind.REFUND and row.status == Payment.Status.PENDING
+            ),
         )
 
 
