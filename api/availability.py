@@ -17,6 +17,7 @@ from api.conditional import etag_response
 from api.problems import responses
 from api.quotes import stay_of
 from api.types import DateIn, Out, Params
+from backend.availability import feeds
 from backend.availability import services as availability
 from backend.availability.rules import Refusal
 from backend.bookings import quotes
@@ -84,7 +85,10 @@ class AvailabilityOut(Out):
     bookable: Annotated[bool, Field(examples=[False])]
     requires_request: Annotated[
         bool,
-        Field(description="The host must say yes first, by their choice or since check-in is near."),
+        Field(
+            description="The host must say yes first: by their choice, since check-in is near, or while another"
+            " site's calendar is out of date."
+        ),
     ]
     why: list[ReasonOut]
     nearest: Annotated[
@@ -109,13 +113,21 @@ def read(request: HttpRequest, property_id: int, params: Query[AvailabilityQuery
         raise NotFound
     stay = stay_of(params.check_in, params.check_out)
     is_host = listing.host_id == actor.pk
-    answer = availability.explain(listing=listing, stay=stay, guests=params.guests, now=now, for_host=is_host)
+    asks_host = quotes.needs_request(listing, stay, now) or feeds.is_stale(listing.pk, now)
+    answer = availability.explain(
+        listing=listing,
+        stay=stay,
+        guests=params.guests,
+        now=now,
+        for_host=is_host,
+        asks_host=asks_host,
+    )
     with override(languages.code(request)):
         payload = {
             **_dates(stay),
             "guests": params.guests,
             "bookable": not answer.why,
-            "requires_request": quotes.needs_request(listing, stay, now),
+            "requires_request": asks_host,
             "why": [_reason(refusal, is_host) for refusal in answer.why],
             "nearest": [_dates(near) for near in answer.nearest],
         }

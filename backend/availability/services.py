@@ -8,7 +8,7 @@ does not deadlock with overlapping claims. What claims nothing takes the listing
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -160,9 +160,14 @@ def taken(listing_id: int, first: date, last: date, *, gap: int, now: datetime) 
     ]
 
 
-def picture(*, listing: Listing, first: date, last: date, now: datetime) -> Picture:
-    """All that decides about stays between ``first`` and ``last`` (a check-out) at ``now`` (UTC). Two queries."""
+def picture(*, listing: Listing, first: date, last: date, now: datetime, asks_host: bool = False) -> Picture:
+    """All that decides about stays between ``first`` and ``last`` (a check-out) at ``now`` (UTC). Two queries.
+
+    ``asks_host``: the host must say yes first for a reason that is not in the listing's rules.
+    """
     rules = rules_of(listing)
+    if asks_host:
+        rules = replace(rules, instant_book=False)
     return Picture(
         rules=rules,
         sold=is_sold(listing),
@@ -189,13 +194,22 @@ class Answer:
     nearest: list[Stay]
 
 
-def explain(*, listing: Listing, stay: Stay, guests: int, now: datetime, for_host: bool = False) -> Answer:
+def explain(
+    *,
+    listing: Listing,
+    stay: Stay,
+    guests: int,
+    now: datetime,
+    for_host: bool = False,
+    asks_host: bool = False,
+) -> Answer:
     """``why``, with other dates for a stay of this length that can be booked at ``now`` (UTC). Two queries."""
     seen = picture(
         listing=listing,
         first=_later(stay.check_in, -NEAR_DAYS),
         last=_later(stay.check_out, NEAR_DAYS),
         now=now,
+        asks_host=asks_host,
     )
     found = seen.why(stay, guests, for_host=for_host)
     return Answer(found, seen.nearest(stay, guests) if found else [])

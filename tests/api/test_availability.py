@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils.translation import override
 
 from backend.availability import services as availability
-from backend.availability.models import Block, CalendarDay
+from backend.availability.models import Block, CalendarDay, CalendarFeed
 from backend.bookings.models import Booking
 from backend.core.stay import Stay
 from tests.api.client import ApiClient
@@ -287,6 +287,25 @@ def test_read_tells_when_the_host_must_be_asked(fields, asked):
     assert booked.pending_reason == ("host" if asked else "payment")
 
 
+def test_read_says_that_the_host_must_be_asked_while_a_feed_is_out_of_date():
+    listing = make_listing()
+    feed = CalendarFeed.objects.create(
+        listing=listing,
+        name="Elsewhere",
+        url="https://calendar.example/1.ics",
+        created_at=NOW - timedelta(days=9),
+        last_healthy_at=NOW - timedelta(minutes=1),
+        next_poll_at=NOW,
+    )
+    fresh = ask(listing)
+
+    CalendarFeed.objects.filter(pk=feed.pk).update(last_healthy_at=NOW - timedelta(days=9))
+
+    assert [fresh["requires_request"], ask(listing)["requires_request"]] == [False, True]
+    with time_machine.travel(datetime(2027, 6, 14, 14, 0, tzinfo=UTC), tick=False):
+        assert codes(ask(listing)) == ["advance_notice"]
+
+
 def test_read_after_the_check_in_hour_no_longer_asks_the_host():
     listing = make_listing(instant_book=False, timezone="Pacific/Honolulu")
     today = {"check_in": "2027-03-01", "check_out": "2027-03-02"}
@@ -373,7 +392,7 @@ def test_read_with_its_own_etag_is_304_until_something_changes():
 
 
 @pytest.mark.parametrize("stays", [1, 3])
-def test_read_asks_three_questions_however_many_stays_there_are(stays):
+def test_read_asks_four_questions_however_many_stays_there_are(stays):
     listing = make_listing()
     for index in range(stays):
         take(listing, Stay(CHECK_IN + timedelta(days=index), CHECK_IN + timedelta(days=index + 1)))
@@ -382,4 +401,4 @@ def test_read_asks_three_questions_however_many_stays_there_are(stays):
     with CaptureQueriesContext(connection) as queries:
         ask(listing)
 
-    assert len(queries) == 3, [query["sql"] for query in queries]
+    assert len(queries) == 4, [query["sql"] for query in queries]
