@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Any
 
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import override
 from ninja import Router
 from ninja.responses import Status
 from pydantic import Field
 
-from api.booking_types import BookingOut, Pets, shown, version_of
+from api import languages
+from api.booking_types import BookingOut, Pets, shown, version_of, visible
 from api.idempotency import idempotent
+from api.lines import LineOut, line_payload, shower
 from api.problems import responses
 from api.quotes import Guests
-from api.types import DateIn, In, MoneyAmount, Text
+from api.types import DateIn, In, MoneyAmount, MoneyOut, Out, Text
 from backend.availability.services import DatesUnavailable, NotAvailable, Preparation
 from backend.bookings import alterations
 from backend.bookings.alterations import AlterationOpen, Change, NothingChanges
@@ -48,6 +52,29 @@ class ProposalIn(ChangeIn):
 
 class AnswerIn(In):
     reason: Reason | None = None
+
+
+class ChangePreviewOut(Out):
+    """What a change would come to now. Nothing is held."""
+
+    check_in: date
+    check_out: date
+    nights: int
+    guests: int
+    pets: Annotated[int, Field(examples=[0])]
+    lines: list[LineOut]
+    total_price: Annotated[MoneyOut, Field(examples=[475.5])]
+    price_difference: Annotated[
+        MoneyOut, Field(description="What the guest would pay more; below zero: less.", examples=[75.5])
+    ]
+    refund_amount: Annotated[
+        MoneyOut, Field(description="What of a lower price would come back.", examples=[0])
+    ]
+    host_keeps: Annotated[
+        MoneyOut, Field(description="What of a lower price would stay with the host.", examples=[0])
+    ]
+    currency: str
+    asks_host: Annotated[bool, Field(description="Whether the host must say yes first.", examples=[False])]
 
 
 _REFUSED = (NotFound, NotAllowed, WrongState, DatesUnavailable, Preparation)
@@ -98,6 +125,46 @@ def propose(request: HttpRequest, booking_id: int, body: ProposalIn) -> Any:
 
 
 @router.post(
+    "/bookings/{int:booking_id}/alteration/preview/",
+    response=responses(
+        ChangePreviewOut, *_REFUSED, NothingChanges, NotAvailable, TotalTooLow, PriceOutOfRange
+    ),
+    summary="See what a change would cost",
+)
+def preview(request: HttpRequest, booking_id: int, body: ProposalIn) -> Any:
+    """What the guest would ask for, or the host propose, priced as of now; nothing is written.
+
+    ``total_price`` is the host's to name.
+    """
+    if body.total_price is not None and not _is_host(request, booking_id):
+        raise NotAllowed
+    terms = alterations.preview(
+        actor=request.auth,  # type: ignore[attr-defined]
+        booking_id=booking_id,
+        change=_change(body),
+        now=timezone.now(),
+    )
+    cost = terms.cost
+    show = shower(cost.price.currency)
+    with override(languages.code(request)):
+        lines = [line_payload(line, show, line.unit_minor, line.amount_minor) for line in cost.price.lines]
+    return {
+        "check_in": terms.stay.check_in,
+        "check_out": terms.stay.check_out,
+        "nights": terms.stay.nights,
+        "guests": terms.guests,
+        "pets": terms.pets,
+        "lines": lines,
+        "total_price": show(cost.total),
+        "price_difference": show(cost.difference),
+        "refund_amount": show(cost.refund),
+        "host_keeps": show(max(0, -cost.difference) - cost.refund),
+        "currency": cost.price.currency,
+        "asks_host": terms.asks_host,
+    }
+
+
+@router.post(
     "/bookings/{int:booking_id}/alteration/accept/",
     response=responses(BookingOut, *_REFUSED),
     summary="Accept a change",
@@ -134,6 +201,11 @@ def withdraw(request: HttpRequest, booking_id: int) -> Any:
     """For whoever proposed it, and for the guest who does not want to pay an accepted one."""
     alterations.withdraw(actor=request.auth, booking_id=booking_id, now=timezone.now())  # type: ignore[attr-defined]
     return shown(request, booking_id)
+
+
+def _is_host(request: HttpRequest, booking_id: int) -> bool:
+    """Raises: NotFound."""
+    return visible(request, booking_id).host_id == request.auth.pk  # type: ignore[attr-defined]
 
 
 def _change(body: ChangeIn) -> Change:

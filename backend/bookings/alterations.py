@@ -7,9 +7,7 @@ costs more counts when the difference is paid; any other at once when it is acce
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from decimal import Decimal
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
@@ -17,13 +15,11 @@ from django.utils.translation import gettext_lazy as _
 
 from backend.audit import services as audit
 from backend.availability import feeds
-from backend.availability import rules as calendar_rules
 from backend.availability import services as availability
-from backend.availability.rules import NO_RULE, Refusal, StayRefused
-from backend.bookings import altering, policies, repricing, settlement, snapshots, sweeping
-from backend.bookings.altering import Cost
+from backend.bookings import alteration_rules as rules
+from backend.bookings import altering, settlement, snapshots, sweeping
+from backend.bookings.alteration_rules import Change, NothingChanges, Terms
 from backend.bookings.announcing import announce
-from backend.bookings.cancellation import terms_of
 from backend.bookings.models import Alteration, AlterationStatus, Booking
 from backend.bookings.payment import let_go
 from backend.bookings.states import BookingStatus
@@ -31,19 +27,26 @@ from backend.bookings.steps import GUEST, HOST, PLATFORM, hold_still, side_of, s
 from backend.core import access, platform
 from backend.core.access import SYSTEM
 from backend.core.db import retrying
-from backend.core.errors import Conflict, Invalid, NotAllowed, Stale, WrongState
-from backend.core.stay import MAX_NIGHTS, Stay
+from backend.core.errors import Conflict, NotAllowed, NotFound, Stale, WrongState
+from backend.core.stay import Stay
 from backend.payments.models import MoneyOp
+
+__all__ = [
+    "AlterationOpen",
+    "Change",
+    "NothingChanges",
+    "Terms",
+    "accept",
+    "ask",
+    "decline",
+    "expire",
+    "preview",
+    "propose",
+    "withdraw",
+]
 
 ANSWER_WITHIN = timedelta(hours=72)
 """How long the other side has to answer; never past the check-in."""
-
-
-class NothingChanges(Invalid):
-    """What is asked for is what is agreed already."""
-
-    code = "nothing_changes"
-    title = _("This is what is agreed already.")
 
 
 class AlterationOpen(Conflict):
@@ -53,26 +56,15 @@ class AlterationOpen(Conflict):
     title = _("Another change of this booking is still open.")
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What is to be different; None leaves it as it is. ``total`` (the host's) is in major units of the booking's currency."""
-
-    check_in: date | None = None
-    check_out: date | None = None
-    guests: int | None = None
-    pets: int | None = None
-    total: Decimal | None = None
-    reason: str = ""
-
-
 def ask(
     *, actor: Any, booking_id: int, change: Change, now: datetime, version: int | None = None
 ) -> Alteration:
     """The guest of a confirmed stay asks for other dates or guests.
 
     Where the listing books instantly and nothing speaks for asking the host, it is accepted at once: in force, or
-    waiting for the payment of the difference (``accepted_payment_hours``, never past check-in). ``version`` refuses a
-    booking that has changed since it was read.
+    waiting for the payment of the difference (``accepted_payment_hours``, never past check-in). What speaks for it: the
+    host's notice, another calendar that is out of date, and a later check-in once canceling would cost the guest
+    something. ``version`` refuses a booking that has changed since it was read.
     Raises: NotFound, NotAllowed, WrongState, Stale, AlterationOpen, NothingChanges, NotAvailable, StayRefused,
     Preparation, DatesUnavailable, PriceOutOfRange.
     """
@@ -87,18 +79,14 @@ def _ask(*, actor: Any, booking_id: int, change: Change, now: datetime, version:
         access.require(actor, "booking.alter", booking)
         if version is not None and version != booking.version:
             raise Stale
-        stay, guests, pets = _wanted(booking, change, now)
-        days = availability.days(booking.listing_id, stay.check_in, stay.check_out)
-        _require_bookable(booking, stay, guests, days, now)
-        availability.require_free(listing=booking.listing, stay=stay, now=now, besides=booking.block)
-        cost = _cost_of(booking, repricing.changed(booking, stay, guests, pets, days, now), now)
-        alteration = _write(booking, GUEST, stay, guests, pets, cost, change.reason, now)
-        asks_host = _needs_host(booking, stay, now)
+        _require_none_open(booking, now)
+        terms = rules.asked(booking, change, now)
+        alteration = _write(booking, GUEST, terms, change.reason, now)
         step(booking, event="alteration_proposed", by=GUEST, actor=actor, now=now, reason=change.reason)
         audit.record(
             actor=actor, action="booking.alter", subject=booking, now=now, after=_summary(alteration)
         )
-        if asks_host:
+        if terms.asks_host:
             announce(
                 booking,
                 now=now,
@@ -127,21 +115,9 @@ def propose(
         access.require(actor, "booking.propose", booking)
         if version is not None and version != booking.version:
             raise Stale
-        stay, guests, pets = _wanted(booking, change, now)
-        days = availability.days(booking.listing_id, stay.check_in, stay.check_out)
-        _require_possible(booking, stay, guests, now)
-        availability.require_free(listing=booking.listing, stay=stay, now=now, besides=booking.block)
-        priced = repricing.changed(booking, stay, guests, pets, days, now)
-        kept = altering.kept_of(booking)
-        if change.total is not None:
-            minor = repricing.total_minor(change.total, booking.currency)
-            priced = repricing.to_total(priced, minor - kept)
-        price = altering.price_of(priced)
-        difference = price.total_minor + kept - booking.total_minor
-        cost = Cost(priced, price, difference, refund=max(0, -difference), kept=kept)
-        if _same(booking, stay, guests, pets) and not difference:
-            raise NothingChanges
-        alteration = _write(booking, HOST, stay, guests, pets, cost, change.reason, now)
+        _require_none_open(booking, now)
+        terms = rules.proposed(booking, change, now)
+        alteration = _write(booking, HOST, terms, change.reason, now)
         step(booking, event="alteration_proposed", by=HOST, actor=actor, now=now, reason=change.reason)
         audit.record(
             actor=actor, action="booking.propose", subject=booking, now=now, after=_summary(alteration)
@@ -154,6 +130,21 @@ def propose(
             values=altering.values_of(alteration),
         )
     return alteration
+
+
+def preview(*, actor: Any, booking_id: int, change: Change, now: datetime) -> Terms:
+    """What the change would come to if the guest asked for it, or the host proposed it, at ``now``. Writes nothing.
+
+    Raises: as ``ask`` and ``propose``, but for an open change.
+    """
+    visible = Booking.objects.visible_to(actor).select_related("listing__host", "block")
+    booking = visible.filter(pk=booking_id).first()
+    if booking is None:
+        raise NotFound
+    if side_of(actor, booking) == HOST:
+        return rules.proposed(booking, change, now)
+    access.require(actor, "booking.alter", booking)
+    return rules.asked(booking, change, now)
 
 
 @retrying
@@ -243,78 +234,14 @@ def _drop_payment(booking: Booking, alteration: Alteration, now: datetime) -> li
     return let_go(booking, now=now) if alteration.payment_id is not None else []
 
 
-def _wanted(booking: Booking, change: Change, now: datetime) -> tuple[Stay, int, int]:
-    """The stay, guests and pets that a change of a confirmed stay asks for."""
-    if booking.status != BookingStatus.CONFIRMED or now >= booking.check_out_at:
-        raise WrongState(extra={"state": booking.status})
+def _require_none_open(booking: Booking, now: datetime) -> None:
+    """Raises: AlterationOpen. One whose time is over and that no sweep has met yet is ended."""
     waiting = altering.open_of(booking)
-    if waiting is not None:
-        if waiting.expires_at > now:
-            raise AlterationOpen
-        settlement.settle_later(_lapse(booking, waiting, now))
-    check_in = change.check_in or booking.check_in
-    check_out = change.check_out or booking.check_out
-    if check_out <= check_in:
-        raise _refused("invalid_dates", "check_out", _("Check-out must be after check-in."))
-    if (check_out - check_in).days > MAX_NIGHTS:
-        raise _refused("max_nights", "check_out", _("The stay has too many nights."))
-    today = availability.rules_of(booking.listing).today(now)
-    if now >= booking.check_in_at and check_in != booking.check_in:
-        raise _refused("stay_begun", "check_in", _("The stay has begun; its check-in cannot be changed."))
-    if now >= booking.check_in_at and check_out <= today and check_out != booking.check_out:
-        raise _refused("check_out_past", "check_out", _("The stay can end tomorrow at the earliest."))
-    stay = Stay(check_in, check_out)
-    guests = booking.guests if change.guests is None else change.guests
-    pets = booking.pets if change.pets is None else change.pets
-    if change.total is None and _same(booking, stay, guests, pets):
-        raise NothingChanges
-    return stay, guests, pets
-
-
-def _same(booking: Booking, stay: Stay, guests: int, pets: int) -> bool:
-    return (stay, guests, pets) == (booking.stay, booking.guests, booking.pets)
-
-
-def _refused(code: str, field: str, message: Any) -> StayRefused:
-    return StayRefused([Refusal(code, field, message)])
-
-
-def _require_bookable(booking: Booking, stay: Stay, guests: int, days: Any, now: datetime) -> None:
-    """As for a new booking; a rule that speaks only of what stays as it is was kept or waived when it was agreed."""
-    listing = booking.listing
-    if not availability.is_sold(listing):
-        raise availability.NotAvailable
-    found = calendar_rules.refusals(availability.rules_of(listing), days, stay, guests, now)
-    unchanged = set()
-    if stay.check_in == booking.check_in:
-        unchanged |= {refusal.code for refusal in found if refusal.field == "check_in"}
-    if stay.check_out == booking.check_out:
-        unchanged.add("closed_to_departure")
-    if stay.nights == booking.stay.nights:
-        unchanged |= {"min_nights", "max_nights"}
-    if guests <= booking.guests:
-        unchanged.add("too_many_guests")
-    if left := [refusal for refusal in found if refusal.code not in unchanged]:
-        raise StayRefused(left)
-
-
-def _require_possible(booking: Booking, stay: Stay, guests: int, now: datetime) -> None:
-    """What binds the host too: the past, the furthest date that is sold, and how many find room."""
-    rules = availability.rules_of(booking.listing)
-    binding = {"check_in_past", "booking_window", "too_many_guests"}
-    found = calendar_rules.refusals(rules, {stay.check_in: NO_RULE}, stay, guests, now)
-    if stay.check_in == booking.check_in:
-        binding = {"too_many_guests"}
-    if left := [refusal for refusal in found if refusal.code in binding]:
-        raise StayRefused(left)
-
-
-def _needs_host(booking: Booking, stay: Stay, now: datetime) -> bool:
-    listing = booking.listing
-    if not listing.instant_book or feeds.is_stale(listing.pk, now):
-        return True
-    moved = stay.check_in != booking.check_in
-    return moved and calendar_rules.needs_request(availability.rules_of(listing), stay.check_in, now)
+    if waiting is None:
+        return
+    if waiting.expires_at > now:
+        raise AlterationOpen
+    settlement.settle_later(_lapse(booking, waiting, now))
 
 
 def _refresh_feeds(actor: Any, booking_id: int, now: datetime) -> None:
@@ -324,43 +251,24 @@ def _refresh_feeds(actor: Any, booking_id: int, now: datetime) -> None:
         feeds.refresh_before_booking(listing_id=mine, now=now)
 
 
-def _cost_of(booking: Booking, priced: Any, now: datetime) -> Cost:
-    """What the guest's change comes to: more is paid in full, less comes back as far as the policy says now."""
-    price = altering.price_of(priced)
-    kept = altering.kept_of(booking)
-    difference = price.total_minor + kept - booking.total_minor
-    if difference >= 0:
-        return Cost(priced, price, difference, 0, kept)
-    refund = policies.share_back(terms_of(booking), -difference, at=now)
-    return Cost(priced, price, difference, refund, kept - difference - refund)
-
-
-def _write(
-    booking: Booking, by: str, stay: Stay, guests: int, pets: int, cost: Cost, reason: str, now: datetime
-) -> Alteration:
+def _write(booking: Booking, by: str, terms: Terms, reason: str, now: datetime) -> Alteration:
+    cost, stay = terms.cost, terms.stay
     return Alteration.objects.create(
         booking=booking,
         proposed_by=by,
         check_in=stay.check_in,
         check_out=stay.check_out,
-        guests=guests,
-        pets=pets,
+        guests=terms.guests,
+        pets=terms.pets,
         total_minor=cost.total,
         host_payout_minor=cost.host_payout,
         difference_minor=cost.difference,
         refund_minor=cost.refund,
         terms={"priced": snapshots.dump(cost.priced)},
         reason=reason[:500],
-        expires_at=min(now + ANSWER_WITHIN, _latest(booking, stay, now)),
+        expires_at=min(now + ANSWER_WITHIN, rules.latest(booking, stay, now)),
         created_at=now,
     )
-
-
-def _latest(booking: Booking, stay: Stay, now: datetime) -> datetime:
-    """Until when a change can wait at all: the nearer check-in that lies ahead, in the stay the nearer check-out."""
-    arrivals = (booking.check_in_at, altering.arrival_at(booking, stay.check_in))
-    departures = (booking.check_out_at, altering.departure_at(booking, stay.check_out))
-    return min([at for at in arrivals if at > now] or [at for at in departures if at > now])
 
 
 def _accepted(
@@ -371,7 +279,7 @@ def _accepted(
         return altering.put_in_force(booking, alteration, by=by, actor=actor, now=now)
     stay = Stay(alteration.check_in, alteration.check_out)
     hours = timedelta(hours=platform.get("accepted_payment_hours"))
-    expires_at = min(now + hours, _latest(booking, stay, now))
+    expires_at = min(now + hours, rules.latest(booking, stay, now))
     altering.settle(alteration, AlterationStatus.ACCEPTED, now=now, expires_at=expires_at)
     step(booking, event="alteration_accepted", by=by, actor=actor, now=now)
     # Whoever has just said yes, or changed a place that books instantly, knows what is due.

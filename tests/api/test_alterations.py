@@ -368,3 +368,48 @@ def test_list_with_changes_asks_the_same_number_of_queries():
 
     assert [count for count, _queries in counts] == [1, 2, 3]
     assert len({queries for _count, queries in counts}) == 1
+
+
+def test_preview_tells_what_it_would_come_to_and_writes_nothing():
+    booking = confirmed(make_listing(cancellation_policy="firm"))
+    guest, host = ApiClient(booking.guest), ApiClient(booking.host)
+    path = _path(booking, "alteration/preview/")
+    before = guest.get(_path(booking)).json()
+
+    longer = guest.post(path, LONGER).json()
+    with time_machine.travel("2027-04-20T09:00:00Z", tick=False):
+        shorter = ApiClient(booking.guest).post(path, {"check_out": "2027-05-05"}).json()
+        later = ApiClient(booking.guest).post(path, {"check_in": "2027-05-04"}).json()
+    cheaper = host.post(path, {"total_price": 350}).json()
+
+    assert (longer["price_difference"], longer["total_price"], longer["asks_host"]) == (200, 600, False)
+    assert [(line["code"], line["amount"]) for line in longer["lines"]] == [("night", 600)]
+    assert (shorter["price_difference"], shorter["refund_amount"], shorter["host_keeps"]) == (-200, 100, 100)
+    assert (shorter["total_price"], shorter["asks_host"]) == (300, False)
+    # A later check-in would win back what a cancellation forfeits now.
+    assert later["asks_host"] is True
+    assert (cheaper["price_difference"], cheaper["refund_amount"], cheaper["host_keeps"]) == (-50, 50, 0)
+    assert guest.get(_path(booking)).json() == before
+    assert not Alteration.objects.exists()
+
+
+def test_preview_is_for_its_parties_and_a_total_for_the_host():
+    booking = confirmed(make_listing())
+    path = _path(booking, "alteration/preview/")
+    guest = ApiClient(booking.guest)
+
+    answers = {
+        "guest": guest.post(path, LONGER).status_code,
+        "guest names a total": guest.post(path, {"total_price": 1}).status_code,
+        "support": ApiClient(make_user("support")).post(path, LONGER).status_code,
+        "stranger": ApiClient(make_user()).post(path, {"total_price": 1}).status_code,
+        "nobody": ApiClient().post(path, LONGER).status_code,
+    }
+
+    assert answers == {
+        "guest": 200,
+        "guest names a total": 403,
+        "support": 403,
+        "stranger": 404,
+        "nobody": 401,
+    }
