@@ -107,10 +107,13 @@ def take_quoted(discount: Discount | None, *, guest: Any, now: datetime) -> Prom
 
 
 def discount_of(promo: PromoCode, listing: Listing) -> Discount:
-    """What the code takes off, an amount exchanged into the listing's currency. Raises: UnknownCurrency."""
+    """What the code takes off, an amount exchanged into the listing's currency. Raises: InvalidPromoCode without a rate."""
     amount = None
     if promo.amount_minor is not None:
-        amount = fx.exchange(Money(promo.amount_minor, promo.currency), listing.currency).minor
+        try:
+            amount = fx.exchange(Money(promo.amount_minor, promo.currency), listing.currency).minor
+        except fx.UnknownCurrency as error:
+            raise _refusal(InvalidPromoCode) from error
     return Discount(
         PROMO, percent=promo.percent, amount_minor=amount, rule_id=promo.pk, code=promo.code.upper()
     )
@@ -138,10 +141,12 @@ def new_among(listing_ids: Collection[int]) -> set[int]:
 
 
 _NEW = """
-    SELECT id FROM unnest(%s::bigint[]) AS listing (id)
+    SELECT asked.listing_id FROM unnest(%s::bigint[]) AS asked (listing_id)
     WHERE (
-        SELECT count(*)
-        FROM (SELECT FROM bookings WHERE listing_id = id AND confirmed_at IS NOT NULL LIMIT %s) AS some
+        SELECT count(*) FROM (
+            SELECT FROM bookings b
+            WHERE b.listing_id = asked.listing_id AND b.confirmed_at IS NOT NULL LIMIT %s
+        ) AS confirmed
     ) < %s
 """
 
