@@ -174,8 +174,8 @@ def _visible(viewer: Any, property_id: int) -> Listing:
 def _answer(request: HttpRequest, property_id: int, *, status: int = 200) -> HttpResponse:
     """The listing as the caller may see it, with its ETag: the version, which ``If-Match`` asks for, and the content."""
     viewer = request.auth  # type: ignore[attr-defined]
-    listing: Any = reading.by_id(property_id, viewer)
-    if listing is None:
+    listing: Any = reading.by_ids([property_id]).get(property_id)
+    if listing is None or not (reading.may_know(viewer, listing) or bookings.counts_on(viewer, listing)):
         raise NotFound
     exact = viewer.is_authenticated and bookings.knows_address(viewer, listing)
     body = dumps(_payload(listing, viewer, exact))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -203,8 +204,9 @@ def _difference_paid(
         else:
             _tell_paid(booking, payment, now)
             return following
-    canceled = booking.status == BookingStatus.CANCELED
-    back = {"refund_minor": (booking.refund_minor or 0) + payment.amount_minor} if canceled else {}
+    back: dict[str, Any] = {}
+    if booking.status == BookingStatus.CANCELED:
+        back["refund_minor"] = (booking.refund_minor or 0) + payment.amount_minor
     step(booking, event="late_payment", by=GUEST, actor=booking.guest, now=now, **back)
     return payments.refund(
         folio=booking.folio, amount_minor=payment.amount_minor, cause="late_payment", now=now
