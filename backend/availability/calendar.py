@@ -196,9 +196,8 @@ def change(
         if available is not None:
             _open(listing, start, end, now)
         if available is False:
-            if _taken(listing, start, end, now):
-                raise availability.DatesUnavailable
-            _close(listing, start, end, now, note=changes.get("note") or "")
+            for lower, upper in _to_close(listing, start, end, now):
+                _close(listing, lower, upper, now, note=changes.get("note") or "")
         if values:
             with constraint_errors({"calendar_days_nights_in_order": NightsOutOfOrder}):
                 _set(listing, start, end, values)
@@ -212,10 +211,21 @@ def change(
         )
 
 
-def _taken(listing: Listing, start: date, end: date, now: datetime) -> bool:
-    return Block.objects.filter(
+def _to_close(listing: Listing, start: date, end: date, now: datetime) -> list[tuple[date, date]]:
+    """What of ``[start, end)`` the host has to close: all but the nights that the platform keeps closed already.
+
+    Raises: DatesUnavailable where a stay stands or another calendar has the nights.
+    """
+    blocks = Block.objects.filter(
         availability.living(now), listing_id=listing.pk, nights__overlap=DateRange(start, end)
-    ).exists()
+    )
+    ranges = []
+    for nights, pinned in blocks.order_by("nights").values_list("nights", "pinned"):
+        if not pinned:
+            raise availability.DatesUnavailable
+        ranges.append((start, nights.lower))
+        start = nights.upper
+    return [(lower, upper) for lower, upper in [*ranges, (start, end)] if lower < upper]
 
 
 def _open(listing: Listing, start: date, end: date, now: datetime) -> None:

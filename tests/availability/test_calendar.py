@@ -137,6 +137,34 @@ def test_change_refuses_to_close_where_a_stay_stands_and_changes_nothing(reason)
     assert CalendarDay.objects.count() == 0
 
 
+def test_change_leaves_nights_that_the_platform_keeps_closed():
+    listing = make_listing()
+    kept = book(listing, Stay(date(2027, 6, 12), date(2027, 6, 14)), Reason.HOST, pinned=True)
+
+    change(listing, {"available": False, "note": "family"})
+    closed = reasons(listing, START - timedelta(days=1), END + timedelta(days=1))
+    change(listing, {"available": True})
+
+    assert closed == [None, *["host"] * 6, None]
+    assert reasons(listing) == [None, None, "host", "host", None, None]
+    assert list(Block.objects.filter(active=True)) == [kept]
+
+
+def test_change_closes_nights_whose_hold_has_run_out_and_not_a_second_before():
+    listing = make_listing()
+    until = NOW + timedelta(seconds=1)
+    book(listing, Stay(START, date(2027, 6, 12)), Reason.HOLD, expires_at=until)
+
+    with pytest.raises(DatesUnavailable):
+        change(listing, {"available": False})
+    assert reasons(listing) == ["hold", "hold", None, None, None, None]
+
+    calendar.change(
+        actor=listing.host, listing=listing, start=START, end=END, changes={"available": False}, now=until
+    )
+    assert reasons(listing) == ["host"] * 6
+
+
 def test_change_opening_leaves_bookings_and_imports_alone():
     listing = make_listing()
     book(listing, Stay(START, date(2027, 6, 12)))
