@@ -176,15 +176,14 @@ def total_for(
     days: Mapping[date, DayRule],
     stay: Stay,
     guests: int,
-    rates: Rates | None = None,
-    now: datetime | None = None,
+    rates: Rates,
+    now: datetime,
 ) -> int:
     """What a guest pays for ``stay``, in minor units of the listing's currency. No query of its own.
 
     ``rates`` come from ``rates_of``, of the whole page at once. Raises: MoneyError when it is out of range.
     """
-    rates = rates or Rates(service_fee=reading.platform_service_fee())
-    priced = priced_for(listing, days, stay, guests, rates, now=now or datetime.now(UTC))
+    priced = priced_for(listing, days, stay, guests, rates, now=now)
     return pricing.price(priced).total_minor
 
 

@@ -6,6 +6,7 @@ one holds the listing, so that its currency and its rates never part.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Mapping
 from datetime import date, datetime
 from decimal import Decimal
@@ -107,8 +108,8 @@ _CONSTRAINTS: dict[str, Callable[[], DomainError]] = {
 
 def revision(row: fields.Row) -> str:
     """A word that changes with everything that a row says."""
-    values = [row.pk, _audited(row), row.updated_at]
-    return blake2b(repr(values).encode(), digest_size=8).hexdigest()
+    values = [row.pk, _audited(row), row.updated_at.timestamp()]
+    return blake2b(json.dumps(values).encode(), digest_size=8).hexdigest()
 
 
 @retrying
