@@ -11,6 +11,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RadioFilter, RangeDateFilter
 from unfold.decorators import display
 
@@ -112,10 +113,11 @@ class BookingPage(Page):
                 "fields": (
                     ("reference", "state"),
                     ("listing_link", "host_link", "guest_link"),
-                    ("check_in", "check_out", "guests"),
+                    ("check_in", "check_out", "party"),
                     ("total", "payout", "refund"),
                     ("kept", "taxes_kept", "penalty"),
                     ("waits_for", "expires_at", "canceled_by"),
+                    ("expected", "code"),
                     "message",
                 )
             },
@@ -135,11 +137,23 @@ class BookingPage(Page):
     )
     readonly_fields = (
         *("state", "listing_link", "host_link", "guest_link", "total", "payout", "refund", "waits_for"),
-        *("kept", "taxes_kept", "penalty", "policy", "timeline", "folio_lines", "payments", "operations"),
+        *(
+            "party",
+            "expected",
+            "code",
+            "kept",
+            "taxes_kept",
+            "penalty",
+            "policy",
+            "timeline",
+            "folio_lines",
+            "payments",
+            "operations",
+        ),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Booking]:
-        return super().get_queryset(request).select_related("listing", "guest", "host", "folio")
+        return super().get_queryset(request).select_related("listing", "guest", "host", "folio", "promo_code")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Booking], search_term: str
@@ -210,6 +224,22 @@ class BookingPage(Page):
     @display(description=_("refund"))
     def refund(self, booking: Booking) -> str:
         return money(booking.refund_minor, booking.currency)
+
+    @display(description=_("guests"))
+    def party(self, booking: Booking) -> str:
+        """How many come, with how many pets, and who they are as far as it was said."""
+        pets = ngettext("%(n)d pet", "%(n)d pets", booking.pets) % {"n": booking.pets} if booking.pets else ""
+        named = ", ".join(str(guest.get("name", "")) for guest in booking.guest_list)
+        return " · ".join(part for part in (str(booking.guests), pets, named) if part)
+
+    @display(description=_("expected arrival"))
+    def expected(self, booking: Booking) -> str:
+        at = f"{booking.arrival_time:%H:%M}" if booking.arrival_time else ""
+        return " · ".join(part for part in (at, booking.arrival_note) if part) or "–"
+
+    @display(description=_("promotion code"))
+    def code(self, booking: Booking) -> str:
+        return link(booking.promo_code)
 
     @display(description=_("kept on the host's side"))
     def kept(self, booking: Booking) -> str:

@@ -8,15 +8,19 @@ from urllib.parse import urlsplit
 from django.contrib import admin
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RadioFilter
 from unfold.decorators import display
 
 from admin_site import finding
+from admin_site.actions import dialog_action
 from admin_site.base import Page, Rows
 from admin_site.display import FEED_COLOURS, label, link
+from backend.availability import feeds
 from backend.availability.models import CalendarFeed, CalendarSubscriber, FeedConflict, FeedEvent, FeedStatus
 from backend.bookings.models import Booking
+from backend.core import access
 
 OPEN = Q(decision="", closed_at=None)
 """A conflict that waits for its host."""
@@ -109,6 +113,7 @@ class CalendarFeedPage(FeedColumns, Page):
     search_help_text = _("Name, listing or host")
     ordering = ("-id",)
     inlines = (Entries,)
+    actions_detail = ("poll",)
     fields = (
         ("name", "place"),
         ("site", "state", "trouble"),
@@ -129,6 +134,28 @@ class CalendarFeedPage(FeedColumns, Page):
         of_host = Q(listing__host__in=finding.people_ids(term))
         by_name = Q(name__icontains=term) | Q(listing__title__icontains=term)
         return queryset.filter(by_name | of_host), False
+
+    def has_correct_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        row = self.get_row(request, str(object_id))
+        return row is not None and access.can(request.user, "listing.correct", row.listing)
+
+    @dialog_action(
+        title=_("Poll now"),
+        question=_(
+            "The other site is asked at once. A broken answer takes nothing away; what it says stands on the page."
+        ),
+        done=_("The feed was asked."),
+        permission="correct",
+        icon="sync",
+    )
+    def poll(self, request: HttpRequest, row: CalendarFeed, given: dict[str, Any]) -> None:
+        feeds.poll_of(
+            actor=request.user,
+            listing=row.listing,
+            feed_id=row.pk,
+            reason=given["reason"],
+            now=timezone.now(),
+        )
 
     @display(description=_("listing"))
     def place(self, feed: CalendarFeed) -> str:

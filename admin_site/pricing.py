@@ -105,7 +105,7 @@ def explain(listing: Listing, form: StayForm, now: datetime) -> dict[str, Any] |
         "why": [_reason(refusal) for refusal in answer.why],
         "nearest": [_range(near.check_in, near.check_out) for near in answer.nearest],
         "requires_request": quotes.needs_request(listing, stay, now),
-        "line_headers": [_("line"), _("rule"), _("follows from"), _("quantity"), _("each"), _("amount")],
+        "line_headers": [_("line"), _("rule"), _("follows from"), _("times"), _("amount")],
         "lines": [*_rows(price.lines, currency), _sum(_("Guest pays"), price.total_minor, currency)],
         "host_lines": [
             *_rows(price.host_lines, currency),
@@ -141,8 +141,7 @@ def _rows(lines: Iterable[Line], currency: str) -> list[list[Any]]:
             CODES.get(line.code, line.code),
             _rule(line.rule),
             follows_from(line.rule.get("inputs", {}), currency),
-            line.quantity,
-            money(line.unit_minor, currency),
+            f"{line.quantity} × {money(line.unit_minor, currency)}",
             money(line.amount_minor, currency),
         ]
         for line in lines
@@ -150,7 +149,7 @@ def _rows(lines: Iterable[Line], currency: str) -> list[list[Any]]:
 
 
 def _sum(words: Any, minor: int, currency: str) -> list[Any]:
-    return [label(words, "primary"), "", "", "", "", money(minor, currency)]
+    return [label(words, "primary"), "", "", "", money(minor, currency)]
 
 
 def _rule(rule: dict[str, Any]) -> Any:

@@ -22,6 +22,7 @@ from backend.core import access, net
 from backend.core.db import lock, retrying
 from backend.core.errors import Conflict, Invalid, NotFound
 from backend.core.net import FetchFailed
+from backend.listings import access as listing_access
 from backend.listings.models import Listing
 
 __all__ = [
@@ -124,11 +125,20 @@ def remove(*, actor: Any, listing: Listing, feed_id: int, now: datetime) -> None
         feed_nights.settle(listing=listing, now=now)
 
 
-def poll_of(*, actor: Any, listing: Listing, feed_id: int, now: datetime) -> CalendarFeed:
-    """Ask a feed now, for its host. Raises: NotAllowed, NotFound."""
-    access.require(actor, "listing.calendar", listing)
+def poll_of(*, actor: Any, listing: Listing, feed_id: int, now: datetime, reason: str = "") -> CalendarFeed:
+    """Ask a feed now, for its host, or in the host's stead with a ``reason``. Raises: NotAllowed, NotFound."""
+    listing_access.require_change(actor, "listing.calendar", listing, reason)
     if not CalendarFeed.objects.filter(listing=listing, pk=feed_id).exists():
         raise NotFound
+    if reason:
+        audit.record(
+            actor=actor,
+            action="listing.feed_polled",
+            subject=listing,
+            now=now,
+            after={"feed": feed_id},
+            reason=reason,
+        )
     return poll(feed_id=feed_id, now=now)
 
 
