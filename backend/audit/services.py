@@ -10,6 +10,7 @@ import structlog
 from django.db.models import Model
 
 from backend.audit.models import AuditEntry
+from backend.core.db import insert
 
 
 def record(
@@ -28,17 +29,19 @@ def record(
     the logging context that the door has bound.
     """
     context = structlog.contextvars.get_contextvars()
-    return AuditEntry.objects.create(
-        at=now,
-        actor_id=actor.pk,
-        action=action,
-        object_type=str(subject._meta.model_name),
-        object_id=str(subject.pk),
-        before=before or {},
-        after=after or {},
-        reason=reason,
-        address=context.get("address"),
-        request_id=context.get("request_id", ""),
+    return insert(
+        AuditEntry(
+            at=now,
+            actor_id=actor.pk,
+            action=action,
+            object_type=str(subject._meta.model_name),
+            object_id=str(subject.pk),
+            before=before or {},
+            after=after or {},
+            reason=reason,
+            address=context.get("address"),
+            request_id=context.get("request_id", ""),
+        )
     )
 
 

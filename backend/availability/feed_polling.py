@@ -24,7 +24,7 @@ from backend.availability import services as availability
 from backend.availability.ical_reading import FeedBroken
 from backend.availability.models import CalendarFeed, FeedEvent, FeedStatus
 from backend.core import net, platform
-from backend.core.db import lock, retrying
+from backend.core.db import lock, prepared, retrying
 from backend.core.errors import DomainError, NotFound
 from backend.core.net import FetchFailed
 from backend.listings.models import Listing
@@ -190,9 +190,9 @@ def refresh_before_booking(*, listing_id: int, now: datetime) -> None:
 
     To be called outside of a transaction, before the nights are claimed. A feed that fails only stays as it is.
     """
-    feeds = list(CalendarFeed.objects.select_related("listing").filter(listing_id=listing_id))
-    if not feeds:
+    if not _has_feeds(listing_id):
         return
+    feeds = CalendarFeed.objects.select_related("listing").filter(listing_id=listing_id)
     age = timedelta(minutes=platform.get("feed_refresh_minutes"))
     due = [
         feed
@@ -288,4 +288,14 @@ def mark_stale(*, now: datetime) -> int:
 
 def is_stale(listing_id: int, now: datetime) -> bool:
     """Whether a feed of the listing is out of date at ``now``, so that its nights may be sold elsewhere already."""
+    if not _has_feeds(listing_id):
+        return False
     return CalendarFeed.objects.filter(_too_old(now), listing_id=listing_id).exists()
+
+
+def _has_feeds(listing_id: int) -> bool:
+    """Most listings have none, and every booking asks."""
+    with prepared() as cursor:
+        cursor.execute("SELECT EXISTS (SELECT FROM calendar_feeds WHERE listing_id = %s)", [listing_id])
+        (has_feeds,) = cursor.fetchone()
+    return bool(has_feeds)

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from django.db import connection
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 from psycopg.types.range import DateRange
@@ -21,6 +20,7 @@ from backend.availability import rules as calendar_rules
 from backend.availability.explained import NEAR_DAYS, Picture, Taken
 from backend.availability.models import Block, Reason
 from backend.availability.rules import DayRule, Refusal, Rules
+from backend.core.db import prepared
 from backend.core.errors import Conflict, Invalid
 from backend.core.stay import Stay
 from backend.listings.models import Listing, ListingStatus
@@ -86,7 +86,7 @@ def days(listing_id: int, first: date, last: date) -> dict[date, DayRule]:
     """
     found: dict[date, DayRule] = {}
     seasons: list[tuple[date, date, DayRule]] = []
-    with connection.cursor() as cursor:
+    with prepared() as cursor:
         cursor.execute(_DAYS, {"listing": listing_id, "first": first, "last": last})
         for start, end, is_season, *values in cursor.fetchall():
             if is_season:
@@ -259,28 +259,24 @@ def claim(
 ) -> Block:
     """Take the nights of ``stay``, or say that they are taken. To be called inside the caller's transaction.
 
-    Holds that have run out by ``now`` (UTC) make room first. Stays (holds and bookings) keep the listing's preparation
+    Holds that have run out by ``now`` (UTC) make room. Stays (holds and bookings) keep the listing's preparation
     gap to each other; a host's own blocks and imported ones may touch them. A ``pinned`` block is not the host's to
     open. Waits for a rival transaction that is about to take the same nights. Raises: DatesUnavailable, Preparation.
     """
     is_stay = reason in (Reason.HOLD, Reason.BOOKING)
     guarded = _guarded(stay, rules_of(listing).gap) if is_stay else None
-    in_the_way = Q(nights__overlap=_nights(stay))
-    if guarded:
-        in_the_way |= Q(guarded__overlap=guarded)
-    Block.objects.filter(
-        in_the_way, listing_id=listing.pk, active=True, reason=Reason.HOLD, expires_at__lte=now
-    ).update(active=False, released_at=now)
-    with connection.cursor() as cursor:
-        values: list[Any] = [listing.pk, _nights(stay), guarded, str(reason), expires_at, note, pinned, now]
-        cursor.execute(_CLAIM, values)
-        row = cursor.fetchone()
-    if row is None:
+    values: list[Any] = [listing.pk, _nights(stay), guarded, str(reason), expires_at, note, pinned, now]
+    block_id = _insert_block(values)
+    if block_id is None:
+        # Also when nothing was let go: a rival may have done so just now, for other nights than these.
+        _release_lapsed(listing, stay, guarded, now)
+        block_id = _insert_block(values)
+    if block_id is None:
         if Block.objects.filter(listing_id=listing.pk, active=True, nights__overlap=_nights(stay)).exists():
             raise DatesUnavailable
         raise Preparation if guarded else DatesUnavailable
     return Block(
-        id=row[0],
+        id=block_id,
         listing=listing,
         nights=_nights(stay),
         guarded=guarded,
@@ -291,6 +287,23 @@ def claim(
         pinned=pinned,
         created_at=now,
     )
+
+
+def _insert_block(values: list[Any]) -> int | None:
+    with prepared() as cursor:
+        cursor.execute(_CLAIM, values)
+        row = cursor.fetchone()
+    return row[0] if row else None
+
+
+def _release_lapsed(listing: Listing, stay: Stay, guarded: DateRange | None, now: datetime) -> None:
+    """Let go the holds in the way of ``stay`` that have run out by ``now``."""
+    in_the_way = Q(nights__overlap=_nights(stay))
+    if guarded:
+        in_the_way |= Q(guarded__overlap=guarded)
+    Block.objects.filter(
+        in_the_way, listing_id=listing.pk, active=True, reason=Reason.HOLD, expires_at__lte=now
+    ).update(active=False, released_at=now)
 
 
 def keep(*, block: Block, now: datetime, expires_at: datetime | None = None) -> None:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import wraps
-from typing import Any, ParamSpec, Self, TypeVar
+from functools import cache, wraps
+from typing import Any, Generic, ParamSpec, Self, TypeVar
 
 from django.core.exceptions import ObjectDoesNotExist
 from django.db import IntegrityError, OperationalError, connection, transaction
@@ -52,6 +52,56 @@ def prepared() -> Iterator[CursorWrapper]:
     connection.ensure_connection()
     with connection._prepare_cursor(_PreparedCursor(connection.connection)) as cursor:  # type: ignore[attr-defined]
         yield cursor
+
+
+class Columns(Generic[M]):
+    """The columns of a model, for statements that are written by hand, and the objects that they make."""
+
+    def __init__(self, model: type[M]) -> None:
+        self.model = model
+        fields = model._meta.concrete_fields
+        self.names = tuple(field.column for field in fields)
+        self._attributes = [field.attname for field in fields]
+        self._converters = [
+            (index, field.from_db_value)
+            for index, field in enumerate(fields)
+            if hasattr(field, "from_db_value")
+        ]
+
+    def of(self, alias: str) -> str:
+        """The columns as they stand behind SELECT, of the table that is called ``alias`` there."""
+        return ", ".join(f"{alias}.{name}" for name in self.names)
+
+    def read(self, values: Sequence[Any]) -> M:
+        """The object of one row, its values in the order of ``names``."""
+        row = list(values)
+        for index, converted in self._converters:
+            row[index] = converted(row[index], None, connection)
+        return self.model.from_db(connection.alias, self._attributes, row)
+
+
+@cache
+def _insertion(model: type[Model]) -> tuple[str, tuple[Any, ...]]:
+    fields = tuple(field for field in model._meta.concrete_fields if not field.primary_key)
+    columns = ", ".join(field.column for field in fields)
+    places = ", ".join(["%s"] * len(fields))
+    key = model._meta.pk.column
+    return f"INSERT INTO {model._meta.db_table} ({columns}) VALUES ({places}) RETURNING {key}", fields  # noqa: S608
+
+
+def insert(row: M) -> M:
+    """Write a new row whose key the database gives, and return it: as ``save()``, by a statement that is planned once.
+
+    For what every operation writes; saving composes the statement anew each time, which takes longer than running it.
+    No signal is sent, and the query cache is not told.
+    """
+    statement, fields = _insertion(type(row))
+    values = [field.get_db_prep_save(field.pre_save(row, add=True), connection) for field in fields]
+    with prepared() as cursor:
+        cursor.execute(statement, values)
+        (row.pk,) = cursor.fetchone()
+    row._state.adding, row._state.db = False, connection.alias
+    return row
 
 
 def lock(queryset: QuerySet[M], **lookup: Any) -> M:

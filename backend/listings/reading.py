@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from django.db import connection
-
-from backend.accounts.models import STAFF_ROLES
+from backend.accounts.models import STAFF_ROLES, User
+from backend.core.db import Columns, prepared
 from backend.listings.models import Listing
 from backend.listings.states import ListingStatus
 
@@ -59,7 +58,7 @@ def _query() -> str:
 
 def by_ids(ids: Sequence[int]) -> dict[int, Shown]:
     """The listings of ``ids`` that exist, whatever their state, by id. One query."""
-    with connection.cursor() as cursor:
+    with prepared() as cursor:
         cursor.execute(_query(), [list(ids)])
         return {row[0]: _shown(row) for row in cursor.fetchall()}
 
@@ -78,6 +77,36 @@ def may_know(viewer: Any, listing: Any) -> bool:
         return False
     own = listing.host_id == viewer.pk and listing.status != ListingStatus.ARCHIVED
     return bool(own or viewer.has_role(*STAFF_ROLES, "system"))
+
+
+def may_ask(viewer: Any, listing: Any) -> bool:
+    """``Listing.objects.known_to`` for one listing that has been read already."""
+    once_public = listing.published_at is not None and listing.status != ListingStatus.ARCHIVED
+    return once_public or may_know(viewer, listing)
+
+
+_LISTING, _USER = Columns(Listing), Columns(User)
+_PINNED = f"""
+    SELECT {_LISTING.of("p")}, {_USER.of("u")}
+    FROM properties p JOIN users u ON u.id = p.host_id
+    WHERE p.id = %s
+    FOR KEY SHARE OF p
+"""  # noqa: S608 - column names of the models
+
+
+def pinned(listing_id: int, viewer: Any) -> Listing | None:
+    """The listing with its host, if ``viewer`` may ask to stay there; it is not withdrawn until the transaction ends.
+
+    ``FOR KEY SHARE`` collides with ``FOR UPDATE`` only: claims, answers and edits pass. One query.
+    """
+    with prepared() as cursor:
+        cursor.execute(_PINNED, [listing_id])
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    listing = _LISTING.read(row[: len(_LISTING.names)])
+    listing.host = _USER.read(row[len(_LISTING.names) :])
+    return listing if may_ask(viewer, listing) else None
 
 
 def _shown(row: Sequence[Any]) -> Shown:

@@ -15,6 +15,7 @@ import orjson
 from django.db import connection
 
 from backend.core import platform
+from backend.core.db import prepared
 from backend.rates.terms import SPLIT, FeeTerms, PriceRuleTerms, Rates, ServiceFee, TaxTerms
 
 
@@ -57,7 +58,7 @@ def terms_of(listings: Iterable[Rated], *, now: datetime) -> dict[int, Rates]:
     hosts = {listing.pk: listing.host_id for listing in listings}
     if not hosts:
         return {}
-    with connection.cursor() as cursor:
+    with prepared() as cursor:
         cursor.execute(_ALL, {"listings": list(hosts), "hosts": list(set(hosts.values())), "now": now})
         rows = cursor.fetchall()
     found: dict[tuple[str, int], list[Any]] = {}

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from backend.core.db import prepared
+from backend.audit.models import AuditEntry
+from backend.core.db import Columns, insert, prepared
+from backend.listings.models import Listing
+from tests.factories import make_listing, make_user
 
 pytestmark = pytest.mark.usefixtures("db")
 
@@ -80,3 +85,31 @@ def test_prepared_takes_numbers_that_are_no_ids() -> None:
     with prepared() as cursor:
         cursor.execute("SELECT %s = 1", [10**30])
         assert cursor.fetchone() == (False,)
+
+
+def test_insert_writes_what_save_writes() -> None:
+    at = datetime(2027, 3, 1, 9, tzinfo=UTC)
+    values = {"at": at, "action": "a", "object_type": "b", "object_id": "1", "address": "2001:db8::1"}
+    AuditEntry.objects.create(**values, before={"x": [1, "é"]}, reason="\\ ' %s")
+
+    written = insert(AuditEntry(**values, before={"x": [1, "é"]}, reason="\\ ' %s"))
+
+    saved, inserted = AuditEntry.objects.order_by("pk").values()
+    assert inserted.pop("id") == written.pk == saved.pop("id") + 1
+    assert inserted == saved
+    assert (written._state.adding, written._state.db) == (False, "default")
+    written.refresh_from_db()
+    assert written.before == {"x": [1, "é"]}
+
+
+def test_columns_read_what_the_orm_reads() -> None:
+    listing = make_listing(make_user("host"), min_nights_by_weekday={"5": 3}, arrival_weekdays=[1, 6])
+    columns = Columns(Listing)
+
+    with prepared() as cursor:
+        cursor.execute(f"SELECT {columns.of('p')} FROM properties p WHERE id = %s", [listing.pk])  # noqa: S608
+        read = columns.read(cursor.fetchone())
+
+    known = Listing.objects.get(pk=listing.pk)
+    names = [field.attname for field in Listing._meta.concrete_fields]
+    assert {name: getattr(read, name) for name in names} == {name: getattr(known, name) for name in names}

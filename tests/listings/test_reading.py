@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from api.auth import ANONYMOUS
@@ -70,3 +72,48 @@ def test_by_ids_reads_many_at_once() -> None:
 
     assert (sorted(found), len(queries)) == (ids, 1)
     assert reading.by_ids([]) == {}
+
+
+@pytest.mark.parametrize("status", ListingStatus.values)
+@pytest.mark.parametrize("once_public", [True, False])
+def test_pinned_knows_what_known_to_knows(status: str, once_public: bool) -> None:
+    host = make_user("host")
+    listing = make_listing(host, status=status, published_at=NOW if once_public else None)
+    people = [host, make_user("guest"), make_user("support"), make_user("admin")]
+
+    with transaction.atomic():
+        found = {person.pk: reading.pinned(listing.pk, person) for person in people}
+
+    for person in people:
+        known = Listing.objects.known_to(person).filter(pk=listing.pk).first()
+        assert found[person.pk] == known
+        if known is not None:
+            read = found[person.pk]
+            assert read is not None
+            assert (read.title, read.host) == (known.title, host)
+
+
+def test_pinned_keeps_a_listing_from_being_withdrawn_and_nothing_else() -> None:
+    listing = make_listing()
+    pinned, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        try:
+            with transaction.atomic():
+                reading.pinned(listing.pk, listing.host)
+                pinned.set()
+                done.wait(10)
+        finally:
+            connection.close()
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    try:
+        assert pinned.wait(10)
+        with transaction.atomic():
+            Listing.objects.filter(pk=listing.pk).update(title="Another one")
+        with pytest.raises(OperationalError), transaction.atomic():
+            list(Listing.objects.select_for_update(nowait=True).filter(pk=listing.pk))
+    finally:
+        done.set()
+        holder.join()
