@@ -14,11 +14,12 @@ from pydantic import Field
 
 from api import languages
 from api.booking_types import BookingOut, Pets, shown, version_of, visible
+from api.bookings import Reason, ReasonIn
 from api.idempotency import idempotent
 from api.lines import LineOut, line_payload, shower
 from api.problems import responses
 from api.quotes import Guests
-from api.types import DateIn, In, MoneyAmount, MoneyOut, Out, Text
+from api.types import DateIn, In, MoneyAmount, MoneyOut, Out
 from backend.availability.services import DatesUnavailable, NotAvailable, Preparation
 from backend.bookings import alterations
 from backend.bookings.alterations import AlterationOpen, Change, NothingChanges
@@ -27,8 +28,6 @@ from backend.bookings.repricing import TotalTooLow
 from backend.core.errors import NotAllowed, NotFound, Stale, WrongState
 
 router = Router(tags=["Bookings"])
-
-Reason = Annotated[str, Text(500, lines=True)]
 
 
 class ChangeIn(In):
@@ -48,10 +47,6 @@ class ProposalIn(ChangeIn):
             description="What the guest pays in all, in the booking's currency; without it today's prices count."
         ),
     ] = None
-
-
-class AnswerIn(In):
-    reason: Reason | None = None
 
 
 class ChangePreviewOut(Out):
@@ -181,7 +176,7 @@ def accept(request: HttpRequest, booking_id: int) -> Any:
     response=responses(BookingOut, NotFound, NotAllowed, WrongState),
     summary="Decline a change",
 )
-def decline(request: HttpRequest, booking_id: int, body: AnswerIn | None = None) -> Any:
+def decline(request: HttpRequest, booking_id: int, body: ReasonIn | None = None) -> Any:
     """For the other side than the one that proposed it. The stay is as it was agreed."""
     alterations.decline(
         actor=request.auth,  # type: ignore[attr-defined]

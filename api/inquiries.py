@@ -77,7 +77,7 @@ class InquiryIn(In):
     message: Annotated[str, Text(2000, min=1, lines=True)]
 
 
-class AnswerIn(In):
+class InquiryAnswerIn(In):
     answer: Answer | None = None
 
 
@@ -155,7 +155,7 @@ def read(request: HttpRequest, inquiry_id: int) -> HttpResponse:
     response=responses(InquiryOut, *_ANSWERING, *_ROOM),
     summary="Pre-approve an inquiry",
 )
-def pre_approve(request: HttpRequest, inquiry_id: int, body: AnswerIn | None = None) -> Any:
+def pre_approve(request: HttpRequest, inquiry_id: int, body: InquiryAnswerIn | None = None) -> Any:
     """For the host: the guest may book with ``inquiry_id`` for 24 hours, never past check-in, without asking again."""
     inquiries.pre_approve(
         actor=request.auth,  # type: ignore[attr-defined]
@@ -190,7 +190,7 @@ def special_offer(request: HttpRequest, inquiry_id: int, body: OfferIn) -> Any:
     response=responses(InquiryOut, *_ANSWERING),
     summary="Decline an inquiry",
 )
-def decline(request: HttpRequest, inquiry_id: int, body: AnswerIn | None = None) -> Any:
+def decline(request: HttpRequest, inquiry_id: int, body: InquiryAnswerIn | None = None) -> Any:
     """For the host, also after a yes that was not booked yet."""
     inquiries.decline(
         actor=request.auth,  # type: ignore[attr-defined]
