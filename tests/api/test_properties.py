@@ -315,6 +315,7 @@ def test_get_asks_the_database_little() -> None:
     guest, host = ApiClient(make_user()), ApiClient(listing.host)
     path = f"/api/properties/{listing.pk}/"
     ApiClient().get(path)
+    host.get(path)  # the address of its calendar is made once
 
     counts = []
     for client in (ApiClient(), guest, host):
@@ -325,7 +326,8 @@ def test_get_asks_the_database_little() -> None:
         counts.append(len(queries))
 
     assert counts[0] <= 3, [query["sql"] for query in queries]
-    assert max(counts) <= 4
+    assert counts[1] <= 4
+    assert counts[2] <= 5
 
 
 def test_patch_changes_what_is_sent() -> None:
@@ -510,4 +512,4 @@ def test_own_properties_asks_as_often_for_one_as_for_three(rows: int) -> None:
     with CaptureQueriesContext(connection) as queries:
         assert client.get("/api/host/properties/").json()["count"] == rows
 
-    assert len(queries) == 4, [query["sql"] for query in queries]
+    assert len(queries) == 5, [query["sql"] for query in queries]
