@@ -28,3 +28,27 @@ TRANSITIONS = Transitions.of(
     }
 )
 """An expired booking is confirmed when its payment arrives late and the nights are still free."""
+
+ALTERATIONS = Transitions.of(
+    {
+        "proposed": "accepted declined withdrawn expired",
+        "accepted": "withdrawn expired",
+        "declined": "",
+        "withdrawn": "",
+        "expired": "",
+    }
+)
+"""An accepted change that is not paid can still be left; one that is in force stays accepted for good."""
+
+INQUIRIES = Transitions.of(
+    {
+        "open": "pre_approved offered declined withdrawn expired",
+        "pre_approved": "offered declined withdrawn expired booked",
+        "offered": "pre_approved declined withdrawn expired booked",
+        "declined": "",
+        "withdrawn": "",
+        "expired": "",
+        "booked": "",
+    }
+)
+"""A host may answer anew until the answer is booked."""

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import date, timedelta
+from decimal import Decimal
 from io import StringIO
 
 import pytest
@@ -9,13 +10,15 @@ from django.core.management import call_command
 from django.db import connection
 from django.utils import timezone
 
+from backend.bookings import alterations, inquiries, settlement
 from backend.bookings import services as bookings
-from backend.bookings import settlement
+from backend.bookings.alterations import Change
 from backend.bookings.invariants import CHECKS
+from backend.bookings.models import Booking, Inquiry
 from backend.jobs import books
 from backend.jobs.sweeps import Clock
-from tests.bookings.making import book, confirmed, pay
-from tests.factories import NOW, make_listing
+from tests.bookings.making import STAY, book, confirmed, pay
+from tests.factories import NOW, make_listing, make_user
 
 pytestmark = pytest.mark.usefixtures("db")
 
@@ -42,6 +45,16 @@ def _world() -> dict[str, object]:
     early = NOW - timedelta(days=1)
     expired = book(make_listing(), now=early)
     bookings.expire(now=NOW)
+    altered, changing = confirmed(make_listing()), confirmed(make_listing())
+    for stay in (altered, changing):
+        longer = Change(check_out=date(2027, 5, 9))
+        alterations.ask(actor=stay.guest, booking_id=stay.pk, change=longer, now=NOW)
+    pay(altered)
+    altered.refresh_from_db()
+    alterations.ask(
+        actor=altered.guest, booking_id=altered.pk, change=Change(check_out=date(2027, 5, 6)), now=NOW
+    )
+    settlement.reconcile(now=NOW)
     return {
         "held": book(make_listing()),
         "asked": asked,
@@ -51,7 +64,24 @@ def _world() -> dict[str, object]:
         "sent_away": sent_away,
         "declined": declined,
         "expired": expired,
+        "altered": altered,
+        "changing": changing,
+        "asking": _ask(),
+        "offered": _offered(),
     }
+
+
+def _ask() -> Inquiry:
+    return inquiries.ask(
+        guest=make_user(), listing_id=make_listing().pk, stay=STAY, guests=1, message="Is it quiet?", now=NOW
+    )
+
+
+def _offered() -> Booking:
+    inquiry = _ask()
+    offer = inquiries.Offer(Decimal(300))
+    inquiries.special_offer(actor=inquiry.host, inquiry_id=inquiry.pk, offer=offer, now=NOW)
+    return book(inquiry.listing, inquiry.guest, inquiry_id=inquiry.pk)
 
 
 def _plant(sql: str, table: str) -> None:
@@ -114,6 +144,27 @@ PLANTS = {
     "timeline_has_no_gaps": (
         "UPDATE booking_transitions SET seq = 9 WHERE event = 'canceled'",
         "booking_transitions",
+    ),
+    "changes_count_when_paid": (
+        "UPDATE alterations SET payment_id = NULL WHERE settled_at IS NOT NULL AND difference_minor > 0",
+        "alterations",
+    ),
+    "open_changes_are_of_coming_stays": (
+        "UPDATE bookings SET status = 'completed' WHERE id IN (SELECT booking_id FROM alterations"
+        " WHERE settled_at IS NULL)",
+        "bookings",
+    ),
+    "open_changes_run_out": (
+        "UPDATE alterations SET expires_at = '2027-03-01T08:54:59Z' WHERE settled_at IS NULL",
+        "alterations",
+    ),
+    "inquiries_run_out": (
+        "UPDATE inquiries SET expires_at = '2027-03-01T08:54:59Z' WHERE status = 'open'",
+        "inquiries",
+    ),
+    "offers_are_booked_by_whom_they_were_made": (
+        "UPDATE inquiries SET guest_id = host_id WHERE status = 'booked'",
+        "inquiries",
     ),
     "pending_stays_run_out": (
         "UPDATE bookings SET expires_at = '2027-03-01T08:54:59Z' WHERE pending_reason = 'host'",
