@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
+from decimal import Decimal
 
 import pytest
 import time_machine
@@ -13,6 +14,8 @@ from backend.availability.models import Block, CalendarDay
 from backend.bookings import policy_versions
 from backend.core import platform
 from backend.core.models import ExchangeRate
+from backend.rates import services as rates
+from backend.rates.models import Fee, PriceRule, Tax
 from tests.api.client import ApiClient
 from tests.bookings.making import STAY, book
 from tests.factories import NOW, make_listing, make_user
@@ -201,3 +204,151 @@ def test_quote_asks_the_same_number_of_queries_for_a_night_and_a_year():
         counts.append(len(queries))
 
     assert counts[0] == counts[1]
+
+
+def _set(listing, kind, /, **values):
+    return rates.add(kind, actor=listing.host, listing=listing, values=values, now=NOW)
+
+
+def test_quote_says_a_sentence_for_every_line():
+    listing = make_listing(
+        guests_included=2, extra_guest_fee_minor=1_000, cancellation_policy="non_refundable"
+    )
+    season = _set(
+        listing,
+        PriceRule,
+        **{"kind": "season", "from": date(2027, 5, 8), "to": date(2027, 5, 9), "price": 150},
+    )
+    _set(listing, PriceRule, kind="weekend", percent=Decimal("12.5"))
+    early = _set(listing, PriceRule, kind="early_bird", days_before=30, percent=Decimal("7.5"))
+    for kind, values in (
+        ("short_stay_cleaning", {"amount": 20, "max_nights": 4}),
+        ("pet", {"amount": 5, "per": "pet"}),
+        ("resort", {"amount": 3, "per": "night"}),
+        ("linen", {"amount": 8, "per": "person"}),
+        ("community", {"amount": 9}),
+        ("management", {"percent": Decimal(2)}),
+    ):
+        _set(listing, Fee, kind=kind, **values)
+    vat = _set(listing, Tax, name="VAT", percent=Decimal("6.5"), max_nights=3)
+    for per in ("booking", "night", "guest", "guest_night"):
+        _set(listing, Tax, name=f"Tax {per}", amount=1, per=per)
+
+    body = _quote(listing, guests=3, pets=1).json()
+
+    assert [(line["code"], line["description"]) for line in body["lines"]] == [
+        ("night", "2 nights"),
+        ("night", "1 weekend night"),
+        ("night", "1 night at the price of the season"),
+        ("extra_guest", "Extra guests: 1, nights: 4"),
+        ("discount", "Booked 30 days or more before check-in: 7.5% off the nights"),
+        ("discount", "Non-refundable rate: 10% off the nights"),
+        ("cleaning", "Cleaning after a short stay"),
+        ("fee", "Pet fee, 1 pet"),
+        ("fee", "Resort fee, 4 nights"),
+        ("fee", "Linen, 3 guests"),
+        ("fee", "Community fee"),
+        ("fee", "Management fee: 2% of the nights"),
+        ("tax", "VAT: 6.5% (only the first 3 nights)"),
+        ("tax", "Tax booking"),
+        ("tax", "Tax night, 4 nights"),
+        ("tax", "Tax guest, 3 guests"),
+        ("tax", "Tax guest_night, 12 guest-nights"),
+    ]
+    assert body["total_price"] == pytest.approx(sum(line["amount"] for line in body["lines"]), abs=1e-9)
+    assert (body["pets"], body["discounts_total"]) == (1, -77.48)
+    assert body["lines"][2]["rule"] == {
+        "id": f"season.{season.pk}",
+        "kind": "season",
+        "inputs": {"dates": [{"from": "2027-05-08", "to": "2027-05-09"}]},
+    }
+    assert body["lines"][4]["rule"] == {
+        "id": f"discount.early_bird.{early.pk}",
+        "kind": "early_bird",
+        "inputs": {"base": 462.5, "percent": 7.5, "days_before": 30},
+    }
+    assert body["lines"][12]["rule"]["id"] == f"tax.{vat.pk}"
+    assert set(body["lines"][12]["rule"]["inputs"]) == {"name", "percent", "base", "bases", "nights"}
+
+
+@pytest.mark.parametrize(
+    ("rule", "nights", "sentence"),
+    [
+        (
+            {"kind": "length_of_stay", "min_nights": 7, "percent": 10},
+            7,
+            "Stay of 7 nights or more: 10% off the nights",
+        ),
+        (
+            {"kind": "last_minute", "days_before": 100, "percent": 10},
+            2,
+            "Booked at most 100 days before check-in: 10% off the nights",
+        ),
+        ({"kind": "new_listing", "percent": 20}, 2, "New listing: 20% off the nights"),
+    ],
+)
+def test_quote_says_why_it_is_cheaper(rule, nights, sentence):
+    listing = make_listing()
+    assert ApiClient(listing.host).post(f"/api/properties/{listing.pk}/price-rules/", rule).status_code == 201
+
+    body = _quote(listing, check_out=str(date(2027, 5, 6) + timedelta(days=nights))).json()
+
+    assert [line["description"] for line in body["lines"] if line["code"] == "discount"] == [sentence]
+
+
+def test_quote_with_a_code_and_the_booking_with_its_token_agree():
+    listing = make_listing()
+    codes = ApiClient(listing.host)
+    codes.post(f"/api/properties/{listing.pk}/promo-codes/", {"code": "ten", "amount": 10.5})
+    guest = ApiClient(make_user())
+
+    quote = _quote(listing, guest, promo_code="TEN", pets=2, guests=2).json()
+    booked = guest.post(
+        "/api/bookings/",
+        {"property_id": listing.pk, **DATES, "quote_token": quote["quote_token"], "promo_code": "ten"},
+    )
+
+    assert quote["total_price"] == 389.5
+    assert quote["lines"][-1]["description"] == "Promotion code TEN"
+    assert booked.status_code == 201
+    assert (booked.json()["total_price"], booked.json()["pets"]) == (389.5, 2)
+    assert booked.json()["price_breakdown"] == quote["lines"]
+    again = _quote(listing, guest, promo_code="TEN", check_in="2027-06-01", check_out="2027-06-03")
+    assert (again.status_code, again.json()["code"]) == (422, "promo_code_used_up")
+    assert again.json()["errors"][0]["field"] == "promo_code"
+
+
+def test_quote_of_a_promotion_is_refused_by_its_own_code():
+    listing = make_listing()
+    codes = ApiClient(listing.host)
+    path = f"/api/properties/{listing.pk}/promo-codes/"
+    codes.post(path, {"code": "LONG", "percent": 5, "min_nights": 7})
+    codes.post(path, {"code": "OVER", "percent": 5, "valid_until": "2027-03-01T09:00:00Z"})
+    codes.post(path, {"code": "OFF", "percent": 5, "active": False})
+
+    answers = {word: _quote(listing, promo_code=word).json() for word in ("LONG", "OVER", "OFF", "NONE")}
+
+    assert {word: answer["code"] for word, answer in answers.items()} == {
+        "LONG": "promo_code_min_nights",
+        "OVER": "promo_code_expired",
+        "OFF": "invalid_promo_code",
+        "NONE": "invalid_promo_code",
+    }
+    assert answers["LONG"]["detail"] == "This promotion code is for stays of at least 7 nights."
+
+
+def test_price_changed_brings_a_quote_whose_token_books():
+    listing = make_listing()
+    guest = ApiClient(make_user())
+    ApiClient(listing.host).post(
+        f"/api/properties/{listing.pk}/fees/", {"kind": "linen", "amount": 15, "per": "person"}
+    )
+    wish = {"property_id": listing.pk, **DATES, "guests": 2}
+
+    changed = guest.post("/api/bookings/", {**wish, "expected_total_price": 400})
+
+    assert (changed.status_code, changed.json()["code"]) == (409, "price_changed")
+    quote = changed.json()["quote"]
+    assert (quote["total_price"], quote["fees_total"]) == (430, 30)
+    booked = guest.post("/api/bookings/", {**wish, "quote_token": quote["quote_token"]})
+    assert (booked.status_code, booked.json()["total_price"]) == (201, 430)
