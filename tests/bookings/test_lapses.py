@@ -1,13 +1,16 @@
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from django.db import transaction
 
 from backend.bookings import services as bookings
 from backend.bookings import settlement
+from backend.core.stay import Stay
 from backend.notifications.models import Notification
-from tests.bookings.making import book, confirmed, money, pay, state
+from backend.payments import services as payments
+from tests.bookings.making import book, confirmed, journal, money, pay, state
 from tests.factories import NOW, make_listing
 
 pytestmark = pytest.mark.usefixtures("db")
@@ -63,3 +66,55 @@ def test_complete_ends_the_stay_at_check_out_and_books_what_was_earned() -> None
 
     assert state(booking) == ("completed", "", ["held", "confirmed", "completed"], True)
     assert money(booking)[1] == {"clearing:sandbox": 40_000, "host_payable": -33_800, "revenue": -6_200}
+
+
+@pytest.mark.parametrize(
+    ("zone", "check_out_at"),
+    [
+        ("Pacific/Kiritimati", datetime(2027, 5, 6, 21, tzinfo=UTC)),
+        ("Pacific/Honolulu", datetime(2027, 5, 7, 21, tzinfo=UTC)),
+        ("Europe/Lisbon", datetime(2027, 5, 7, 10, tzinfo=UTC)),
+    ],
+)
+def test_complete_ends_the_stay_at_the_check_out_hour_of_the_place(zone: str, check_out_at: datetime) -> None:
+    booking = confirmed(make_listing(timezone=zone))
+
+    assert booking.check_out_at == check_out_at
+    assert bookings.complete(now=check_out_at - timedelta(seconds=1)) == {"completed": 0, "left": 0}
+    assert bookings.complete(now=check_out_at) == {"completed": 1, "left": 0}
+    assert state(booking)[0] == "completed"
+
+
+@pytest.mark.parametrize(
+    ("zone", "check_in", "check_in_at"),
+    [
+        ("Pacific/Kiritimati", date(2027, 3, 2), datetime(2027, 3, 2, 1, tzinfo=UTC)),
+        ("Pacific/Honolulu", date(2027, 3, 1), datetime(2027, 3, 2, 1, tzinfo=UTC)),
+    ],
+)
+def test_expire_ends_a_request_at_check_in_at_the_latest(
+    zone: str, check_in: date, check_in_at: datetime
+) -> None:
+    listing = make_listing(timezone=zone, instant_book=False)
+    booking = book(listing, stay=Stay(check_in, check_in + timedelta(days=1)))
+
+    assert booking.expires_at == check_in_at
+    assert bookings.expire(now=check_in_at - timedelta(seconds=1)) == {"expired": 0, "left": 0}
+    assert bookings.expire(now=check_in_at) == {"expired": 1, "left": 0}
+    assert state(booking) == ("expired", "", ["requested", "expired"], False)
+
+
+def test_expire_gives_up_a_payment_that_was_never_sent() -> None:
+    booking = book(make_listing())
+    with transaction.atomic():
+        payments.start(
+            folio=booking.folio, provider="sandbox", amount_minor=40_000, capture=True, options={}, now=NOW
+        )
+    late = NOW + timedelta(minutes=15)
+
+    assert bookings.expire(now=late) == {"expired": 1, "left": 0}
+    settlement.reconcile(now=late)
+
+    assert money(booking) == ([("charge", "failed")], {})
+    assert journal("charge") == []
+    assert state(booking) == ("expired", "", ["held", "expired"], False)
