@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Any
 
 from django.db import connection
 from django.db.models import Max
@@ -186,8 +187,9 @@ _INSERT = """
 
 
 def _insert(listing: Listing, event: FeedEvent, span: Span, now: datetime) -> bool:
+    values: list[Any] = [listing.pk, DateRange(*span), event.summary, now, event.pk]
     with connection.cursor() as cursor:
-        cursor.execute(_INSERT, [listing.pk, DateRange(*span), event.summary, now, event.pk])
+        cursor.execute(_INSERT, values)
         return cursor.fetchone() is not None
 
 

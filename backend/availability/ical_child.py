@@ -92,7 +92,7 @@ REPEATS = ("RRULE", "RDATE", "RECURRENCE-ID")
 def unfolded(calendar: Any, series: list[Any], first: date, last: date) -> list[Any]:
     """The entries that ``series`` (all of one UID) stands for between two dates."""
     import icalendar
-    import recurring_ical_events
+    import recurring_ical_events  # type: ignore[import-untyped]
 
     one = icalendar.Calendar()
     one.subcomponents = [each for each in calendar.subcomponents if each.name == "VTIMEZONE"] + series

@@ -41,4 +41,25 @@ CHECKS = [
         """,
         meaning="The constraint that makes double booking impossible is missing.",
     ),
+    Check(
+        name="imported_nights_follow_their_entries",
+        sql="""
+            SELECT b.id AS block, b.listing_id, b.nights, e.id AS entry
+            FROM blocks b JOIN feed_events e ON e.id = b.event_id JOIN calendar_feeds f ON f.id = e.feed_id
+            WHERE b.active AND (
+                f.listing_id <> b.listing_id OR b.reason <> 'feed'
+                OR upper(b.nights) > greatest(e.removed_at, e.skipped_at)::date + 2)
+        """,
+        meaning="Nights are closed by an entry that another calendar no longer has, or that its host ignores.",
+    ),
+    Check(
+        name="calendar_conflicts_in_one_place",
+        sql="""
+            SELECT c.id, b.listing_id, f.listing_id AS feed_listing
+            FROM feed_conflicts c JOIN blocks b ON b.id = c.block_id
+            JOIN feed_events e ON e.id = c.event_id JOIN calendar_feeds f ON f.id = e.feed_id
+            WHERE b.listing_id <> f.listing_id OR b.reason NOT IN ('hold', 'booking')
+        """,
+        meaning="A host is asked to decide between entries of different places, or about what is no stay.",
+    ),
 ]

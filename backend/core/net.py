@@ -106,7 +106,7 @@ def fetch(
     outside_transaction("a foreign URL")
     deadline = time.monotonic() + total_s
     target = _target(url, deadline)
-    headers = {
+    headers: dict[bytes | str, bytes | str] = {
         "Host": target.host,
         "User-Agent": USER_AGENT,
         "Accept": accept,

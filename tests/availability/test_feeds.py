@@ -9,17 +9,19 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 
 from backend.audit.models import AuditEntry
 from backend.availability import feed_nights, feed_polling, feeds
 from backend.availability import services as availability
 from backend.availability.feeds import BadFeedUrl, TooManyFeeds
+from backend.availability.invariants import CHECKS
 from backend.availability.models import Block, CalendarFeed, Decision, FeedConflict, FeedEvent, Reason
 from backend.core import net, platform
 from backend.core.errors import NotAllowed, NotFound
 from backend.core.stay import Stay
 from backend.notifications.models import Notification
+from backend.search import maintenance
 from tests.availability.calendars import AIRBNB, BOOKING_COM, calendar, event, taken
 from tests.factories import NOW, make_listing, make_user
 from tests.far_end import far_end
@@ -137,6 +139,7 @@ def test_poll_follows_moved_dates_with_the_same_block(end):
 
     assert blocks(listing) == [(day(12), day(16))]
     assert Block.objects.get().pk == block.pk
+    assert maintenance.differences() == []
 
 
 def test_poll_opens_what_a_whole_answer_no_longer_has(end):
@@ -559,6 +562,27 @@ def test_poll_and_booking_of_the_same_nights_give_them_to_one(end):
     assert outcomes
 
 
+def violations(name: str) -> int:
+    check = next(each for each in CHECKS if each.name == name)
+    with connection.cursor() as cursor:
+        cursor.execute(check.sql, {"now": NOW, "seen": NOW})
+        return len(cursor.fetchall())
+
+
+def test_invariants_see_nights_without_their_entry_and_conflicts_between_places(end):
+    listing, other = make_listing(), make_listing()
+    book(listing, day(12), day(14))
+    end.serve(calendar(taken(day(10), day(16))))
+    add(listing, end)
+    names = ("imported_nights_follow_their_entries", "calendar_conflicts_in_one_place")
+    assert [violations(name) for name in names] == [0, 0]
+
+    FeedEvent.objects.update(removed_at=NOW)
+    Block.objects.filter(reason="booking").update(listing=other)
+
+    assert [violations(name) for name in names] == [2, 1]
+
+
 STATE = re.compile(r"(\d{4}-\d\d-\d\dT\d{4})")
 EVENT = re.compile(r"DTSTART[^:]*:(\d{8})\s+DTEND[^:]*:(\d{8})")
 
@@ -605,6 +629,7 @@ def test_poll_of_sixty_states_of_a_real_feed_loses_no_stay(end):
         assert nights_of(listing) == model.nights, state.name
 
     assert len(states) == 60
+    assert maintenance.differences() == []
     assert CalendarFeed.objects.get().kind == "booking_com"
     # A running stay that is given a new UID every day is one entry all along.
     assert FeedEvent.objects.filter(removed_at=None, ends_on=date(2025, 12, 28)).count() == 1
