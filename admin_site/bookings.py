@@ -23,7 +23,7 @@ from admin_site.display import BOOKING_COLOURS, OP_COLOURS, PAYMENT_COLOURS, lab
 from admin_site.policies import named
 from admin_site.simulator import shown
 from backend.bookings import services as bookings
-from backend.bookings.models import Booking, BookingTransition, HostPenalty
+from backend.bookings.models import Booking, BookingTransition, HostPenalty, Inquiry
 from backend.bookings.states import BookingStatus
 from backend.core import access
 from backend.payments import services as payments
@@ -35,7 +35,7 @@ class CancelForm(ReasonForm):
 
     form_before_template = "admin_site/cancel_preview.html"
     refund = fields.number(
-        _("Goes back to the guest"),
+        _("Give back another amount"),
         required=False,
         help_text=_("Empty: everything that was paid. At least what the policy gives back."),
     )
@@ -117,7 +117,7 @@ class BookingPage(Page):
                     ("total", "payout", "refund"),
                     ("kept", "taxes_kept", "penalty"),
                     ("waits_for", "expires_at", "canceled_by"),
-                    ("expected", "code"),
+                    ("expected", "code", "inquiry_link"),
                     "message",
                 )
             },
@@ -240,6 +240,10 @@ class BookingPage(Page):
     @display(description=_("promotion code"))
     def code(self, booking: Booking) -> str:
         return link(booking.promo_code)
+
+    @display(description=_("inquiry"))
+    def inquiry_link(self, booking: Booking) -> str:
+        return link(Inquiry.objects.filter(booking=booking).first(), _("asked before"))
 
     @display(description=_("kept on the host's side"))
     def kept(self, booking: Booking) -> str:

@@ -136,19 +136,24 @@ class RowActions:
         return f"{url_of(row.listing)}#{self.tab}"
 
 
+def change(page: Any, request: HttpRequest, row: Any, given: dict[str, Any]) -> None:
+    """Change a row of a listing as a dialog says."""
+    rates.change(
+        page.model,
+        actor=request.user,
+        listing=row.listing,
+        row_id=row.pk,
+        changes=values_of(given),
+        reason=given["reason"],
+        now=timezone.now(),
+    )
+
+
 def edit_action(form_class: Any) -> Any:
     """The action that changes a row through ``form_class``."""
 
-    def edit(self: RowActions, request: HttpRequest, row: Any, given: dict[str, Any]) -> None:
-        rates.change(
-            self.model,
-            actor=request.user,
-            listing=row.listing,
-            row_id=row.pk,
-            changes=values_of(given),
-            reason=given["reason"],
-            now=timezone.now(),
-        )
+    def edit(self: Any, request: HttpRequest, row: Any, given: dict[str, Any]) -> None:
+        change(self, request, row, given)
 
     return dialog_action(
         title=_("Change"),

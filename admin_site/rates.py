@@ -15,8 +15,8 @@ from unfold.decorators import display
 from admin_site import finding
 from admin_site.actions import dialog_action
 from admin_site.base import Page
-from admin_site.display import label, link, money, percent, weekdays
-from admin_site.rate_actions import RowActions, edit_action, remove_action, values_of
+from admin_site.display import label, link, money, percent, url_of, weekdays
+from admin_site.rate_actions import RowActions, change, edit_action, remove_action, values_of
 from admin_site.rate_forms import CodeRowForm, FeeRowForm, PlatformCodeForm, RuleRowForm, TaxRowForm
 from backend.bookings.states import BookingStatus
 from backend.core import access, platform
@@ -235,7 +235,7 @@ class PromoCodePage(CodeColumns, RowActions, Page):
     tab = "promo_codes"
     actions_list = ("add_code",)
     actions_detail = ("edit", "remove")
-    edit = edit_action(CodeRowForm)
+    offered = {"remove": lambda code: code.listing_id is not None}
     remove = remove_action()
     icon = "confirmation_number"
     list_display = ("code", "of", "worth", "valid", "used", "state")
@@ -260,6 +260,35 @@ class PromoCodePage(CodeColumns, RowActions, Page):
     ) -> tuple[QuerySet[PromoCode], bool]:
         term = search_term.strip()
         return (queryset.filter(code__istartswith=term) if term else queryset), False
+
+    def has_correct_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        row = self.get_row(request, str(object_id))
+        if row is not None and row.listing is None:
+            return access.can(request.user, "platform.service_fee")
+        return super().has_correct_permission(request, object_id)
+
+    def after_action(self, row: PromoCode) -> str:
+        return super().after_action(row) if row.listing is not None else url_of(row)
+
+    @dialog_action(
+        title=_("Change"),
+        question=_("What was quoted or booked keeps its price."),
+        done=_("It is changed."),
+        permission="correct",
+        icon="edit",
+        form_class=CodeRowForm,
+    )
+    def edit(self, request: HttpRequest, row: PromoCode, given: dict[str, Any]) -> None:
+        if row.listing is not None:
+            change(self, request, row, given)
+            return
+        rates.change_code(
+            actor=request.user,
+            code_id=row.pk,
+            changes=values_of(given),
+            reason=given["reason"],
+            now=timezone.now(),
+        )
 
     def has_add_code_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         return access.can(request.user, "platform.service_fee")

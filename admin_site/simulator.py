@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from django import forms
 from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from admin_site import fields
@@ -47,13 +48,6 @@ class SimulatorForm(forms.Form):
     """The stay, its price, and which version of which policy. Times of day are the listing's."""
 
     version = fields.choice(_("Policy"), [])
-    rules = fields.text(
-        _("Rules to try instead"),
-        5000,
-        rows=5,
-        required=False,
-        help_text=_("Rules that are not published yet, as data; empty: those of the version."),
-    )
     zone = fields.zone(_("Time zone of the listing"), initial="Europe/Lisbon")
     currency = fields.words(_("Currency"), 3, initial="EUR")
     check_in = fields.date(_("Check-in"))
@@ -71,6 +65,13 @@ class SimulatorForm(forms.Form):
     service_fee = fields.number(_("Guest's service fee"), required=False, initial=Decimal(0), min_value=0)
     confirmed_at = fields.moment(_("Confirmed at (on the listing's clock)"))
     canceled_at = fields.moment(_("Canceled at (on the listing's clock)"), required=False)
+    rules = fields.text(
+        _("Rules to try instead"),
+        5000,
+        rows=5,
+        required=False,
+        help_text=_("Rules that are not published yet, as data; empty: those of the version."),
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -194,19 +195,21 @@ def outcome(given: dict[str, Any]) -> dict[str, Any]:
         "nights": terms.nights,
         "check_in_at": shown(terms.check_in_at, terms.zone),
         "is_long": terms.nights >= policies.LONG_STAY_NIGHTS and terms.policy.code != policies.LONG_STAY,
-        "headers": [_("until and including, at the listing"), _("in UTC"), *headers],
+        "headers": [_("until and including, at the listing"), *headers],
         "rows": [
-            [
-                shown(tier.until, terms.zone) if tier.until else _("from then on"),
-                f"{tier.until.astimezone(UTC):%Y-%m-%d %H:%M:%S}" if tier.until else "–",
-                *amounts,
-            ]
+            [on_both_clocks(tier.until, terms.zone) if tier.until else _("from then on"), *amounts]
             for tier, amounts in zip(tiers, split, strict=False)
         ],
     }
     if at is not None:
         found |= {"canceled_at": shown(at, terms.zone), "at_headers": headers, "at_row": split[-1:]}
     return found
+
+
+def on_both_clocks(at: datetime, zone: str) -> str:
+    """An instant on the listing's clock, and under it in UTC."""
+    utc = f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return format_html('{}<br><span class="text-subtle ko-small">{}</span>', shown(at, zone), utc)
 
 
 def shown(at: datetime, zone: str) -> str:

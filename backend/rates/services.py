@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy as _
 
 from backend.accounts.models import ADMIN, FINANCE, User
 from backend.audit import services as audit
-from backend.core import access
+from backend.core import access, platform
 from backend.core.db import constraint_errors, lock, retrying
 from backend.core.errors import Conflict, DomainError, FieldError, Invalid, NotFound, Stale
 from backend.listings import access as listing_access
@@ -251,6 +251,38 @@ def add_code(
             after=_audited(row),
             reason=reason.strip()[:REASON_LONGEST],
         )
+    return row
+
+
+@retrying
+def change_code(
+    *, actor: Any, code_id: int, changes: Mapping[str, Any], now: datetime, reason: str = ""
+) -> PromoCode:
+    """Change a promotion code of a host or of the platform, or switch it off; those of a listing change with it.
+
+    What was quoted or booked keeps its price. Raises: NotAllowed, NotFound, Invalid, PromoCodeExists.
+    """
+    with transaction.atomic():
+        row = lock(PromoCode.objects.all(), pk=code_id, listing=None)
+        if row.host_id is None or actor.pk != row.host_id:
+            access.require(actor, "platform.service_fee")
+        before = _audited(row)
+        fields.fill(row, changes, currency=row.currency or platform.get("currency"))
+        after = _audited(row)
+        changed = [name for name in after if after[name] != before[name]]
+        if changed:
+            row.updated_at = now
+            with constraint_errors(_CONSTRAINTS):
+                row.save()
+            audit.record(
+                actor=actor,
+                action="promo_code.change",
+                subject=row,
+                now=now,
+                before={name: before[name] for name in changed},
+                after={name: after[name] for name in changed},
+                reason=_cut(reason),
+            )
     return row
 
 

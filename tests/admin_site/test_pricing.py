@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils.html import strip_tags
 
 from backend.availability.models import CalendarDay
 from backend.bookings.models import Booking
@@ -45,8 +46,6 @@ def explained(listing: Listing, role: str = "support", **changes: Any) -> dict[s
 
 def texts(rows: list[list[Any]]) -> list[list[str]]:
     """The cells as text, links and labels without their markup."""
-    from django.utils.html import strip_tags
-
     return [[strip_tags(str(cell)).strip() for cell in row] for row in rows]
 
 

@@ -369,3 +369,32 @@ def test_platform_code_is_added_and_shown_with_its_uses() -> None:
     assert "the platform" in text
     assert "0 / 100" in text
     assert audited("promo_code.add").reason == "Spring campaign"
+
+
+def test_platform_code_is_switched_off_by_finance() -> None:
+    code = PromoCode.objects.create(code="ALL", amount_minor=2_000, currency="USD", **STAMPS)
+    boss = staff("finance")
+    client = signed_in(boss)
+
+    dialog = client.get(url(code, "edit")).content.decode()
+    act(client, code, "edit", code="all", amount="20", reason="The campaign is over")
+
+    assert 'value="20.00"' in dialog
+    code.refresh_from_db()
+    assert (code.active, code.code, code.amount_minor, code.currency) == (False, "ALL", 2_000, "USD")
+    entry = audited("promo_code.change")
+    assert (entry.actor, entry.reason, entry.after) == (
+        *(boss, "The campaign is over"),
+        {"active": False, "max_uses_per_guest": None},
+    )
+    assert shown_actions(client, code) == {"Change"}
+
+
+@pytest.mark.parametrize("role", ["support", "moderator"])
+def test_platform_code_is_not_changed_by_others(role: str) -> None:
+    code = PromoCode.objects.create(code="ALL", percent=5, **STAMPS)
+    client = signed_in(staff(role))
+
+    assert act(client, code, "edit", code="ALL", percent="50", reason="x").status_code == 403
+    code.refresh_from_db()
+    assert code.percent == 5
