@@ -30,6 +30,10 @@ AGREED, SPECIAL_OFFER = "agreed", "special_offer"
 """The kind of a night whose price two people agreed on, and of the discount that makes a total."""
 
 
+SLACK = 10
+"""By how many minor units dearer nights may miss a total, since parts of them are rounded when a tax is for some only."""
+
+
 class TotalTooLow(Invalid):
     """The fees and taxes alone come to more than the total that is offered."""
 
@@ -110,15 +114,15 @@ def to_total(priced: Priced, total: int) -> Priced:
     nights = sum(night.minor for night in plain.nights)
     asked = pricing.price(plain).total_minor
     if total > asked:
-        return _closed(_largest(lambda more: _raised(plain, nights + more), total, total - asked), total)
-    cheapest = _off(plain, nights)
-    if total < pricing.price(cheapest).total_minor:
+        most = total - asked + SLACK
+        return _closed(_first(lambda more: _raised(plain, nights + more), total, most), total)
+    if total < pricing.price(_off(plain, nights)).total_minor:
         raise TotalTooLow.field("total_price", TotalTooLow.code, TotalTooLow.title)
-    return _closed(_largest(lambda left: _off(plain, nights - left), total, nights), total)
+    return _closed(_first(lambda left: _off(plain, nights - left), total, nights), total)
 
 
-def _largest(make: Callable[[int], Priced], total: int, most: int) -> Priced:
-    """The first of ``make(0) … make(most)``, whose totals rise, that reaches ``total``."""
+def _first(make: Callable[[int], Priced], total: int, most: int) -> Priced:
+    """One of ``make(0) … make(most)``, whose totals rise, that is the first to reach ``total``."""
     low, high = 0, most
     while low < high:
         middle = (low + high) // 2
