@@ -22,11 +22,12 @@ from backend.bookings.policies import Decision, Terms, Tier
 from backend.bookings.states import BookingStatus
 from backend.bookings.steps import GUEST, HOST, PLATFORM, hold_still, side_of, step
 from backend.core import access
-from backend.core.db import retrying
+from backend.core.db import lock, retrying
 from backend.core.errors import Invalid, NotAllowed, Stale, WrongState
 from backend.core.money import Money, MoneyError
 from backend.core.stay import Stay
 from backend.payments import services as payments
+from backend.payments.models import Folio
 
 CLOSED = "Closed after a cancellation by the host"
 """The note of the nights that stay closed."""
@@ -113,7 +114,9 @@ def cancel(
             raise Invalid.field("reason", "reason_required", _("Say why."))
         if refund is not None and side != PLATFORM:
             raise NotAllowed
-        terms = replace(terms_of(booking), paid_minor=payments.refundable(booking.folio))
+        # Staff refund under the account's lock alone: what is left to split must not change while it is split.
+        folio = lock(Folio.objects.all(), pk=booking.folio_id)
+        terms = replace(terms_of(booking), paid_minor=payments.refundable(folio))
         decision = _decided(terms, side, refund, booking.currency, now)
         step(
             booking,

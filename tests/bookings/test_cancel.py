@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import partial
 
 import pytest
 
@@ -18,6 +19,7 @@ from backend.notifications.models import Notification
 from backend.payments import services as payments
 from tests.bookings.making import book, confirmed, journal, money, pay, state, wrong_books
 from tests.factories import NOW, make_listing, make_user
+from tests.racing import race
 
 pytestmark = pytest.mark.usefixtures("db")
 
@@ -301,3 +303,48 @@ def test_preview_says_what_cancel_does() -> None:
     booking.refresh_from_db()
     assert booking.refund_minor == before.now.refund_minor == 16_500
     assert booking.host_keeps_minor == before.now.host_keeps_minor == 25_000
+
+
+def test_cancel_while_staff_refund_never_gives_back_more_than_was_paid() -> None:
+    for _round in range(3):
+        booking, staff = confirmed(make_listing(cancellation_policy="strict")), make_user("finance")
+        at = NOW + timedelta(days=2)
+
+        outcomes = race(
+            partial(bookings.cancel, actor=booking.guest, booking_id=booking.pk, now=at),
+            partial(
+                payments.refund_by_staff,
+                actor=staff,
+                folio=booking.folio,
+                amount_minor=25_000,
+                reason="Noise",
+                now=at,
+            ),
+        )
+        settlement.reconcile(now=at)
+
+        assert outcomes[0] is None
+        back = sum(amount for amount, _state in journal("refund"))
+        booking.refresh_from_db()
+        # Staff first: half of the 150.00 that are left. The guest first: there is less than 250.00 left to give.
+        assert booking.refund_minor == (7_500 if isinstance(outcomes[1], list) else 20_000)
+        assert back <= 40_000 * (_round + 1)
+        assert wrong_books() == {}
+
+
+def test_cancel_of_a_stay_frees_its_nights_for_one_of_many() -> None:
+    listing, rivals = make_listing(), [make_user() for _ in range(5)]
+    cut_short = confirmed(listing)
+    at = cut_short.check_in_at + timedelta(days=1)
+    rest = Stay(date(2027, 5, 5), date(2027, 5, 7))
+
+    outcomes = race(
+        partial(bookings.cancel, actor=cut_short.guest, booking_id=cut_short.pk, now=at),
+        *(partial(book, listing, rival, now=at, stay=rest) for rival in rivals),
+    )
+    late = race(*(partial(book, listing, rival, now=at, stay=rest) for rival in rivals))
+
+    assert outcomes[0] is None
+    winners = [found for found in (*outcomes[1:], *late) if isinstance(found, Booking)]
+    assert len(winners) == 1
+    assert wrong_books() == {}

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
+from typing import Any
 
 import pytest
 
@@ -17,11 +19,12 @@ from backend.core.money import Money
 from backend.notifications.models import Notification
 from tests.bookings.making import STAY, book, confirmed, money, wrong_books
 from tests.factories import NOW, make_listing, make_user
+from tests.racing import race
 
 pytestmark = pytest.mark.usefixtures("db")
 
 
-def _canceled(**fields: object) -> Booking:
+def _canceled(**fields: Any) -> Booking:
     """A booking of 4 x 300.00 that its host has canceled."""
     booking = confirmed(make_listing(**{"price_minor": 30_000, **fields}))
     bookings.cancel(actor=booking.host, booking_id=booking.pk, now=NOW)
@@ -137,6 +140,7 @@ def test_waive_reverses_the_books_and_opens_the_nights_when_asked(free_nights: b
         "Fire next door",
     )
     assert money(booking)[1] == {}
+    assert penalty.block_id is not None
     assert Block.objects.get(pk=penalty.block_id).active is not free_nights
     entry = AuditEntry.objects.get(action="penalty.waive")
     assert (entry.actor_id, entry.reason) == (staff.pk, "Fire next door")
@@ -147,7 +151,7 @@ def test_waive_reverses_the_books_and_opens_the_nights_when_asked(free_nights: b
 def test_waive_is_refused_twice_without_a_reason_and_to_others() -> None:
     booking = _canceled()
     penalty = HostPenalty.objects.get()
-    given = {"penalty_id": penalty.pk, "reason": "Storm", "now": NOW}
+    given: dict[str, Any] = {"penalty_id": penalty.pk, "reason": "Storm", "now": NOW}
 
     for actor in (booking.host, make_user("support"), make_user("moderator")):
         with pytest.raises(NotAllowed):
@@ -166,4 +170,17 @@ def test_waive_is_refused_twice_without_a_reason_and_to_others() -> None:
         penalties.waive(actor=make_user("finance"), **given)
 
     assert AuditEntry.objects.filter(action="penalty.waive").count() == 1
+    assert wrong_books() == {}
+
+
+def test_waive_from_many_desks_at_once_reverses_once() -> None:
+    booking, staff = _canceled(), make_user("finance")
+    penalty = HostPenalty.objects.get()
+
+    results = race(
+        *[partial(penalties.waive, actor=staff, penalty_id=penalty.pk, reason="Storm", now=NOW)] * 6
+    )
+
+    assert sorted(type(result).__name__ for result in results) == ["NoneType"] + ["WrongState"] * 5
+    assert money(booking)[1] == {"clearing:sandbox": 120_000, "guest_funds": -120_000}
     assert wrong_books() == {}
