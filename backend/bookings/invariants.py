@@ -172,6 +172,15 @@ CHECKS = [
         meaning="A booking's timeline does not lead to where it is: somebody changed it past the operations.",
     ),
     Check(
+        name="codes_in_prices_are_used",
+        sql="""
+            SELECT b.id AS booking, b.promo_code_id, c.id AS priced_with FROM bookings b
+            JOIN promo_codes c ON c.id = (b.terms #>> '{priced,discount,rule_id}')::bigint
+            WHERE b.terms #>> '{priced,discount,kind}' = 'promo' AND b.promo_code_id IS DISTINCT FROM c.id
+        """,
+        meaning="A stay was priced with a promotion code whose use is not counted.",
+    ),
+    Check(
         name="bookings_are_guarded",
         sql="""
             SELECT wanted.name FROM (VALUES

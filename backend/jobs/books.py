@@ -13,6 +13,7 @@ from backend.core.checks import Check
 from backend.jobs.sweeps import Clock, clock
 from backend.notifications import invariants as notifications
 from backend.payments import invariants as payments
+from backend.rates import invariants as rates
 from backend.search import invariants as search
 
 CHECKS: list[Check] = [
@@ -20,6 +21,7 @@ CHECKS: list[Check] = [
     *bookings.CHECKS,
     *notifications.CHECKS,
     *payments.CHECKS,
+    *rates.CHECKS,
     *search.CHECKS,
 ]
 

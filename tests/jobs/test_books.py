@@ -17,6 +17,7 @@ from backend.bookings.invariants import CHECKS
 from backend.bookings.models import Booking, Inquiry
 from backend.jobs import books
 from backend.jobs.sweeps import Clock
+from backend.rates.models import PromoCode
 from tests.bookings.making import STAY, book, confirmed, pay
 from tests.factories import NOW, make_listing, make_user
 
@@ -68,6 +69,7 @@ def _world() -> dict[str, object]:
         "changing": changing,
         "asking": _ask(),
         "offered": _offered(),
+        "cheaper": _cheaper(),
     }
 
 
@@ -82,6 +84,12 @@ def _offered() -> Booking:
     offer = inquiries.Offer(Decimal(300))
     inquiries.special_offer(actor=inquiry.host, inquiry_id=inquiry.pk, offer=offer, now=NOW)
     return book(inquiry.listing, inquiry.guest, inquiry_id=inquiry.pk)
+
+
+def _cheaper() -> Booking:
+    listing = make_listing()
+    PromoCode.objects.create(listing=listing, code="LESS", percent=10, created_at=NOW, updated_at=NOW)
+    return book(listing, promo_code="less")
 
 
 def _plant(sql: str, table: str) -> None:
@@ -103,6 +111,7 @@ def test_check_books_is_clean_for_every_state() -> None:
 
 
 PLANTS = {
+    "codes_in_prices_are_used": ("UPDATE bookings SET promo_code_id = NULL", "bookings"),
     "stays_have_their_nights": (
         "UPDATE blocks SET nights = daterange('2027-08-01', '2027-08-03') WHERE reason = 'booking'",
         "blocks",
