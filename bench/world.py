@@ -6,7 +6,7 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,6 +104,16 @@ def _wait(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
             return
         time.sleep(0.1)
     raise RuntimeError(f"the web server did not come up:\n{log.read_text()[-2000:]}")
+
+
+def servers_cpu_ms() -> float:
+    """Milliseconds of processor time that the servers of this world (our child processes) have used until now."""
+    spent = 0.0
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            times = process.cpu_times()
+            spent += times.user + times.system
+    return spent * 1000
 
 
 def percentile(values: list[float], share: float) -> float:

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -78,7 +79,8 @@ class LocationName(models.Model):
         indexes = [
             models.Index(
                 fields=["search_name"], name="location_names_name", opclasses=["varchar_pattern_ops"]
-            )
+            ),
+            GinIndex(fields=["search_name"], name="location_names_similar", opclasses=["gin_trgm_ops"]),
         ]
 
     def __str__(self) -> str:

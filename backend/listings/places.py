@@ -14,12 +14,15 @@ from functools import cache
 
 from babel import Locale
 from django.conf import settings
-from django.db.models import Case, IntegerField, Q, QuerySet, Value, When
+from django.contrib.postgres.search import TrigramSimilarity
+from django.db.models import Case, IntegerField, Max, Q, Value, When
 
 from backend.listings.models import Location, LocationName
 
 SUGGESTIONS = 20
 MAX_TEXT = 200
+SHORTEST_SLIP = 4
+"""Shorter texts are no mistyped names yet but the beginning of many."""
 
 _LETTERS = str.maketrans(
     {"ß": "ss", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d", "Đ": "D", "ı": "i", "æ": "ae", "Æ": "Ae"}
@@ -175,22 +178,33 @@ def _lies_in(city: Location, part: str) -> bool:
     return part in (fold(city.region), city.region_code.lower()) or countries().get(part) == city.country
 
 
-def suggest(text: str) -> QuerySet[Location]:
+def suggest(text: str) -> list[Location]:
     """Cities of which a name begins with ``text``, their own names first, then by population: at most 20.
 
-    Further parts after a comma narrow the region or country (``"alb, us"``).
+    When there are none, those with the most similar names, so that a slip does not end the list. Further parts after a
+    comma narrow the region or country (``"alb, us"``).
     """
     start, _comma, rest = text[:MAX_TEXT].partition(",")
     folded = fold(start)
     if not folded:
-        return Location.objects.none()
+        return []
     prefix = Q(names__search_name__startswith=folded)
     own = Case(
         When(search_name__startswith=folded, then=Value(0)), default=Value(1), output_field=IntegerField()
     )
-    found = Location.objects.filter(pk__in=Location.objects.filter(prefix).values("pk"))
+    narrowed = Location.objects.all()
     for part in filter(None, (fold(part) for part in rest.split(","))):
-        found = found.filter(
+        narrowed = narrowed.filter(
             Q(country=countries().get(part, "")) | Q(region_code__iexact=part) | Q(region__istartswith=part)
         )
-    return found.order_by(own, "-population", "geoname_id")[:SUGGESTIONS]
+    found = narrowed.filter(pk__in=Location.objects.filter(prefix).values("pk"))
+    suggested = list(found.order_by(own, "-population", "geoname_id")[:SUGGESTIONS])
+    if suggested or len(folded) < SHORTEST_SLIP:
+        return suggested
+    alike = LocationName.objects.filter(search_name__trigram_similar=folded)
+    nearest = Max(TrigramSimilarity("names__search_name", folded))
+    return list(
+        narrowed.filter(pk__in=alike.values("location"))
+        .annotate(nearest=nearest)
+        .order_by("-nearest", "-population", "geoname_id")[:SUGGESTIONS]
+    )

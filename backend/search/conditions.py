@@ -19,9 +19,12 @@ from backend.core import fx, platform
 from backend.core.errors import Invalid
 from backend.core.money import Money, MoneyError, TooPrecise, exponent
 from backend.core.stay import Stay
-from backend.search import clocks, codes, geo, nights, places
+from backend.search import clocks, codes, geo, nights, places, rarity
 from backend.search.clocks import Clocks, Known
 from backend.search.query import CheckInPast, SearchQuery
+
+RARE = 20_000
+"""Amenities that up to about so many listings have together are looked up, where nothing else narrows a search."""
 
 
 class Clause(NamedTuple):
@@ -35,7 +38,8 @@ class Clause(NamedTuple):
 class Conditions:
     """``scope`` can be answered by an index, ``filters`` narrow it. ``empty``: nothing can fulfil them.
 
-    ``places`` are those of the scope. ``stays``: what a search with dates asks of a row for each stay that will do, the
+    ``places`` are those of the scope. ``marks``: questions whose answers the conditions were made with; when another comes
+    back with the rows, they are to be made again. ``stays``: what a search with dates asks of a row for each stay that will do, the
     nearest to the wish first; one of them is among the filters.
     """
 
@@ -44,6 +48,7 @@ class Conditions:
     empty: bool = False
     places: tuple[int, ...] = ()
     scope_but_places: tuple[Clause, ...] = ()
+    marks: tuple[tuple[Clause, int], ...] = ()
     stays: tuple[tuple[Stay, Clause], ...] = ()
 
 
@@ -62,18 +67,23 @@ def of(query: SearchQuery, now: datetime, known: Known | None) -> Conditions:
         scope.append(Clause("t.words @@ websearch_to_tsquery('listing_text', %s)", (query.q,)))
     if query.ordering == "distance":
         filters.append(Clause("s.cell IS NOT NULL"))
-    found: tuple[int, ...] = ()
+    if query.by_amenities and rarity.expected(query.amenities) <= RARE:
+        scope.append(Clause("search_amenity_list(s.amenities) @> %s::int[]", (rarity.bits(query.amenities),)))
+    marks = [(Clause(clocks.MARK), known.mark)] if known else []
+    found = places.named(query.location) if query.location else places.Named(())
     in_places: list[Clause] = []
     if query.location:
-        found = tuple(places.named(query.location))
-        if not found:
+        if not found.ids:
             return Conditions((), (), empty=True)
-        in_places = [Clause("s.place = ANY(%s::bigint[])", (list(found),))]
+        in_places = [Clause("s.place = ANY(%s::bigint[])", (list(found.ids),))]
+    if found.condition:
+        marks.append((Clause(places.MARK, (found.condition,)), found.mark))
     return Conditions(
         scope=(*scope, *in_places),
         filters=tuple(filters),
-        places=found,
+        places=found.ids,
         scope_but_places=tuple(scope),
+        marks=tuple(marks),
         stays=stays,
     )
 

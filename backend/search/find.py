@@ -20,8 +20,7 @@ from typing import Any
 
 from django.db import connection
 
-from backend.search import breadth, clocks, conditions, geo
-from backend.search.clocks import Known
+from backend.search import breadth, clocks, conditions, geo, places
 from backend.search.conditions import Clause, Conditions
 from backend.search.query import CheckInPast, Found, Hit, InvalidSearch, Position, SearchQuery
 
@@ -71,17 +70,16 @@ FIXED = 3
 """So many values stand before the keys."""
 
 
-class _NewClocks(Exception):
-    """Listings have come on clocks that were not known when the question was put."""
+class _Outdated(Exception):
+    """Listings have come in places or on clocks that were not known when the question was put."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Search:
-    """A query with its conditions and the clocks that they were made with."""
+    """A query with its conditions."""
 
     query: SearchQuery
     wanted: Conditions
-    known: Known | None
 
 
 def find(query: SearchQuery, now: datetime) -> Found:
@@ -90,26 +88,32 @@ def find(query: SearchQuery, now: datetime) -> Found:
     With dates only what can be booked then. Raises: Invalid, UnknownCurrency.
     """
     query.require_sense()
-    if query.check_in is None:
-        return _find(query, now, None)
-    try:
-        return _find(query, now, clocks.known())
-    except (_NewClocks, CheckInPast):
-        while True:
-            try:
-                return _find(query, now, clocks.known(again=True))
-            except _NewClocks:
-                continue
+    again = False
+    while True:
+        known = clocks.known(again=again) if query.check_in else None
+        try:
+            return _find(query, conditions.of(query, now, known))
+        except _Outdated:
+            places.forget(query.location)
+        except CheckInPast:
+            if again:
+                raise
+        again = True
 
 
-def _find(query: SearchQuery, now: datetime, known: Known | None) -> Found:
-    wanted = conditions.of(query, now, known)
+def _find(query: SearchQuery, wanted: Conditions) -> Found:
     if wanted.empty:
         return Found()
-    search, order = _Search(query, wanted, known), _order(query)
-    scope = (query.location, query.q, query.bbox, query.point, query.radius_km, NARROW, PROBE)
+    search, order = _Search(query, wanted), _order(query)
+    rare = query.amenities if query.by_amenities else 0
+    scope = (query.location, query.q, query.bbox, query.point, query.radius_km, rare, NARROW, PROBE)
     narrow = breadth.is_narrow(scope)
-    rows, count = _window(search, order, None if narrow else PROBE)
+    # What is known to be wide is walked at once, should the hits turn out too many to count.
+    way = RECOMMENDED if order.name == "rank" else order
+    walk = _walk(search, way) if narrow is False and way is order and order.name != "distance" else None
+    if walk and not _is_numbered(query):
+        walk = None
+    rows, count = _window(search, order, None if narrow else PROBE, walk)
     if not narrow and count >= PROBE:
         if narrow is None:
             narrow = _count_scope(search) <= NARROW
@@ -117,21 +121,22 @@ def _find(query: SearchQuery, now: datetime, known: Known | None) -> Found:
             if narrow:
                 rows, count = _window(search, order, None)
         if not narrow:
-            return _wide(search, order)
+            if walk is None:
+                rows = _wide_page(search, way)
+            return _found(search, way, rows, PROBE - 1, exact=False)
     return _found(search, order, rows, count, exact=True)
 
 
-def _wide(search: _Search, order: Order) -> Found:
+def _is_numbered(query: SearchQuery) -> bool:
+    """Whether the page can be reached in a list that is too long to count."""
+    return query.position is not None or query.page * query.page_size <= NUMBERED
+
+
+def _wide_page(search: _Search, order: Order) -> list[Row]:
     """A page of more hits than are counted."""
-    query = search.query
-    rows: list[Row] = []
-    if query.position or query.page * query.page_size <= NUMBERED:
-        if order.name == "distance":
-            rows = _circles(search, order)
-        else:
-            order = RECOMMENDED if order.name == "rank" else order
-            rows = _walk(search, order)
-    return _found(search, order, rows, PROBE - 1, exact=False)
+    if not _is_numbered(search.query):
+        return []
+    return _circles(search, order) if order.name == "distance" else _run(_walk(search, order))
 
 
 def _order(query: SearchQuery) -> Order:
@@ -216,8 +221,13 @@ def _values(position: Position, order: Order) -> tuple[Any, ...]:
     return tuple(values)
 
 
-def _window(search: _Search, order: Order, most: int | None) -> tuple[list[Row], int]:
-    """The page among the first ``most`` hits as they come (else among all), and how many those are."""
+def _window(
+    search: _Search, order: Order, most: int | None, walk: Clause | None = None
+) -> tuple[list[Row], int]:
+    """The page among the first ``most`` hits as they come (else among all), and how many those are.
+
+    With ``walk`` the page is read by that instead, when there are as many as ``most``. Raises: _Outdated.
+    """
     wanted, page = search.wanted, _page(search.query, order, order.names)
     hits = _hits(search.query, (*wanted.scope, *wanted.filters), order)
     where = f"WHERE {_all(page.beyond)}" if page.beyond else ""
@@ -225,18 +235,27 @@ def _window(search: _Search, order: Order, most: int | None) -> tuple[list[Row],
         search,
         Clause(f"SELECT * FROM hits {where} {page.order} {page.limit}", _params(page.beyond)),  # noqa: S608 - as above
     )
+    if walk:
+        total = "(SELECT n FROM total)"
+        shown = Clause(
+            f"SELECT * FROM ({shown.sql}) AS few WHERE {total} < {most}"  # noqa: S608 - as above
+            f" UNION ALL SELECT * FROM ({walk.sql}) AS many WHERE {total} >= {most}",
+            (*shown.params, *walk.params),
+        )
+    marks = [clause for clause, _known in wanted.marks]
     rows = _run(
         Clause(
-            f"WITH hits AS MATERIALIZED ({hits.sql}{'' if most is None else f' LIMIT {most}'})"  # noqa: S608 - as above
-            f" SELECT {clocks.MARK if search.known else 'NULL'}, total.n, page.*"
-            f" FROM (SELECT count(*) AS n FROM hits) AS total LEFT JOIN ({shown.sql}) AS page ON true {page.order}",
-            (*hits.params, *shown.params),
+            f"WITH hits AS MATERIALIZED ({hits.sql}{'' if most is None else f' LIMIT {most}'}),"  # noqa: S608 - as above
+            f" total AS MATERIALIZED (SELECT count(*) AS n FROM hits)"
+            f" SELECT {''.join(f'{mark.sql}, ' for mark in marks)} total.n, page.*"
+            f" FROM total LEFT JOIN ({shown.sql}) AS page ON true {page.order}",
+            (*hits.params, *_params(marks), *shown.params),
         )
     )
-    mark, count = rows[0][:2]
-    if search.known and mark != search.known.mark:
-        raise _NewClocks
-    return [row[2:] for row in rows if row[2] is not None], count
+    if rows[0][: len(marks)] != tuple(known for _clause, known in wanted.marks):
+        raise _Outdated
+    start = len(marks) + 1
+    return [row[start:] for row in rows if row[start] is not None], rows[0][start - 1]
 
 
 def _with_stay(search: _Search, page: Clause) -> Clause:
@@ -259,7 +278,7 @@ def _count_scope(search: _Search) -> int:
     return int(rows[0][0])
 
 
-def _walk(search: _Search, order: Order) -> list[Row]:
+def _walk(search: _Search, order: Order) -> Clause:
     """The page along the index of the order."""
     query, wanted = search.query, search.wanted
     page = _page(query, order, order.keys)
@@ -276,7 +295,7 @@ def _walk(search: _Search, order: Order) -> list[Row]:
     else:
         hits = _hits(query, (*wanted.scope, *wanted.filters, *page.beyond), order)
         walked = Clause(f"{hits.sql} {page.order} {page.limit}", hits.params)
-    return _run(_in_order(_with_stay(search, walked), by_name))
+    return _in_order(_with_stay(search, walked), by_name)
 
 
 def _in_order(shown: Clause, page: _Page) -> Clause:

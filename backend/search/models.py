@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.contrib.postgres.search import SearchVectorField
 from django.db import models
-from django.db.models import F, Q, Value
+from django.db.models import F, Func, Q, Value
 
 from backend.listings.models import Listing
 
@@ -98,6 +98,12 @@ class SearchRow(models.Model):
         indexes = [
             models.Index("listed", "cell", F("score").desc(), name="search_row_cell"),
             models.Index("place", "score", "listing", condition=Q(listed=True), name="search_row_place"),
+            models.Index("place", condition=Q(listed=True), name="search_row_place_alone"),
+            GinIndex(
+                Func(F("amenities"), function="search_amenity_list"),
+                condition=Q(listed=True),
+                name="search_row_amenities",
+            ),
             models.Index("score", "listing", condition=Q(listed=True), name="search_row_score"),
             models.Index("price_euro", "listing", condition=Q(listed=True), name="search_row_price"),
             models.Index("rating", "reviews", "listing", condition=Q(listed=True), name="search_row_rating"),

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import orjson
+from django.db import models
 
 from backend.availability.rules import DayRule
 from backend.bookings import quotes
@@ -23,13 +24,23 @@ from backend.listings.models import Listing
 from backend.rates.terms import Rates
 from backend.search.query import Hit
 
-LISTING = {field.attname: field.column for field in Listing._meta.concrete_fields}
+HIDDEN = {"line1", "line2", "postal_code", "latitude", "longitude", "status_reason"}
+"""What nobody is shown in a list."""
+
+LISTING = {
+    field.attname: field.column for field in Listing._meta.concrete_fields if field.attname not in HIDDEN
+}
+INSTANTS = [
+    field.attname for field in Listing._meta.concrete_fields if isinstance(field, models.DateTimeField)
+]
+"""Read as text: Django's own way of reading instants takes longer than the rest of a row."""
+
 HOST = ("id", "username", "first_name", "created_at")
 PROFILE = ("photo", "is_superhost", "response_rate", "response_time_hours")
 
 _PAGE = f"""
-    SELECT {", ".join(f"p.{column}" for column in LISTING.values())},
-        {", ".join(f"u.{column}" for column in HOST)}, {", ".join(f"h.{column}" for column in PROFILE)},
+    SELECT {", ".join(f"p.{column}{'::text' * (name in INSTANTS)}" for name, column in LISTING.items())},
+        u.id, u.username, u.first_name, u.created_at::text, {", ".join(f"h.{column}" for column in PROFILE)},
         (SELECT json_agg(json_build_object('pk', f.id, 'file', f.file, 'sizes', f.sizes, 'caption', f.caption,
             'position', f.position, 'is_cover', f.is_cover) ORDER BY f.position, f.id)
         FROM photos f WHERE f.listing_id = p.id),
@@ -96,9 +107,13 @@ def _listing(row: tuple[Any, ...]) -> Any:
     listing = SimpleNamespace(**dict(zip(LISTING, row, strict=False)))
     hosted = row[len(LISTING) :]
     listing.pk = listing.id
+    for name in INSTANTS:
+        if instant := getattr(listing, name):
+            setattr(listing, name, datetime.fromisoformat(instant))
     listing.min_nights_by_weekday = orjson.loads(listing.min_nights_by_weekday)
     listing.host = SimpleNamespace(**dict(zip(HOST, hosted, strict=False)))
     listing.host.pk = listing.host.id
+    listing.host.created_at = datetime.fromisoformat(listing.host.created_at)
     listing.host.profile = SimpleNamespace(**dict(zip(PROFILE, hosted[len(HOST) :], strict=False)))
     listing.photos = Photos(SimpleNamespace(**photo) for photo in row[-2] or ())
     return listing

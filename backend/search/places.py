@@ -7,6 +7,7 @@ under each of its names and its code. A word that no place has is read as the st
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from django.db import connection
 
@@ -24,27 +25,72 @@ _SIMILAR = "SELECT word FROM search_words WHERE word %% %s ORDER BY similarity(w
 _MATCH = "SELECT id FROM search_places WHERE words @@ %s::tsquery ORDER BY id LIMIT %s"
 
 
-def named(text: str) -> list[int]:
-    """The ids of the places (``SearchPlace``) that ``text`` names; empty when there is none.
+MARK = "(SELECT coalesce(bit_xor(id), 0) # count(*) FROM search_places WHERE words @@ %s::tsquery)"
+"""In SQL: a number that tells one set of places of a condition from another."""
 
-    One query for a text that is spelled like some place; slips and foreign names cost a few more.
+REMEMBERED = 10_000
+SMALL = 1_000
+"""So many places are checked faster than they are read again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """The ids of the places that a text names. When they were remembered: the condition they were found by, its mark."""
+
+    ids: tuple[int, ...]
+    condition: str = ""
+    mark: int = 0
+
+
+_known: dict[str, Named] = {}
+"""What was found for texts that are spelled like some place. Whoever uses it asks for ``MARK`` too."""
+
+
+def named(text: str) -> Named:
+    """The places (``SearchPlace``) that ``text`` names; none when there are none.
+
+    No query for a text that was asked before: places are added only, and the statement that finds the rows compares
+    the mark. One for a text that is spelled like some place; slips and foreign names cost a few more.
     """
+    if found := _known.get(text):
+        return found
     words = known_places.fold(text).split()[:MAX_WORDS]
-    found = _matching(words, _lexeme)
-    if not found:
-        with connection.cursor() as cursor:
-            # The database folds more letters than we do.
-            cursor.execute(_FOLD, [_by_own_name(text) or text])
-            words = cursor.fetchone()[0].split()[:MAX_WORDS]
-        present = set(SearchWord.objects.filter(word__in=words).values_list("word", flat=True))
-        found = _matching(words, lambda word: _lexeme(word) if word in present else _guess(word))
-    return found
+    condition = _condition(words, _lexeme)
+    if ids := _matching(condition):
+        if len(ids) > SMALL:
+            return Named(ids)
+        if len(_known) >= REMEMBERED:
+            _known.clear()
+        mark = len(ids)
+        for each in ids:
+            mark ^= each
+        _known[text] = Named(ids, condition, mark)
+        return _known[text]
+    with connection.cursor() as cursor:
+        # The database folds more letters than we do.
+        cursor.execute(_FOLD, [_by_own_name(text) or text])
+        words = cursor.fetchone()[0].split()[:MAX_WORDS]
+    present = set(SearchWord.objects.filter(word__in=words).values_list("word", flat=True))
+    return Named(
+        _matching(_condition(words, lambda word: _lexeme(word) if word in present else _guess(word)))
+    )
 
 
-def _matching(words: list[str], condition: Callable[[str], str]) -> list[int]:
-    """The places that have all of ``words`` (folded), each by its ``condition``, countries by any of their names."""
-    if not words:
-        return []
+def forget(text: str) -> None:
+    """Look ``text`` up again when it is asked for next."""
+    _known.pop(text, None)
+
+
+def _matching(condition: str) -> tuple[int, ...]:
+    if not condition:
+        return ()
+    with connection.cursor() as cursor:
+        cursor.execute(_MATCH, [condition, MAX_PLACES])
+        return tuple(pk for (pk,) in cursor.fetchall())
+
+
+def _condition(words: list[str], condition: Callable[[str], str]) -> str:
+    """All of ``words`` (folded), each by its ``condition``, countries by any of their names. Empty without words."""
     countries = known_places.countries()
     parts = []
     at = 0
@@ -58,9 +104,7 @@ def _matching(words: list[str], condition: Callable[[str], str]) -> list[int]:
         else:
             parts.append(condition(words[at]))
             at += 1
-    with connection.cursor() as cursor:
-        cursor.execute(_MATCH, [" & ".join(parts), MAX_PLACES])
-        return [pk for (pk,) in cursor.fetchall()]
+    return " & ".join(parts)
 
 
 def _guess(word: str) -> str:

@@ -77,6 +77,12 @@ class SearchQuery:
     page_size: int = PAGE_SIZE
     position: Position | None = None
 
+    @property
+    def by_amenities(self) -> bool:
+        """Whether amenities are asked for, and no place, area or words that would narrow the search first."""
+        elsewhere = self.location or self.q or self.bbox or self.radius_km is not None
+        return bool(self.amenities) and not elsewhere
+
     def stays(self) -> list[Stay]:
         """The stays that will do, the nearest to the wish first; of two equally near ones the earlier."""
         if self.check_in is None or self.check_out is None:

@@ -77,6 +77,18 @@ def test_locations_are_found_without_accents_and_by_other_names(typed: str, city
         assert found[0] == city
 
 
+@pytest.mark.parametrize(
+    ("typed", "city"), [("lisbn", "Lisbon"), ("Nairboi", "Nairobi"), ("nairboi, kenya", "Nairobi")]
+)
+def test_locations_are_found_in_spite_of_a_slip(typed: str, city: str) -> None:
+    assert rows("/api/locations/", {"q": typed})[0]["name"] == city
+
+
+def test_locations_far_from_any_name_are_none() -> None:
+    assert rows("/api/locations/", {"q": "qxqxqx"}) == []
+    assert rows("/api/locations/", {"q": "lisbn, kenya"}) == []
+
+
 def test_locations_are_at_most_twenty_by_population() -> None:
     found = rows("/api/locations/", {"q": "s"})
 

@@ -15,7 +15,7 @@ from backend.core.models import ExchangeRate
 from backend.listings import amenities
 from backend.listings.models import Listing
 from backend.search import find as finding
-from backend.search import geo, maintenance
+from backend.search import geo, maintenance, rarity
 from backend.search.find import every, find
 from backend.search.query import SearchQuery
 from tests.factories import NOW, make_listing, make_user
@@ -143,6 +143,26 @@ def test_find_wants_all_amenities() -> None:
     make_listing(amenities_mask=amenities.mask(["wifi"]))
 
     assert ids(amenities=amenities.mask(["wifi", "pool"])) == [both.pk]
+
+
+def test_find_looks_rare_amenities_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The planner's statistics say what is rare; with and without them the same is found."""
+    made = [
+        make_listing(amenities_mask=amenities.mask(["wifi", "pool"] if number % 5 == 0 else ["wifi"]))
+        for number in range(30)
+    ]
+    asked = amenities.mask(["wifi", "pool"])
+    monkeypatch.setattr(rarity, "_known", rarity._Shares(read_at=float("inf")))
+    unknown, before = rarity.expected(asked), ids(amenities=asked)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE search_row")
+    monkeypatch.setattr(rarity, "_known", rarity._Shares())
+
+    known, after = rarity.expected(asked), ids(amenities=asked)
+
+    assert (unknown, round(known)) == (float("inf"), 6)
+    assert before == after == [listing.pk for listing in reversed(made[::5])]
+    assert ids(amenities=asked, guests=100) == []
 
 
 def test_find_knows_superhosts() -> None:
