@@ -60,6 +60,10 @@ class ReasonOut(Out):
     ]
     field: Annotated[str | None, Field(description="What to change.", examples=["check_in"])] = None
     message: Annotated[str, Field(examples=["Some of these nights are no longer free."])]
+    limit: Annotated[
+        int | None,
+        Field(description="What the rule allows or asks for: nights, guests, days ahead, hours of notice."),
+    ] = None
     nights: Annotated[
         list[NightsOut] | None, Field(description="Which nights are taken or needed for preparation.")
     ] = None
@@ -144,6 +148,8 @@ def _reason(refusal: Refusal, is_host: bool) -> dict[str, Any]:
         "field": refusal.field or None,
         "message": str(refusal.message),
     }
+    if refusal.limit is not None:
+        row["limit"] = refusal.limit
     if refusal.nights:
         row["nights"] = [{"from": start, "to": end} for start, end in refusal.nights]
     return {**row, "reason": refusal.reason} if is_host else row

@@ -101,6 +101,7 @@ def _row(night: Night, currency: str, is_host: bool) -> dict[str, Any]:
     summary="A listing's calendar, a row a night",
 )
 def read(request: HttpRequest, property_id: int, params: Query[CalendarRange]) -> Any:
+    """What holds for each night in the end: set for the date, else by its season, else by the weekday or the listing."""
     now = timezone.now()
     listing = _listing(request.auth, property_id)  # type: ignore[attr-defined]
     start = params.from_ or calendar.today(listing, now)
@@ -118,6 +119,7 @@ def read(request: HttpRequest, property_id: int, params: Query[CalendarRange]) -
     summary="Close, open and price a range of dates",
 )
 def change(request: HttpRequest, property_id: int, body: CalendarChange) -> Any:
+    """All or nothing for the dates from ``from`` up to ``to``. Null clears a date's own value; nights that are taken stay so."""
     now = timezone.now()
     listing = _listing(request.auth, property_id)  # type: ignore[attr-defined]
     changes = body.model_dump(exclude_unset=True, exclude={"from_", "to", "price"})

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext_lazy
 
 from backend.availability import rules as calendar_rules
 from backend.availability.rules import DayRule, Refusal, Rules
@@ -21,6 +22,12 @@ NEAR_DAYS = 14
 
 SUGGESTED = 3
 """How many of them are shown at most."""
+
+NIGHTS_BETWEEN = ngettext_lazy(
+    "The host needs %(count)d night between two stays.",
+    "The host needs %(count)d nights between two stays.",
+    "count",
+)
 
 Nights = tuple[date, date]
 """A half-open range of nights."""
@@ -68,11 +75,17 @@ class Picture:
         for reason in reasons:
             nights = merged(nights for why, nights in shared if reason in (None, why))
             message = _("Some of these nights are no longer free.")
-            found.append(Refusal("dates_unavailable", "check_in", message, nights, reason))
+            found.append(Refusal("dates_unavailable", "check_in", message, nights=nights, reason=reason))
         if near:
-            message = _("The host needs time to prepare between two stays.")
             found.append(
-                Refusal("preparation", "check_in", message, merged(near), "preparation" if for_host else None)
+                Refusal(
+                    "preparation",
+                    "check_in",
+                    calendar_rules.counted(NIGHTS_BETWEEN, self.rules.gap),
+                    self.rules.gap,
+                    nights=merged(near),
+                    reason="preparation" if for_host else None,
+                )
             )
         return found
 

@@ -100,12 +100,14 @@ NO_RULE = DayRule()
 class Refusal:
     """Why a stay cannot be booked: the rule's code, the field of the wire it speaks of, the sentence for people.
 
-    Of taken nights also which, as half-open ranges, and for the host what took them.
+    ``limit`` is the number that the rule allows or asks for: nights, guests, days ahead, hours of notice. Of taken
+    nights also which, as half-open ranges, and for the host what took them.
     """
 
     code: str
     field: str
     message: Text
+    limit: int | None = None
     nights: tuple[tuple[date, date], ...] = ()
     reason: str | None = None
 
@@ -138,13 +140,19 @@ def closed_to_departure(rules: Rules, day: DayRule, on: date) -> bool:
 
 def inside_notice(rules: Rules, check_in: date, now: datetime) -> bool:
     """Whether ``check_in`` is too near: fewer elapsed hours to the check-in hour than the notice, or today past the cut-off."""
-    local = now.astimezone(ZoneInfo(rules.timezone))
-    cutoff = rules.same_day_cutoff_hour
-    if cutoff is not None and check_in == local.date() and local.hour >= cutoff:
-        return True
-    if not rules.advance_notice_hours:
+    return _inside_hours(rules, check_in, now) or _past_cutoff(rules, check_in, now)
+
+
+def _inside_hours(rules: Rules, check_in: date, now: datetime) -> bool:
+    hours = rules.advance_notice_hours
+    return bool(hours) and _arrival(rules, check_in) - now.timestamp() < hours * 3600
+
+
+def _past_cutoff(rules: Rules, check_in: date, now: datetime) -> bool:
+    if rules.same_day_cutoff_hour is None:
         return False
-    return _arrival(rules, check_in) - now.timestamp() < rules.advance_notice_hours * 3600
+    local = now.astimezone(ZoneInfo(rules.timezone))
+    return check_in == local.date() and local.hour >= rules.same_day_cutoff_hour
 
 
 def _arrival(rules: Rules, check_in: date) -> float:
@@ -159,15 +167,23 @@ def needs_request(rules: Rules, check_in: date, now: datetime) -> bool:
 
 def notice_refusal(rules: Rules, check_in: date, now: datetime) -> Refusal | None:
     """Why it is too late to book or to ask for a stay from ``check_in``; nothing while it is not."""
-    inside = inside_notice(rules, check_in, now)
+    by_hours = _inside_hours(rules, check_in, now)
+    inside = by_hours or _past_cutoff(rules, check_in, now)
     if inside and not rules.allow_request_inside_notice:
-        return Refusal("advance_notice", "check_in", _("The host needs more time before check-in."))
+        if by_hours:
+            hours = rules.advance_notice_hours
+            return Refusal("advance_notice", "check_in", counted(HOURS_OF_NOTICE, hours), hours)
+        until = counted(SAME_DAY_UNTIL, rules.same_day_cutoff_hour)
+        return Refusal("advance_notice", "check_in", until)
     if (inside or not rules.instant_book) and _arrival(rules, check_in) <= now.timestamp():
         # The host would have no time at all to answer.
         return Refusal("advance_notice", "check_in", _("It is too late to ask the host for this day."))
     return None
 
 
+DAYS_AHEAD = ngettext_lazy(
+    "Check-in can be at most %(count)d day ahead.", "Check-in can be at most %(count)d days ahead.", "count"
+)
 AT_MOST_GUESTS = ngettext_lazy(
     "At most %(count)d guest can stay here.", "At most %(count)d guests can stay here.", "count"
 )
@@ -177,14 +193,20 @@ AT_LEAST_NIGHTS = ngettext_lazy(
 AT_MOST_NIGHTS = ngettext_lazy(
     "The stay may have at most %(count)d night.", "The stay may have at most %(count)d nights.", "count"
 )
+HOURS_OF_NOTICE = ngettext_lazy(
+    "The host needs at least %(count)d hour before check-in.",
+    "The host needs at least %(count)d hours before check-in.",
+    "count",
+)
+SAME_DAY_UNTIL = _("A stay from the same day on can be booked until %(count)d:00 only.")
 
 
 def _filled(sentence: Any, count: int) -> str:
     return str(sentence % {"count": count})
 
 
-_counted = lazy(_filled, str)
-"""A counted sentence that chooses its language when it is shown; ``%`` alone would choose at once."""
+counted = lazy(_filled, str)
+"""A sentence with its number that chooses its language when it is shown; ``%`` alone would choose at once."""
 
 
 def refusals(
@@ -197,36 +219,25 @@ def refusals(
     """
     arrival, departure = days.get(stay.check_in, NO_RULE), days.get(stay.check_out, NO_RULE)
     found: list[Refusal] = []
-    if stay.check_in < rules.today(now):
+    past = stay.check_in < rules.today(now)
+    if past:
         found.append(Refusal("check_in_past", "check_in", _("Check-in lies in the past.")))
     if stay.check_in > rules.last_check_in(now):
-        found.append(
-            Refusal("booking_window", "check_in", _("Check-in is further ahead than can be booked."))
-        )
+        ahead = min(rules.booking_window_days, MAX_DAYS_AHEAD)
+        found.append(Refusal("booking_window", "check_in", counted(DAYS_AHEAD, ahead), ahead))
     if guests > rules.max_guests:
-        found.append(
-            Refusal(
-                "too_many_guests",
-                "guests",
-                _counted(AT_MOST_GUESTS, rules.max_guests),
-            )
-        )
+        message = counted(AT_MOST_GUESTS, rules.max_guests)
+        found.append(Refusal("too_many_guests", "guests", message, rules.max_guests))
     fewest, most = min_nights(rules, arrival, stay.check_in), max_nights(rules, arrival)
     if stay.nights < fewest:
-        found.append(
-            Refusal(
-                "min_nights",
-                "check_out",
-                _counted(AT_LEAST_NIGHTS, fewest),
-            )
-        )
+        found.append(Refusal("min_nights", "check_out", counted(AT_LEAST_NIGHTS, fewest), fewest))
     if stay.nights > most:
-        found.append(Refusal("max_nights", "check_out", _counted(AT_MOST_NIGHTS, most)))
+        found.append(Refusal("max_nights", "check_out", counted(AT_MOST_NIGHTS, most), most))
     if closed_to_arrival(rules, arrival, stay.check_in):
         found.append(Refusal("closed_to_arrival", "check_in", _("No stay can begin on this day.")))
     if closed_to_departure(rules, departure, stay.check_out):
         found.append(Refusal("closed_to_departure", "check_out", _("No stay can end on this day.")))
-    if late := notice_refusal(rules, stay.check_in, now):
+    if not past and (late := notice_refusal(rules, stay.check_in, now)):
         found.append(late)
     return found
 

@@ -87,7 +87,15 @@ def test_read_gives_every_reason_at_once_in_the_order_of_a_refusal():
     assert [reason["field"] for reason in answer["why"]] == [
         *("check_in", "guests", "check_out", "check_in", "check_out", "check_in", "check_in")
     ]
-    assert answer["why"][2]["message"] == "The stay must have at least 5 nights."
+    assert [(reason["message"], reason.get("limit")) for reason in answer["why"]] == [
+        ("Check-in can be at most 30 days ahead.", 30),
+        ("At most 1 guest can stay here.", 1),
+        ("The stay must have at least 5 nights.", 5),
+        ("No stay can begin on this day.", None),
+        ("No stay can end on this day.", None),
+        ("Some of these nights are no longer free.", None),
+        ("The host needs 2 nights between two stays.", 2),
+    ]
     assert (answer["bookable"], answer["nearest"]) == (False, [])
 
 

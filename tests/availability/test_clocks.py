@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from backend.availability.rules import Rules, inside_notice, refusals
+from backend.availability.rules import Rules, inside_notice, notice_refusal, refusals
 from backend.core.stay import Stay
 
 KIRITIMATI, HONOLULU, LISBON = "Pacific/Kiritimati", "Pacific/Honolulu", "Europe/Lisbon"
@@ -133,3 +133,32 @@ def test_a_host_can_be_asked_until_the_check_in_hour(zone, rules):
     assert codes(asked, date(2027, 3, 8), at(zone, 2027, 3, 8, 14, 59, 59)) == []
     assert codes(asked, date(2027, 3, 8), at(zone, 2027, 3, 8, 15)) == ["advance_notice"]
     assert codes(Rules(timezone=zone), date(2027, 3, 8), at(zone, 2027, 3, 8, 15)) == []
+
+
+def test_notice_says_what_the_host_asks_for():
+    now, day = at(LISBON, 2027, 3, 8, 20), date(2027, 3, 8)
+    cases = {
+        "hours": Rules(timezone=LISBON, advance_notice_hours=24, same_day_cutoff_hour=18),
+        "cut-off": Rules(timezone=LISBON, same_day_cutoff_hour=18),
+        "asked": Rules(timezone=LISBON, instant_book=False),
+        "asked inside": Rules(timezone=LISBON, advance_notice_hours=24, allow_request_inside_notice=True),
+    }
+
+    said = {}
+    for name, rules in cases.items():
+        refusal = notice_refusal(rules, day, now)
+        assert refusal is not None
+        said[name] = (str(refusal.message), refusal.limit)
+
+    assert said == {
+        "hours": ("The host needs at least 24 hours before check-in.", 24),
+        "cut-off": ("A stay from the same day on can be booked until 18:00 only.", None),
+        "asked": ("It is too late to ask the host for this day.", None),
+        "asked inside": ("It is too late to ask the host for this day.", None),
+    }
+
+
+def test_a_check_in_that_is_past_is_not_also_too_near():
+    rules = Rules(timezone=LISBON, advance_notice_hours=24, instant_book=False)
+
+    assert codes(rules, date(2027, 3, 7), at(LISBON, 2027, 3, 8, 9)) == ["check_in_past"]
