@@ -124,14 +124,7 @@ def sentences(timeline: Sequence[Tier], *, terms: Terms, currency: str, show: Sh
     language = rendering.supported(get_language() or "")
     place = _place(terms.zone, language)
     # What is shown may be exchanged, so that it is read back from what the wire shows.
-    amounts = [
-        rendering.money(
-            Money.from_major(Decimal(str(show(tier.decision.refund_minor))), currency).minor,
-            currency,
-            language,
-        )
-        for tier in timeline
-    ]
+    amounts = [_amount(show(tier.decision.refund_minor), currency, language) for tier in timeline]
     found: list[str] = []
     since = ""
     for index, tier in enumerate(timeline):
@@ -207,6 +200,14 @@ def _kept(keep: Keep | None) -> str:
     return _("%(nights)s and %(percent)s %% of those after") % {"nights": nights, **values}
 
 
+# Every reader of a booking and of a list of them is told the same instants and many times the same amounts.
+@lru_cache(maxsize=20_000)
+def _amount(shown: int | float, currency: str, language: str) -> str:
+    """An amount of the wire as people write it."""
+    return rendering.money(Money.from_major(Decimal(str(shown)), currency).minor, currency, language)
+
+
+@lru_cache(maxsize=20_000)
 def _clock(at: datetime, zone: str, language: str) -> str:
     """Date and time of day at the listing, to the minute."""
     locale = _locale(language)

@@ -344,6 +344,7 @@ class _Split:
 
     def __init__(self, terms: Terms) -> None:
         self._terms = terms
+        self._total, self._paid = terms.total_minor, terms.paid
         self._amounts = list(accumulate(terms.night_amounts, initial=0))
         self._taxes = list(accumulate(terms.night_taxes or [0] * terms.nights, initial=0))
 
@@ -373,7 +374,7 @@ class _Split:
 
     def _scaled(self, *, host: int, taxes: int, service_fee: int) -> Decision:
         """The split of what was really paid; what is kept is rounded as one sum, so that a refund never rises."""
-        total, paid = self._terms.total_minor, self._terms.paid
+        total, paid = self._total, self._paid
         kept = host + taxes + service_fee
         if paid != total and kept:
             kept = _rounded(Decimal(kept) * paid / total)

@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from backend.accounts.models import User
 from backend.audit.models import AuditEntry
-from backend.bookings.models import Booking
+from backend.bookings.models import Booking, HostPenalty
 from backend.identity import services as identity
 from backend.jobs import books
 from backend.jobs.demo import making, scenes
@@ -188,9 +188,11 @@ def test_demo_has_bookings_in_every_state_that_went_through_their_steps(world: W
         ("payment", "completed"): 30,
         ("payment", "pending"): 3,
         ("payment", "failed"): 4,
-        ("payment", "refunded"): 6,
+        ("payment", "refunded"): 3,
+        ("payment", "partially_refunded"): 3,
         ("refund", "completed"): 6,
     }
+    assert HostPenalty.objects.count() == 2
     assert MoneyOp.objects.exclude(state__in=["succeeded", "failed"]).count() == 0
     for booking in Booking.objects.prefetch_related("transitions"):
         steps = [step.at for step in sorted(booking.transitions.all(), key=lambda step: step.seq)]
