@@ -173,7 +173,7 @@ def notice_refusal(rules: Rules, check_in: date, now: datetime) -> Refusal | Non
         if by_hours:
             hours = rules.advance_notice_hours
             return Refusal("advance_notice", "check_in", counted(HOURS_OF_NOTICE, hours), hours)
-        until = counted(SAME_DAY_UNTIL, rules.same_day_cutoff_hour)
+        until = counted(SAME_DAY_UNTIL, rules.same_day_cutoff_hour or 0)
         return Refusal("advance_notice", "check_in", until)
     if (inside or not rules.instant_book) and _arrival(rules, check_in) <= now.timestamp():
         # The host would have no time at all to answer.
