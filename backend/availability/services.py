@@ -268,13 +268,15 @@ def claim(
     values: list[Any] = [listing.pk, _nights(stay), guarded, str(reason), expires_at, note, pinned, now]
     block_id = _insert_block(values)
     if block_id is None:
-        # Also when nothing was let go: a rival may have done so just now, for other nights than these.
+        if _is_taken(listing, stay, now):
+            raise DatesUnavailable
+        # Also when nothing is let go: a rival may have done so just now, for other nights than these.
         _release_lapsed(listing, stay, guarded, now)
         block_id = _insert_block(values)
     if block_id is None:
-        if Block.objects.filter(listing_id=listing.pk, active=True, nights__overlap=_nights(stay)).exists():
+        if _is_taken(listing, stay, now) or not guarded:
             raise DatesUnavailable
-        raise Preparation if guarded else DatesUnavailable
+        raise Preparation
     return Block(
         id=block_id,
         listing=listing,
@@ -294,6 +296,22 @@ def _insert_block(values: list[Any]) -> int | None:
         cursor.execute(_CLAIM, values)
         row = cursor.fetchone()
     return row[0] if row else None
+
+
+def _is_taken(listing: Listing, stay: Stay, now: datetime) -> bool:
+    """Whether one of the nights is taken at ``now``. Asked by everybody who comes second to a place that many want."""
+    with prepared() as cursor:
+        cursor.execute(_TAKEN, [listing.pk, _nights(stay), now])
+        (is_taken,) = cursor.fetchone()
+    return bool(is_taken)
+
+
+_TAKEN = """
+    SELECT EXISTS (
+        SELECT FROM blocks
+        WHERE listing_id = %s AND active AND nights && %s AND (reason <> 'hold' OR expires_at > %s)
+    )
+"""
 
 
 def _release_lapsed(listing: Listing, stay: Stay, guarded: DateRange | None, now: datetime) -> None:

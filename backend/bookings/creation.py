@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
 from backend.accounts.models import User
@@ -23,12 +23,13 @@ from backend.bookings.clock import instant
 from backend.bookings.models import Booking, Detail, Inquiry
 from backend.bookings.quotes import Quote
 from backend.bookings.states import BookingStatus
-from backend.bookings.steps import GUEST, OwnListing, pin, record
+from backend.bookings.steps import GUEST, OwnListing, record
 from backend.core import platform
-from backend.core.db import retrying
+from backend.core.db import insert, prepared, retrying
 from backend.core.errors import NotFound, Throttled
 from backend.core.money import Money
 from backend.core.stay import Stay
+from backend.listings import reading
 from backend.listings.models import Listing
 from backend.payments import folios
 from backend.payments import services as payments
@@ -88,8 +89,7 @@ def create(*, guest: User, wish: Wish, now: datetime) -> Booking:
 @retrying
 def _create(*, guest: User, wish: Wish, now: datetime) -> Booking:
     with transaction.atomic(durable=True):
-        pin(wish.listing_id)
-        listing = Listing.objects.known_to(guest).select_related("host").filter(pk=wish.listing_id).first()
+        listing = reading.pinned(wish.listing_id, guest)
         if listing is None:
             raise NotFound
         if listing.host_id == guest.pk:
@@ -107,30 +107,32 @@ def _create(*, guest: User, wish: Wish, now: datetime) -> Booking:
         )
         folio = _open_folio(guest, listing, quote, now)
         terms = quote.terms()
-        booking = Booking.objects.create(
-            reference=reference(),
-            listing=listing,
-            guest=guest,
-            host=listing.host,
-            block=block,
-            folio=folio,
-            check_in=wish.stay.check_in,
-            check_out=wish.stay.check_out,
-            check_in_at=terms.check_in_at,
-            check_out_at=terms.check_out_at,
-            guests=quote.guests,
-            pets=quote.priced.pets,
-            promo_code=promo,
-            message=wish.message,
-            status=BookingStatus.PENDING,
-            pending_reason="host" if asks_host else "payment",
-            expires_at=expires_at,
-            currency=quote.price.currency,
-            total_minor=quote.price.total_minor,
-            host_payout_minor=quote.price.host_payout_minor,
-            terms=_terms(quote),
-            created_at=now,
-            updated_at=now,
+        booking = insert(
+            Booking(
+                reference=reference(),
+                listing=listing,
+                guest=guest,
+                host=listing.host,
+                block=block,
+                folio=folio,
+                check_in=wish.stay.check_in,
+                check_out=wish.stay.check_out,
+                check_in_at=terms.check_in_at,
+                check_out_at=terms.check_out_at,
+                guests=quote.guests,
+                pets=quote.priced.pets,
+                promo_code=promo,
+                message=wish.message,
+                status=BookingStatus.PENDING,
+                pending_reason="host" if asks_host else "payment",
+                expires_at=expires_at,
+                currency=quote.price.currency,
+                total_minor=quote.price.total_minor,
+                host_payout_minor=quote.price.host_payout_minor,
+                terms=_terms(quote),
+                created_at=now,
+                updated_at=now,
+            )
         )
         event = "requested" if asks_host else "held"
         first = record(booking, old="", event=event, by=GUEST, actor=guest, reason="", now=now)
@@ -153,7 +155,7 @@ _HOLDS = """
 
 
 def _require_another_hold(guest: User, now: datetime) -> None:
-    with connection.cursor() as cursor:
+    with prepared() as cursor:
         # Counting and claiming are two steps; the guest's other attempts wait here until this one is written.
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"holds:{guest.pk}"])
         cursor.execute(_HOLDS, [guest.pk, now])

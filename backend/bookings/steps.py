@@ -10,7 +10,6 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from django.db import connection
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
 
@@ -18,7 +17,7 @@ from backend.accounts.models import ADMIN, SUPPORT
 from backend.bookings.models import Alteration, AlterationStatus, Booking, BookingTransition
 from backend.bookings.states import TRANSITIONS, BookingStatus
 from backend.core import access
-from backend.core.db import lock
+from backend.core.db import insert, lock
 from backend.core.errors import NotAllowed, NotFound, WrongState
 from backend.listings.models import Listing
 
@@ -86,15 +85,6 @@ def hold_still(actor: Any, booking_id: int) -> Booking:
     return lock(parties, pk=booking_id)
 
 
-def pin(listing_id: int) -> None:
-    """Keep the listing from being withdrawn until the transaction ends, without hindering anything else.
-
-    ``FOR KEY SHARE`` collides with ``FOR UPDATE`` only: claims, answers and edits pass.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1 FROM properties WHERE id = %s FOR KEY SHARE", [listing_id])
-
-
 def step(
     booking: Booking,
     *,
@@ -135,14 +125,16 @@ def record(
     booking: Booking, *, old: str, event: str, by: str, actor: Any, reason: str, now: datetime
 ) -> BookingTransition:
     """Write the timeline row of the step that ``booking`` has just taken."""
-    return BookingTransition.objects.create(
-        booking=booking,
-        seq=booking.version,
-        old=old,
-        new=booking.status,
-        event=event,
-        by=by,
-        actor_id=getattr(actor, "pk", None),
-        reason=reason[:500],
-        at=now,
+    return insert(
+        BookingTransition(
+            booking=booking,
+            seq=booking.version,
+            old=old,
+            new=booking.status,
+            event=event,
+            by=by,
+            actor_id=getattr(actor, "pk", None),
+            reason=reason[:500],
+            at=now,
+        )
     )
