@@ -25,6 +25,7 @@ from backend.bookings.pricing import Priced
 from backend.bookings.states import BookingStatus
 from backend.core.errors import Invalid, WrongState
 from backend.core.stay import MAX_NIGHTS, Stay
+from backend.payments import services as payments
 
 
 class NothingChanges(Invalid):
@@ -89,7 +90,10 @@ def proposed(booking: Booking, change: Change, now: datetime) -> Terms:
     difference = price.total_minor + kept - booking.total_minor
     if is_agreed(booking, stay, guests, pets) and not difference:
         raise NothingChanges
-    cost = Cost(priced, price, difference, refund=max(0, -difference), kept=kept)
+    refund = min(max(0, -difference), payments.refundable(booking.folio))
+    if difference < 0:
+        kept -= difference + refund
+    cost = Cost(priced, price, difference, refund, kept)
     return Terms(stay, guests, pets, cost, asks_host=False)
 
 
@@ -175,7 +179,9 @@ def _cost_of(booking: Booking, priced: Priced, now: datetime) -> Cost:
     difference = price.total_minor + kept - booking.total_minor
     if difference >= 0:
         return Cost(priced, price, difference, 0, kept)
-    refund = policies.share_back(terms_of(booking), -difference, at=now)
+    owed = policies.share_back(terms_of(booking), -difference, at=now)
+    # What staff have given back by hand is not there to be given back again.
+    refund = min(owed, payments.refundable(booking.folio))
     return Cost(priced, price, difference, refund, kept - difference - refund)
 
 

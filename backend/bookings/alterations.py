@@ -7,6 +7,7 @@ costs more counts when the difference is paid; any other at once when it is acce
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -87,13 +88,7 @@ def _ask(*, actor: Any, booking_id: int, change: Change, now: datetime, version:
             actor=actor, action="booking.alter", subject=booking, now=now, after=_summary(alteration)
         )
         if terms.asks_host:
-            announce(
-                booking,
-                now=now,
-                host=["booking.change_requested"],
-                key=altering.key_of(alteration),
-                values=altering.values_of(alteration),
-            )
+            _tell(booking, alteration, (HOST,), "booking.change_requested", now)
         else:
             settlement.settle_later(_accepted(booking, alteration, by=PLATFORM, actor=None, now=now))
     return alteration
@@ -122,13 +117,7 @@ def propose(
         audit.record(
             actor=actor, action="booking.propose", subject=booking, now=now, after=_summary(alteration)
         )
-        announce(
-            booking,
-            now=now,
-            guest=["booking.change_proposed"],
-            key=altering.key_of(alteration),
-            values=altering.values_of(alteration),
-        )
+        _tell(booking, alteration, (GUEST,), "booking.change_proposed", now)
     return alteration
 
 
@@ -179,7 +168,7 @@ def decline(*, actor: Any, booking_id: int, now: datetime, reason: str = "") -> 
         audit.record(
             actor=actor, action="booking.decline_alteration", subject=booking, now=now, reason=reason
         )
-        _tell(booking, alteration, alteration.proposed_by, "booking.change_declined", now, reason)
+        _tell(booking, alteration, (alteration.proposed_by,), "booking.change_declined", now, reason)
     return alteration
 
 
@@ -196,7 +185,7 @@ def withdraw(*, actor: Any, booking_id: int, now: datetime) -> Alteration:
         settlement.settle_later(_drop_payment(booking, alteration, now))
         audit.record(actor=actor, action="booking.withdraw_alteration", subject=booking, now=now)
         other = HOST if side == GUEST else GUEST
-        _tell(booking, alteration, other, "booking.change_withdrawn", now)
+        _tell(booking, alteration, (other,), "booking.change_withdrawn", now)
     return alteration
 
 
@@ -224,8 +213,7 @@ def _expire_one(booking_id: int, *, now: datetime) -> bool:
 def _lapse(booking: Booking, alteration: Alteration, now: datetime) -> list[MoneyOp]:
     altering.settle(alteration, AlterationStatus.EXPIRED, now=now)
     step(booking, event="alteration_expired", by=PLATFORM, actor=None, now=now)
-    for side in (GUEST, HOST):
-        _tell(booking, alteration, side, "booking.change_expired", now)
+    _tell(booking, alteration, (GUEST, HOST), "booking.change_expired", now)
     return _drop_payment(booking, alteration, now)
 
 
@@ -283,14 +271,8 @@ def _accepted(
     altering.settle(alteration, AlterationStatus.ACCEPTED, now=now, expires_at=expires_at)
     step(booking, event="alteration_accepted", by=by, actor=actor, now=now)
     # Whoever has just said yes, or changed a place that books instantly, knows what is due.
-    told = [] if by in (GUEST, PLATFORM) else ["booking.change_accepted"]
-    announce(
-        booking,
-        now=now,
-        guest=told,
-        key=altering.key_of(alteration),
-        values=altering.values_of(alteration),
-    )
+    told = () if by in (GUEST, PLATFORM) else (GUEST,)
+    _tell(booking, alteration, told, "booking.change_accepted", now)
     return []
 
 
@@ -316,13 +298,19 @@ def _waiting(actor: Any, booking_id: int, now: datetime, *, own: bool) -> tuple[
 
 
 def _tell(
-    booking: Booking, alteration: Alteration, side: str, kind: str, now: datetime, reason: str = ""
+    booking: Booking,
+    alteration: Alteration,
+    sides: Collection[str],
+    kind: str,
+    now: datetime,
+    reason: str = "",
 ) -> None:
+    """Tell the guest, the host or both, with what is asked for; with no side only their sockets."""
     announce(
         booking,
         now=now,
-        guest=[kind] if side == GUEST else [],
-        host=[kind] if side == HOST else [],
+        guest=[kind] if GUEST in sides else [],
+        host=[kind] if HOST in sides else [],
         reason=reason,
         key=altering.key_of(alteration),
         values=altering.values_of(alteration),

@@ -22,6 +22,7 @@ from backend.bookings import pricing, quotes, snapshots
 from backend.bookings.discounts import NEW_LISTING, PROMO, Discount
 from backend.bookings.models import Booking
 from backend.bookings.pricing import NightPrice, Priced
+from backend.core import fx
 from backend.core.errors import Invalid
 from backend.core.money import Money, MoneyError, TooPrecise, allocate
 from backend.core.stay import Stay
@@ -73,7 +74,29 @@ def changed(
         now=booking.created_at,
         pets=pets,
     )
-    return carried(before, today)
+    return carried(before, in_currency(today, before.currency))
+
+
+def in_currency(priced: Priced, currency: str) -> Priced:
+    """``priced`` with its amounts in ``currency`` at the day's rate, where a host has changed theirs since the booking."""
+    if priced.currency == currency:
+        return priced
+
+    def exchanged(minor: int) -> int:
+        return fx.exchange(Money(minor, priced.currency), currency).minor
+
+    def charged(minor: int | None) -> int | None:
+        return None if minor is None else exchanged(minor)
+
+    return replace(
+        priced,
+        currency=currency,
+        nights=tuple(replace(night, minor=exchanged(night.minor)) for night in priced.nights),
+        extra_guest_minor=exchanged(priced.extra_guest_minor),
+        cleaning_minor=exchanged(priced.cleaning_minor),
+        fees=tuple(replace(fee, amount_minor=charged(fee.amount_minor)) for fee in priced.fees),
+        taxes=tuple(replace(tax, amount_minor=charged(tax.amount_minor)) for tax in priced.taxes),
+    )
 
 
 def carried(before: Priced, today: Priced) -> Priced:

@@ -16,12 +16,17 @@ from backend.bookings import services as bookings
 from backend.bookings.alterations import AlterationOpen, Change, NothingChanges
 from backend.bookings.models import Alteration, Booking
 from backend.core.errors import NotAllowed, NotFound, WrongState
+from backend.core.fx import exchange
+from backend.core.money import Money
 from backend.core.stay import Stay
 from backend.jobs import books
 from backend.jobs.sweeps import Clock
-from backend.notifications.models import Notification
-from backend.payments import folios
-from backend.payments.models import MoneyOp
+from backend.listings.models import Listing
+from backend.notifications.models import LiveEvent, Notification
+from backend.payments import folios, inbox
+from backend.payments import services as payments
+from backend.payments.models import MoneyOp, SandboxRecord
+from backend.payments.providers import sandbox
 from backend.payments.services import AlreadyPaid
 from tests.bookings.making import STAY, book, confirmed, money, pay, state
 from tests.factories import NOW, make_listing, make_user
@@ -553,3 +558,86 @@ def test_propose_refuses_what_is_agreed_and_what_the_fees_alone_pass() -> None:
         assert codes == [code]
 
     assert not Alteration.objects.exists()
+
+
+def test_propose_is_withdrawn_by_the_host_or_declined_by_the_guest() -> None:
+    booking = confirmed(make_listing())
+    change = Change(check_out=date(2027, 5, 6))
+
+    alterations.propose(actor=booking.host, booking_id=booking.pk, change=change, now=NOW)
+    with pytest.raises(NotAllowed):
+        alterations.withdraw(actor=booking.guest, booking_id=booking.pk, now=NOW)
+    alterations.withdraw(actor=booking.host, booking_id=booking.pk, now=NOW)
+    alterations.propose(actor=booking.host, booking_id=booking.pk, change=change, now=NOW)
+    with pytest.raises(NotAllowed):
+        alterations.decline(actor=booking.host, booking_id=booking.pk, now=NOW)
+    alterations.decline(actor=booking.guest, booking_id=booking.pk, now=NOW)
+
+    assert list(Alteration.objects.order_by("id").values_list("status", flat=True)) == [
+        "withdrawn",
+        "declined",
+    ]
+    assert _facts(booking) == AGREED
+    told = Notification.objects.filter(kind__startswith="booking.change_").order_by("id")
+    assert list(told.values_list("user_id", "kind")) == [
+        (booking.guest_id, "booking.change_proposed"),
+        (booking.guest_id, "booking.change_withdrawn"),
+        (booking.guest_id, "booking.change_proposed"),
+        (booking.host_id, "booking.change_declined"),
+    ]
+
+
+def test_pay_pending_counts_when_the_webhook_comes() -> None:
+    booking = confirmed(make_listing())
+    _ask(booking, LONGER)
+
+    pay(booking, "pending")
+    assert _facts(booking) == AGREED
+    record = SandboxRecord.objects.exclude(state="succeeded").get()
+    body, headers = sandbox.webhook(sandbox.settle_pending(record.key), now=NOW)
+    assert inbox.receive(provider="sandbox", body=body, headers=headers, now=NOW)
+    assert settlement.apply_events(now=NOW) == {"applied": 1}
+
+    assert _facts(booking)[2] == 60_000
+    _books()
+
+
+def test_ask_after_the_host_changed_the_currency_stays_in_the_bookings() -> None:
+    listing = make_listing()
+    booking = confirmed(listing)
+    Listing.objects.filter(pk=listing.pk).update(currency="JPY", price_minor=20_000)
+    night = exchange(Money(20_000, "JPY"), "EUR").minor
+
+    alteration = _ask(booking, Change(check_out=date(2027, 5, 8)))
+
+    assert (alteration.difference_minor, alteration.total_minor) == (night, 40_000 + night)
+    pay(booking)
+    assert Booking.objects.get(pk=booking.pk).currency == "EUR"
+    _books()
+
+
+def test_ask_after_staff_gave_money_back_gives_no_more_than_there_is() -> None:
+    booking = confirmed(make_listing())
+    finance = make_user("finance")
+    payments.refund_by_staff(
+        actor=finance, folio=booking.folio, amount_minor=35_000, reason="Noise all night.", now=NOW
+    )
+    _settle()
+
+    alteration = _ask(booking, Change(check_out=date(2027, 5, 5)))
+    _settle()
+
+    assert (alteration.difference_minor, alteration.refund_minor) == (-20_000, 5_000)
+    assert money(booking)[1] == {}
+    _books()
+
+
+def test_changes_tell_the_sockets_of_both_once() -> None:
+    booking = confirmed_request(make_listing(instant_book=False))
+    _ask(booking, SHORTER)
+    before = LiveEvent.objects.filter(type="booking").count()
+
+    alterations.expire(now=NOW + 72 * HOUR)
+
+    frames = LiveEvent.objects.filter(type="booking").order_by("id")[before:]
+    assert sorted(frame.user_id for frame in frames) == sorted([booking.guest_id, booking.host_id])
