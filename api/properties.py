@@ -109,7 +109,9 @@ def get_property(request: HttpRequest, property_id: int) -> HttpResponse:
 
 @router.put(
     "/properties/{int:property_id}/",
-    response=responses(PropertyOut, 403, 404, WrongState, 412),
+    response=responses(
+        PropertyOut, 403, 404, WrongState, listings.CalendarPrices, listings.RatesInCurrency, 412
+    ),
     summary="Change a listing",
 )
 def put_property(request: HttpRequest, property_id: int, body: Body[PropertyPut]) -> HttpResponse:  # type: ignore[valid-type]
@@ -119,7 +121,9 @@ def put_property(request: HttpRequest, property_id: int, body: Body[PropertyPut]
 
 @router.patch(
     "/properties/{int:property_id}/",
-    response=responses(PropertyOut, 403, 404, WrongState, 412),
+    response=responses(
+        PropertyOut, 403, 404, WrongState, listings.CalendarPrices, listings.RatesInCurrency, 412
+    ),
     summary="Change parts of a listing",
 )
 def patch_property(request: HttpRequest, property_id: int, body: Body[PropertyPatch]) -> HttpResponse:  # type: ignore[valid-type]

@@ -302,6 +302,7 @@ def test_quote_with_a_code_and_the_booking_with_its_token_agree():
     codes.post(f"/api/properties/{listing.pk}/promo-codes/", {"code": "ten", "amount": 10.5})
     guest = ApiClient(make_user())
 
+    assert _quote(listing, promo_code="ten").json()["total_price"] == 389.5
     quote = _quote(listing, guest, promo_code="TEN", pets=2, guests=2).json()
     booked = guest.post(
         "/api/bookings/",
