@@ -174,7 +174,12 @@ def booking_payload(booking: Booking, viewer: Any, now: datetime) -> dict[str, A
         "expires_at": booking.expires_at,
         "payment_status": bookings.status_of(booking.detail.payments),
         "cancellation": timelines.payload(
-            preview.terms, now=preview.now, timeline=preview.timeline, currency=booking.currency, show=show
+            preview.terms,
+            now=preview.now,
+            timeline=preview.timeline,
+            currency=booking.currency,
+            show=show,
+            is_done=preview.is_done,
         ),
         "conversation_id": None,
         "message": booking.message,

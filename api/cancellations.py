@@ -141,6 +141,7 @@ def of_booking(request: HttpRequest, booking_id: int) -> HttpResponse:
             currency=booking.currency,
             show=show,
             penalty=preview.penalty,
+            is_done=preview.is_done,
         )
     return etag_response(request, payload, payload)
 

@@ -82,8 +82,12 @@ def payload(
     currency: str,
     show: Show,
     penalty: Cost | None = None,
+    is_done: bool = False,
 ) -> dict[str, Any]:
-    """What canceling gives back, in the active language. ``show`` turns minor units into amounts of ``currency``."""
+    """What canceling gives back, or gave (``is_done``), in the active language.
+
+    ``show`` turns minor units into amounts of ``currency``.
+    """
     return {
         "policy": terms.policy.code,
         "policy_version": terms.policy.version,
@@ -93,7 +97,9 @@ def payload(
         "timeline": [
             {"until": tier.until, **_amounts(tier.decision, show), "sentence": sentence}
             for tier, sentence in zip(
-                timeline, sentences(timeline, terms=terms, currency=currency, show=show), strict=True
+                timeline,
+                sentences(timeline, terms=terms, currency=currency, show=show, is_done=is_done),
+                strict=True,
             )
         ],
         "penalty": None
@@ -119,7 +125,9 @@ def _amounts(decision: Decision, show: Show) -> dict[str, int | float]:
     }
 
 
-def sentences(timeline: Sequence[Tier], *, terms: Terms, currency: str, show: Show) -> list[str]:
+def sentences(
+    timeline: Sequence[Tier], *, terms: Terms, currency: str, show: Show, is_done: bool = False
+) -> list[str]:
     """A sentence for each tier, in the active language, with the times of day at the listing."""
     language = rendering.supported(get_language() or "")
     place = _place(terms.zone, language)
@@ -136,6 +144,8 @@ def sentences(timeline: Sequence[Tier], *, terms: Terms, currency: str, show: Sh
         elif since:
             values["since"] = since
             text = _("After %(since)s (%(place)s time): %(amount)s back.")
+        elif is_done:
+            text = _("The booking is canceled: %(amount)s back.")
         elif tier.decision.refund_minor == terms.paid:
             text = _("Everything is given back, whenever the stay is canceled.")
         else:

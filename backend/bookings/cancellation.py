@@ -37,13 +37,15 @@ CLOSED = "Closed after a cancellation by the host"
 class Preview:
     """What a cancellation would give back now and later; ``now`` looks at what is really paid.
 
-    ``penalty`` is what it costs the host, where he would be the one to cancel a confirmed stay.
+    ``penalty`` is what it costs the host, where he would be the one to cancel a confirmed stay. Of a booking that is
+    canceled (``is_done``) it is what was decided.
     """
 
     terms: Terms
     now: Decision
     timeline: list[Tier]
     penalty: Cost | None = None
+    is_done: bool = False
 
 
 def terms_of(booking: Booking) -> Terms:
@@ -66,6 +68,11 @@ def terms_of(booking: Booking) -> Terms:
 def preview(booking: Booking, *, paid_minor: int, now: datetime, side: str = GUEST) -> Preview:
     """What it would mean if ``side`` canceled ``booking`` at ``now``, of which ``paid_minor`` is paid. Reads nothing."""
     terms = terms_of(booking)
+    if booking.status == BookingStatus.CANCELED:
+        done = Decision(
+            booking.refund_minor or 0, booking.host_keeps_minor or 0, booking.taxes_kept_minor or 0
+        )
+        return Preview(terms, done, [Tier(None, done)], is_done=True)
     paid = replace(terms, paid_minor=paid_minor)
     is_open = booking.status in (BookingStatus.PENDING, BookingStatus.CONFIRMED)
     if side == GUEST:

@@ -152,6 +152,17 @@ def test_of_booking_follows_the_clock_and_cancel_does_what_it_said():
     assert _untils(in_grace)[0] == ("2027-03-02T09:00:00Z", 430)
     assert (after["refund_amount"], after["host_keeps"]) == (230, 200)
     assert canceled["refund_amount"] == 230
+    told = canceled["cancellation"]
+    assert (told["refund_amount"], told["host_keeps"], told["taxes_kept"]) == (230, 200, 0)
+    assert told["timeline"] == [
+        {
+            "until": None,
+            "refund_amount": 230,
+            "host_keeps": 200,
+            "taxes_kept": 0,
+            "sentence": "The booking is canceled: €230.00 back.",
+        }
+    ]
     assert Booking.objects.get(pk=booking.pk).host_keeps_minor == 20_000
 
 
