@@ -113,8 +113,12 @@ def _copy_hosts(count: int) -> None:
         for number in range(1, count + 1)
     )  # fmt: skip
     _copy("users", USER, users)
-    profiles = ((number, "", "", [], "", "", "", "", {}, number % 5 == 0) for number in range(1, count + 1))
-    _copy("profiles", PROFILE, ((*row[:8], "{}", row[9]) for row in profiles))
+    numbers = range(1, count + 1)
+    _copy(
+        "profiles",
+        PROFILE,
+        ((number, "", "", [], "", "", "", "", "{}", number % 5 == 0) for number in numbers),
+    )
 
 
 USER = [

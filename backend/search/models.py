@@ -80,13 +80,13 @@ class SearchRow(models.Model):
         default=False, help_text="Single dates or seasons have rules of their own."
     )
     closed = models.GeneratedField(
-        expression=F("arrivals").bitxor(127).bitor(F("departures").bitxor(127).bitleftshift(7)),
+        expression=F("arrivals").bitxor(127).bitor(F("departures").bitxor(127).bitleftshift(7)),  # type: ignore[arg-type]  # the stubs know numbers only
         output_field=models.IntegerField(),
         db_persist=True,
         help_text="A bit for each weekday on which no stay may begin, above them those on which none may end.",
     )
     easy = models.GeneratedField(
-        expression=Q(gap=0, day_rules=False, hold_lapses_at=NEVER),
+        expression=Q(gap=0, day_rules=False, hold_lapses_at=NEVER),  # type: ignore[arg-type]  # a Q is an expression
         output_field=models.BooleanField(),
         db_persist=True,
         help_text="The night words and the row's own rules say all about a stay.",

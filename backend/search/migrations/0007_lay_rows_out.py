@@ -178,7 +178,7 @@ class Migration(migrations.Migration):
                         db_persist=True,
                         expression=F("arrivals")
                         .bitxor(127)
-                        .bitor(F("departures").bitxor(127).bitleftshift(7)),
+                        .bitor(F("departures").bitxor(127).bitleftshift(7)),  # type: ignore[arg-type]
                         help_text="A bit for each weekday on which no stay may begin, above them those on which none may end.",
                         output_field=models.IntegerField(),
                     ),
@@ -188,7 +188,7 @@ class Migration(migrations.Migration):
                     name="easy",
                     field=models.GeneratedField(
                         db_persist=True,
-                        expression=Q(
+                        expression=Q(  # type: ignore[arg-type]
                             gap=0, day_rules=False, hold_lapses_at=datetime(9999, 12, 31, tzinfo=UTC)
                         ),
                         help_text="The night words and the row's own rules say all about a stay.",
