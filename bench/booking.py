@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import http.client
 import json
+import os
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
+from io import BytesIO
 from statistics import median
+
+import psutil
 
 from bench.world import percentile, web, world
 
@@ -63,7 +67,12 @@ def guests(count: int) -> list[str]:
 
 
 def throughput(
-    port: int, tokens: Sequence[str], first: date, seconds: float, say: Callable[[str], None] = print
+    port: int,
+    tokens: Sequence[str],
+    first: date,
+    seconds: float,
+    say: Callable[[str], None] = print,
+    spent_by: Callable[[], dict[str, float]] = dict,
 ) -> None:
     """``CLIENTS`` guests book free stays of many listings as fast as they are answered."""
     counter = iter(range(10**9))
@@ -83,31 +92,106 @@ def throughput(
                 raise RuntimeError(f"a free stay was refused: {status}")
             times.append(ms)
 
-    start = time.perf_counter()
+    before, start = spent_by(), time.perf_counter()
     with ThreadPoolExecutor(CLIENTS) as pool:
         list(pool.map(work, tokens[:CLIENTS]))
-    spent = time.perf_counter() - start
+    spent, after = time.perf_counter() - start, spent_by()
     say(
-        f"bookings at {CLIENTS} clients: **{len(times) / spent:.0f} a second**,"
-        f" p50 {median(times):.0f} ms, p95 {percentile(times, 0.95):.0f} ms ({len(times)} bookings)\n"
+        f"bookings at {CLIENTS} clients: **{len(times) / spent:.0f} a second**, {latencies(times)}"
+        f" ({len(times)} bookings)"
+    )
+    each = {name: (after[name] - before[name]) / len(times) * 1000 for name in after}
+    busy = (sum(after.values()) - sum(before.values())) / spent
+    say(
+        "processor time a booking: "
+        + ", ".join(f"{name} {ms:.1f} ms" for name, ms in each.items())
+        + f"; {busy:.2f} of {os.cpu_count()} cores were ours\n"
     )
 
 
-def crowd(port: int, tokens: Sequence[str], check_in: Callable[[int], date], nights: int) -> Counter[int]:
-    """``CROWD`` guests ask for listing 1 in one moment; how often each status was answered."""
+def latencies(times: list[float]) -> str:
+    """The usual figures of milliseconds."""
+    p95, p99 = percentile(times, 0.95), percentile(times, 0.99)
+    return f"p50 {median(times):.0f} ms, p95 {p95:.0f} ms, p99 {p99:.0f} ms"
+
+
+def processor(postmaster: int) -> dict[str, float]:
+    """Seconds of processor time so far: the web processes, PostgreSQL's backends, and the clients (this process)."""
+
+    def seconds(found: Sequence[psutil.Process], word: str) -> float:
+        total = 0.0
+        for process in found:
+            with contextlib.suppress(psutil.Error):
+                if word in " ".join(process.cmdline()):
+                    total += sum(process.cpu_times()[:2])
+        return total
+
+    return {
+        "web": seconds(psutil.Process().children(), "backend.local.web"),
+        "PostgreSQL": seconds(psutil.Process(postmaster).children(), "karibu karibu"),
+        "clients": sum(psutil.Process().cpu_times()[:2]),
+    }
+
+
+def statements(token: str, check_in: date) -> int:
+    """How many statements the request of one booking sends, with BEGIN and COMMIT, in a process that is warm."""
+    from django.core.wsgi import get_wsgi_application
+    from django.db import connection
+    from django.test.utils import CaptureQueriesContext
+
+    application = get_wsgi_application()
+
+    def book(listing: int) -> int:
+        body = {
+            "property_id": listing,
+            "check_in": check_in.isoformat(),
+            "check_out": (check_in + timedelta(days=NIGHTS)).isoformat(),
+        }
+        raw = json.dumps(body).encode()
+        environ = {
+            **{
+                "REQUEST_METHOD": "POST",
+                "PATH_INFO": "/api/bookings/",
+                "QUERY_STRING": "",
+                "SCRIPT_NAME": "",
+            },
+            **{"SERVER_NAME": "127.0.0.1", "SERVER_PORT": "80", "REMOTE_ADDR": "127.0.0.1"},
+            **{"CONTENT_TYPE": "application/json", "CONTENT_LENGTH": str(len(raw))},
+            **{
+                "HTTP_AUTHORIZATION": f"Bearer {token}",
+                "wsgi.url_scheme": "http",
+                "wsgi.input": BytesIO(raw),
+            },
+        }
+        said: list[str] = []
+        with CaptureQueriesContext(connection) as captured:
+            answer = application(environ, lambda status, _headers, _error=None: said.append(status))
+            answer.close()
+        if not said[0].startswith("201"):
+            raise RuntimeError(f"{said[0]} {b''.join(answer)[:300]!r}")
+        return len(captured)
+
+    return [book(listing) for listing in (1, 2)][-1]
+
+
+def crowd(
+    port: int, tokens: Sequence[str], check_in: Callable[[int], date], nights: int
+) -> list[tuple[int, float]]:
+    """``CROWD`` guests ask for listing 1 in one moment; each one's status and milliseconds."""
     barrier = threading.Barrier(CROWD)
 
-    def work(number: int) -> int:
+    def work(number: int) -> tuple[int, float]:
         client = Client(port, tokens[number])
+        client.connection.connect()
         barrier.wait()
-        return client.book(1, check_in(number), nights)[0]
+        return client.book(1, check_in(number), nights)
 
     with ThreadPoolExecutor(CROWD) as pool:
-        return Counter(pool.map(work, range(CROWD)))
+        return list(pool.map(work, range(CROWD)))
 
 
 def hot(port: int, tokens: Sequence[str], first: date, rounds: int) -> None:
-    """The same stay, and overlapping ones: one winner, no deadlock."""
+    """The same stay, and overlapping ones: one winner, no deadlock, and how long all of them wait for their answer."""
     from django.db import connection
 
     def deadlocks() -> int:
@@ -125,8 +209,10 @@ def hot(port: int, tokens: Sequence[str], first: date, rounds: int) -> None:
         for round_ in range(rounds)
     ]
     print(f"hot listing, {CROWD} guests at once, {rounds} rounds each:")
-    print(f"- the same stay: winners a round {sorted({counts[201] for counts in same})}")
-    print(f"- stays that overlap: winners a round {sorted({counts[201] for counts in overlapping})}")
+    for name, found in (("the same stay", same), ("stays that overlap", overlapping)):
+        winners = {sum(status == 201 for status, _ms in answers) for answers in found}
+        times = [ms for answers in found for _status, ms in answers]
+        print(f"- {name}: winners a round {sorted(winners)}, {latencies(times)}")
     print(f"- deadlocks: {deadlocks() - before}\n")
 
 
@@ -189,10 +275,18 @@ def main() -> None:
         generate(LISTINGS, today, calendars=False, say=lambda _line: None)
         Listing.objects.update(min_nights=1, instant_book=True, booking_window_days=730)
         tokens = guests(CROWD)
+        print(f"{options.workers} web processes, load of the machine before: {os.getloadavg()[0]:.1f}\n")
         with web(made, workers=options.workers) as port:
-            hot(port, tokens, today + timedelta(days=30), options.rounds)
             throughput(port, tokens, today + timedelta(days=10), 3, lambda _line: None)
-            throughput(port, tokens, today + timedelta(days=400), options.seconds)
+            hot(port, tokens, today + timedelta(days=60), options.rounds)
+            throughput(
+                port,
+                tokens,
+                today + timedelta(days=400),
+                options.seconds,
+                spent_by=lambda: processor(made.state.servers()["postgres"]["pid"]),
+            )
+        print(f"statements a booking: {statements(tokens[0], today + timedelta(days=300))}\n")
         call_command("check_books")
         print()
         from django.db import connection
