@@ -223,21 +223,6 @@ def timeline(terms: Terms, now: datetime) -> list[Tier]:
     return found
 
 
-def simulate(
-    policy: Policy,
-    *,
-    zone: str,
-    check_in: date,
-    night_amounts: tuple[int, ...],
-    confirmed_at: datetime,
-    **parts: Any,
-) -> list[Tier]:
-    """The timeline of an imagined stay from its confirmation on. ``parts`` are further fields of ``Terms``."""
-    check_out = check_in + timedelta(days=len(night_amounts))
-    terms = Terms(policy, zone, check_in, check_out, night_amounts, confirmed_at=confirmed_at, **parts)
-    return timeline(terms, confirmed_at)
-
-
 def give_back(terms: Terms) -> Decision:
     """Everything, as a cancellation by the host or the platform does."""
     return Decision(refund_minor=terms.paid, host_keeps_minor=0)

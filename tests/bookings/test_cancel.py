@@ -3,6 +3,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -260,7 +261,7 @@ def test_cancel_after_the_stay_is_refused() -> None:
 def test_cancel_by_staff_may_give_more_than_the_policy() -> None:
     booking = confirmed(make_listing(cancellation_policy="strict"))
     at, staff = NOW + timedelta(days=2), make_user("support")
-    given = {"actor": staff, "booking_id": booking.pk, "now": at, "reason": "Illness"}
+    given: dict[str, Any] = {"actor": staff, "booking_id": booking.pk, "now": at, "reason": "Illness"}
 
     for refund in ("199.99", "400.01", "250.001"):
         with pytest.raises(Invalid):

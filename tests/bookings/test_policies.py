@@ -420,17 +420,18 @@ def test_give_more_keeps_the_parts_in_proportion() -> None:
             policies.give_more(kept, refund)
 
 
-def test_simulate_shows_the_whole_timeline() -> None:
+def test_timeline_of_a_policy_of_ones_own() -> None:
     policy = Policy("own", 3, (Cutoff(2, Keep(percent=Decimal("12.5"))),), Keep(2), Keep(2), Grace(2, 3))
-
-    line = policies.simulate(
-        policy,
+    terms = make_terms(
+        policy=policy,
+        nights=3,
         zone="Africa/Nairobi",
-        check_in=date(2027, 5, 3),
         night_amounts=(1_000, 1_001, 1_002),
         confirmed_at=utc("2027-04-01 00:00"),
         cleaning_minor=100,
     )
+
+    line = policies.timeline(terms, utc("2027-04-01 00:00"))
 
     assert [(tier.until, tier.decision.refund_minor) for tier in line] == [
         (utc("2027-04-01 02:00"), 3_103),
