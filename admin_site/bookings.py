@@ -282,7 +282,7 @@ class BookingPage(Page):
             for tier in seen.timeline
         ]
         headers = [
-            _("until and including, at the listing"),
+            _("until, on the listing's clock"),
             _("guest gets back"),
             _("host keeps"),
             _("taxes kept"),

@@ -63,11 +63,11 @@ def keeps(keep: dict[str, Any] | None, *, in_stay: bool = False) -> str:
 
 def in_words(rules: dict[str, Any]) -> list[list[Any]]:
     """The tiers of a policy in the order of time: when, and what the host keeps."""
-    rows = []
+    rows: list[list[Any]] = []
     grace = rules.get("grace")
     if grace:
-        when = _("within %(hours)s h of the confirmation, if that lies %(days)s days or more before check-in")
-        rows.append([when % {"hours": grace["hours"], "days": grace["days_before"]}, keeps(None)])
+        soon = _("within %(hours)s h of the confirmation, if that lies %(days)s days or more before check-in")
+        rows.append([soon % {"hours": grace["hours"], "days": grace["days_before"]}, keeps(None)])
     for tier in rules.get("tiers", []):
         days = int(tier["days_before"])
         when = ngettext(

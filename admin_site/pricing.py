@@ -123,7 +123,7 @@ def explain(listing: Listing, form: StayForm, now: datetime) -> dict[str, Any] |
             if minor
         ],
         "policy": f"{quote.policy.code} v{quote.policy.version}",
-        "tier_headers": [_("until and including, at the listing"), _("guest gets back"), _("host keeps")],
+        "tier_headers": [_("until, on the listing's clock"), _("guest gets back"), _("host keeps")],
         "tiers": [
             [
                 shown(tier.until, listing.timezone) if tier.until else _("from then on"),

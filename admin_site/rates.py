@@ -9,6 +9,7 @@ from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RadioFilter
 from unfold.decorators import display
 
@@ -38,7 +39,8 @@ class Priced:
 
     @display(description=_("nights"))
     def nights(self, row: Any) -> str:
-        return _("at most %(n)s") % {"n": row.max_nights} if row.max_nights else "–"
+        most = row.max_nights
+        return ngettext("%(n)d night at most", "%(n)d nights at most", most) % {"n": most} if most else "–"
 
 
 class RuleColumns:
@@ -53,12 +55,20 @@ class RuleColumns:
         if rule.kind == RuleKind.WEEKEND:
             return weekdays(rule.weekdays or (5, 6))
         if rule.kind == RuleKind.LENGTH_OF_STAY:
-            return _("from %(n)s nights") % {"n": rule.min_nights}
+            return ngettext("from %(n)d night", "from %(n)d nights", rule.min_nights or 0) % {
+                "n": rule.min_nights
+            }
         if rule.kind == RuleKind.EARLY_BIRD:
-            return _("booked %(n)s days ahead or more") % {"n": rule.days_before}
+            return ngettext(
+                "booked %(n)d day ahead or more", "booked %(n)d days ahead or more", rule.days_before or 0
+            ) % {"n": rule.days_before}
         if rule.kind == RuleKind.LAST_MINUTE:
-            return _("booked within %(n)s days of check-in") % {"n": rule.days_before}
-        return _("the first bookings")
+            return ngettext(
+                "booked within %(n)d day of check-in",
+                "booked within %(n)d days of check-in",
+                rule.days_before or 0,
+            ) % {"n": rule.days_before}
+        return str(_("the first bookings"))
 
     @display(description=_("price"))
     def effect(self, rule: PriceRule) -> str:
@@ -68,8 +78,8 @@ class RuleColumns:
         if rule.percent is None:
             return "–"
         if rule.kind in (RuleKind.SEASON, RuleKind.WEEKEND):
-            sign = "+" if rule.percent > 0 else ""
-            return _("%(percent)s on the base price") % {"percent": sign + percent(rule.percent)}
+            sign = "+" if rule.percent > 0 else "−"
+            return _("%(percent)s on the base price") % {"percent": sign + percent(abs(rule.percent))}
         return "−" + percent(rule.percent)
 
     @display(description=_("calendar"))
@@ -77,11 +87,11 @@ class RuleColumns:
         """What a season says of stays, beside its price."""
         if rule.kind != RuleKind.SEASON:
             return "–"
-        said = []
-        if rule.min_nights:
-            said.append(_("%(n)s nights or more") % {"n": rule.min_nights})
-        if rule.max_nights:
-            said.append(_("%(n)s nights at most") % {"n": rule.max_nights})
+        said: list[Any] = []
+        if least := rule.min_nights:
+            said.append(ngettext("%(n)d night or more", "%(n)d nights or more", least) % {"n": least})
+        if most := rule.max_nights:
+            said.append(ngettext("%(n)d night at most", "%(n)d nights at most", most) % {"n": most})
         if rule.closed_to_arrival is not None:
             said.append(_("no arrivals") if rule.closed_to_arrival else _("arrivals"))
         if rule.closed_to_departure is not None:
@@ -103,7 +113,8 @@ class TaxColumns(Priced):
 
     @display(description=_("exempt"))
     def exempt(self, tax: Tax) -> str:
-        return _("from %(n)s nights") % {"n": tax.exempt_from_nights} if tax.exempt_from_nights else "–"
+        least = tax.exempt_from_nights
+        return ngettext("from %(n)d night", "from %(n)d nights", least) % {"n": least} if least else "–"
 
 
 class CodeColumns:

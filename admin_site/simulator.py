@@ -48,7 +48,7 @@ class SimulatorForm(forms.Form):
     """The stay, its price, and which version of which policy. Times of day are the listing's."""
 
     version = fields.choice(_("Policy"), [])
-    zone = fields.zone(_("Time zone of the listing"), initial="Europe/Lisbon")
+    zone = fields.zone(_("Time zone"), initial="Europe/Lisbon")
     currency = fields.words(_("Currency"), 3, initial="EUR")
     check_in = fields.date(_("Check-in"))
     check_in_time = fields.time(_("Check-in hour"), initial=time(15))
@@ -63,8 +63,8 @@ class SimulatorForm(forms.Form):
         _("Taxes on the nights, in percent"), required=False, initial=Decimal(0), min_value=0, max_value=100
     )
     service_fee = fields.number(_("Guest's service fee"), required=False, initial=Decimal(0), min_value=0)
-    confirmed_at = fields.moment(_("Confirmed at (on the listing's clock)"))
-    canceled_at = fields.moment(_("Canceled at (on the listing's clock)"), required=False)
+    confirmed_at = fields.moment(_("Confirmed at, on the listing's clock"))
+    canceled_at = fields.moment(_("Canceled at, on the listing's clock"), required=False)
     rules = fields.text(
         _("Rules to try instead"),
         5000,
@@ -195,7 +195,7 @@ def outcome(given: dict[str, Any]) -> dict[str, Any]:
         "nights": terms.nights,
         "check_in_at": shown(terms.check_in_at, terms.zone),
         "is_long": terms.nights >= policies.LONG_STAY_NIGHTS and terms.policy.code != policies.LONG_STAY,
-        "headers": [_("until and including, at the listing"), *headers],
+        "headers": [_("until, on the listing's clock"), *headers],
         "rows": [
             [on_both_clocks(tier.until, terms.zone) if tier.until else _("from then on"), *amounts]
             for tier, amounts in zip(tiers, split, strict=False)

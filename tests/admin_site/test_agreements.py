@@ -5,12 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
 from backend.audit.models import AuditEntry
 from backend.bookings import services as bookings
-from backend.bookings.models import Booking, HostPenalty
+from backend.bookings.models import Alteration, Booking, HostPenalty
 from backend.notifications.models import Notification
 from backend.payments.models import Payment
 from tests.admin_site.test_actions import act, shown_actions, url
@@ -155,3 +157,25 @@ def test_penalty_stands_on_the_page_of_its_booking() -> None:
     text = signed_in(staff("support")).get(page).content.decode()
 
     assert url(penalty, "change") in text
+
+
+def test_booking_costs_the_same_however_much_was_asked_of_it() -> None:
+    booking = make_booking()
+    make_terms(booking)
+    client = signed_in(staff("support"))
+    page = reverse("admin:bookings_booking_change", args=(booking.pk,))
+    one, three = CaptureQueriesContext(connection), CaptureQueriesContext(connection)
+    client.get(page)
+
+    with one:
+        client.get(page)
+    first = Alteration.objects.get()
+    Alteration.objects.update(status="declined")
+    for _number in range(2):
+        first.pk, first.status = None, "withdrawn"
+        first.save(force_insert=True)
+    with three:
+        client.get(page)
+
+    assert Alteration.objects.count() == 3
+    assert len(one) == len(three)

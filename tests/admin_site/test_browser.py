@@ -242,7 +242,7 @@ def test_administrator_adds_changes_and_removes_a_season(
         page.fill("textarea[name=reason]", "Cheaper")
         with page.expect_navigation():
             page.click("#modal-content >> button:has-text('Change')")
-        expect(page.locator(rows)).to_contain_text("-20 % on the base price")
+        expect(page.locator(rows)).to_contain_text("−20 % on the base price")
         shown = page.inner_text(rows)
 
         page.locator(f"{rows} >> a:has-text('Remove')").click()
