@@ -641,3 +641,21 @@ def test_changes_tell_the_sockets_of_both_once() -> None:
 
     frames = LiveEvent.objects.filter(type="booking").order_by("id")[before:]
     assert sorted(frame.user_id for frame in frames) == sorted([booking.guest_id, booking.host_id])
+
+
+def test_pay_that_is_known_only_after_the_stay_goes_back() -> None:
+    booking = confirmed(make_listing())
+    in_stay = booking.check_out_at - 12 * HOUR
+    _ask(booking, LONGER, now=in_stay)
+    pay(booking, "timeout", now=in_stay)
+    over = booking.check_out_at
+
+    assert Alteration.objects.get().expires_at == over
+    assert alterations.expire(now=over) == {"expired": 1, "left": 0}
+    assert bookings.complete(now=over) == {"completed": 1, "left": 0}
+    _settle(over)
+    _settle(over)
+
+    assert money(booking)[1] == {"clearing:sandbox": 40_000, "host_payable": -33_800, "revenue": -6_200}
+    assert state(booking)[2][-3:] == ["completed", "late_payment", "refunded"]
+    _books(over)

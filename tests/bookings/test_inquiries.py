@@ -25,6 +25,7 @@ from backend.notifications.models import Notification
 from backend.rates.models import Fee, Tax
 from tests.bookings.making import STAY, book, confirmed, pay, state
 from tests.factories import NOW, make_listing, make_user
+from tests.racing import race
 
 pytestmark = pytest.mark.usefixtures("db")
 
@@ -326,3 +327,37 @@ def test_offers_never_stand_past_check_in() -> None:
     _offer(inquiry)
 
     assert Inquiry.objects.get().expires_at == inquiry.expires_at < NOW + DAY
+
+
+def test_book_an_offer_at_once_from_several_devices_makes_one_booking() -> None:
+    listing, guest = make_listing(), make_user()
+    inquiry = _ask(listing, guest)
+    _offer(inquiry)
+
+    outcomes = race(*[lambda: book(listing, guest, inquiry_id=inquiry.pk) for _ in range(4)])
+
+    assert [type(outcome) for outcome in outcomes].count(Booking) == 1
+    assert {type(outcome) for outcome in outcomes} <= {Booking, OfferExpired, DatesUnavailable}
+    assert (Booking.objects.count(), _status(inquiry)) == (1, "booked")
+    _books()
+
+
+def test_answer_and_withdrawal_at_once_leave_one() -> None:
+    inquiry = _ask(make_listing())
+
+    race(
+        lambda: inquiries.decline(actor=inquiry.host, inquiry_id=inquiry.pk, now=NOW),
+        lambda: inquiries.withdraw(actor=inquiry.guest, inquiry_id=inquiry.pk, now=NOW),
+    )
+
+    assert (_status(inquiry) == "declined") == ("inquiry.declined" in _kinds(inquiry.guest_id))
+    assert (_status(inquiry) == "withdrawn") == ("inquiry.withdrawn" in _kinds(inquiry.host_id))
+
+
+def test_ask_twice_at_once_writes_one() -> None:
+    listing, guest = make_listing(), make_user()
+
+    outcomes = race(*[lambda: _ask(listing, guest) for _ in range(3)])
+
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Inquiry", "InquiryOpen", "InquiryOpen"]
+    assert Inquiry.objects.count() == 1
