@@ -43,7 +43,7 @@ ERRORS = {
     "no_calendar": _("The answer is no calendar."),
     "incomplete": _("The calendar is cut off."),
     "too_complex": _("The calendar is too complex."),
-    "empty": _("The calendar is empty all of a sudden. Its nights stay closed; remove it when it is really over."),
+    "empty": _("The calendar is empty all of a sudden. Its nights stay closed until you say that this is right."),
     "bad_url": _("This is not the address of a calendar."),
     "not_https": _("The address must begin with https://."),
     "address_refused": _("This address is not reachable from the internet."),
@@ -89,6 +89,13 @@ class FeedOut(Out):
     refused_events: int = Field(description="Entries of the last good answer that make no sense.")
     conflicts: list[ConflictOut]
     created_at: datetime
+
+
+class PollIn(In):
+    accept_empty: bool = Field(
+        default=False,
+        description="An empty calendar is right: nothing is taken there any more. Without this it opens no night.",
+    )
 
 
 class DecisionIn(In):
@@ -244,11 +251,17 @@ def remove_feed(request: HttpRequest, property_id: int, feed_id: int) -> HttpRes
     by_alias=True,
     summary="Ask an imported calendar now",
 )
-def poll_feed(request: HttpRequest, property_id: int, feed_id: int) -> Any:
+def poll_feed(request: HttpRequest, property_id: int, feed_id: int, body: PollIn | None = None) -> Any:
     """Ask the calendar now. One that cannot be read is `failing`, and nothing is opened."""
     listing = _own(request, property_id)
     _count(request)
-    feeds.poll_of(actor=request.auth, listing=listing, feed_id=feed_id, now=timezone.now())  # type: ignore[attr-defined]
+    feeds.poll_of(
+        actor=request.auth,  # type: ignore[attr-defined]
+        listing=listing,
+        feed_id=feed_id,
+        accept_empty=body is not None and body.accept_empty,
+        now=timezone.now(),
+    )
     return _row(listing, feed_id)
 
 

@@ -94,18 +94,32 @@ def _others(listing: Listing, today: date, now: datetime) -> list[tuple[Span, _S
     return found
 
 
-def _without(span: Span, taken: Sequence[Span]) -> list[Span]:
-    """The parts of ``span`` that none of ``taken`` (sorted) has."""
-    parts, start = [], span[0]
-    for lower, upper in taken:
-        if upper <= start or lower >= span[1]:
-            continue
-        if lower > start:
-            parts.append((start, lower))
-        start = max(start, upper)
-    if start < span[1]:
-        parts.append((start, span[1]))
-    return parts
+def _bits(span: Span, today: date) -> int:
+    """The nights of a span from ``today`` on as bits: thousands of entries are laid over each other in no time."""
+    first = max((span[0] - today).days, 0)
+    past = min((span[1] - today).days, AHEAD_DAYS)
+    return (1 << past) - (1 << first) if first < past else 0
+
+
+def _union(spans: Iterable[Span], today: date) -> int:
+    bits = 0
+    for span in spans:
+        bits |= _bits(span, today)
+    return bits
+
+
+def _spans(bits: int, today: date) -> list[Span]:
+    """The unbroken runs of nights in ``bits``, in order."""
+    found, at = [], today
+    while bits:
+        gap = (bits & -bits).bit_length() - 1
+        bits >>= gap
+        length = (~bits & (bits + 1)).bit_length() - 1
+        bits >>= length
+        start = at + timedelta(days=gap)
+        at = start + timedelta(days=length)
+        found.append((start, at))
+    return found
 
 
 def _follow(
@@ -113,12 +127,11 @@ def _follow(
 ) -> bool:
     """Make the blocks of the entries what they should be; False when somebody took a night meanwhile."""
     wanted: dict[int, list[Span]] = {}
-    horizon = today + timedelta(days=AHEAD_DAYS)
-    occupied = sorted(taken)
+    occupied = _union(taken, today)
     for event in events:
-        span = (max(event.starts_on, today), min(event.ends_on, horizon))
-        wanted[event.pk] = _without(span, occupied) if span[0] < span[1] else []
-        occupied = sorted([*occupied, *wanted[event.pk]])
+        nights = _bits((event.starts_on, event.ends_on), today) & ~occupied
+        wanted[event.pk] = _spans(nights, today)
+        occupied |= nights
 
     had: dict[int | None, list[Block]] = {}
     for block in Block.objects.filter(
@@ -231,12 +244,13 @@ def _echoes(
     today: date,
 ) -> list[tuple[int, int]]:
     """The clashes that are our own stays coming back: Airbnb closes what it reads in ours, under another name."""
+    ours = _union((stay.span for stay in stays), today)
     suspects = [
         key
         for key, (event, _) in clashes.items()
         if event.kind == EventKind.BLOCK
         and event.feed.kind == FeedKind.AIRBNB
-        and not _without((max(event.starts_on, today), event.ends_on), sorted(stay.span for stay in stays))
+        and not _bits((event.starts_on, event.ends_on), today) & ~ours
     ]
     if not suspects:
         return []

@@ -7,6 +7,8 @@ to come, change nothing but the feed's status.
 
 from __future__ import annotations
 
+import hashlib
+import re
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -49,6 +51,9 @@ AT_ONCE = 4
 UNFOLD_DAYS = feed_nights.AHEAD_DAYS + 365
 """How far recurring entries are unfolded; a feed that says for a year that nothing has changed misses no night."""
 
+KEPT = timedelta(days=90)
+"""How long entries are kept after they are over or gone."""
+
 EMPTY = "empty"
 
 log = structlog.get_logger(__name__)
@@ -64,17 +69,28 @@ class Answer:
     prodid: str = ""
     etag: str = ""
     last_modified: str = ""
+    digest: str = ""
 
 
-def poll(*, feed_id: int, now: datetime) -> CalendarFeed:
+_STAMPS = re.compile(rb"^DTSTAMP[:;].*\r?\n", re.M | re.I)
+
+
+def _digest(body: bytes, today: date) -> str:
+    """What a calendar says today, but for the stamps that say nothing: the same twice needs no second reading."""
+    return hashlib.blake2b(_STAMPS.sub(b"", body), digest_size=16, key=today.isoformat().encode()).hexdigest()
+
+
+def poll(*, feed_id: int, now: datetime, accept_empty: bool = False) -> CalendarFeed:
     """Ask a feed and let its listing's nights follow what it says. What goes wrong stands in its ``error``.
+
+    ``accept_empty``: its host knows that nothing is taken there any more, so that an empty answer may be believed.
 
     Raises: NotFound, Unavailable when somebody else holds the listing for too long.
     """
     feed = CalendarFeed.objects.select_related("listing").filter(pk=feed_id).first()
     if feed is None:
         raise NotFound
-    return _apply(feed, _ask(feed, now, net.TOTAL_S), now)
+    return _apply(feed, _ask(feed, now, net.TOTAL_S), now, accept_empty=accept_empty)
 
 
 def _ask(feed: CalendarFeed, now: datetime, total_s: float) -> Answer:
@@ -90,6 +106,9 @@ def _ask(feed: CalendarFeed, now: datetime, total_s: float) -> Answer:
         if got.is_unchanged:
             return Answer(is_unchanged=True)
         today = availability.rules_of(feed.listing).today(now)
+        digest = _digest(got.body, today)
+        if digest == feed.digest and not feed.error:
+            return Answer(is_unchanged=True)
         parsed = ical_reading.read(got.body, first=today, last=today + timedelta(days=UNFOLD_DAYS))
     except (FetchFailed, FeedBroken) as error:
         return Answer(error=error.code)
@@ -99,11 +118,12 @@ def _ask(feed: CalendarFeed, now: datetime, total_s: float) -> Answer:
         prodid=parsed.prodid,
         etag=got.etag,
         last_modified=got.last_modified,
+        digest=digest,
     )
 
 
 @retrying
-def _apply(asked: CalendarFeed, answer: Answer, now: datetime) -> CalendarFeed:
+def _apply(asked: CalendarFeed, answer: Answer, now: datetime, *, accept_empty: bool = False) -> CalendarFeed:
     """Make what a feed said true, unless a later answer was applied or the feed was removed meanwhile."""
     with transaction.atomic(durable=True):
         listing = lock(Listing.objects.select_related("host"), pk=asked.listing_id)
@@ -113,7 +133,7 @@ def _apply(asked: CalendarFeed, answer: Answer, now: datetime) -> CalendarFeed:
         feed.listing = listing
         error = answer.error
         if answer.found is not None:
-            error = _hear(feed, answer.found, now)
+            error = _hear(feed, answer.found, now, accept_empty=accept_empty)
         if error:
             feed.status, feed.error, feed.failures = FeedStatus.FAILING, error, feed.failures + 1
         else:
@@ -121,6 +141,7 @@ def _apply(asked: CalendarFeed, answer: Answer, now: datetime) -> CalendarFeed:
             feed.last_healthy_at = now
             if answer.found is not None:
                 feed.etag, feed.last_modified = answer.etag, answer.last_modified
+                feed.digest = answer.digest
                 feed.refused_events = len(answer.found.refused)
                 feed.kind = ical.site_of(urlsplit(feed.url).hostname or "", answer.prodid)
         feed.last_polled_at, feed.version = now, feed.version + 1
@@ -132,14 +153,14 @@ def _apply(asked: CalendarFeed, answer: Answer, now: datetime) -> CalendarFeed:
     return feed
 
 
-def _hear(feed: CalendarFeed, read: ical.Read, now: datetime) -> str:
+def _hear(feed: CalendarFeed, read: ical.Read, now: datetime, *, accept_empty: bool) -> str:
     """Bring the entries of a feed up to date; the word of what is wrong when the answer cannot be believed.
 
     Entries that are over are left as they are, whether they are still there or not.
     """
     today = availability.rules_of(feed.listing).today(now)
     kept = list(FeedEvent.objects.filter(feed=feed, removed_at=None, ends_on__gt=today))
-    if kept and not read.entries:
+    if kept and not read.entries and not accept_empty:
         return EMPTY
     coming = [entry for entry in read.entries if entry.ends_on > today]
     matched = ical.match(kept, coming, today=today)
@@ -246,6 +267,15 @@ def poll_due(*, now: datetime, all_of_them: bool = False, budget_s: float = 240.
         for name, count in _poll_all(batch, now, total_s=net.TOTAL_S).items():
             done[name] += count
     return {**done, "stale": mark_stale(now=now), "left": len(feeds)}
+
+
+def purge(*, now: datetime) -> int:
+    """Forget the entries that are long over or long gone; they may hold the names of guests. How many."""
+    over = (now - KEPT).date()
+    found = FeedEvent.objects.filter(Q(ends_on__lt=over) | Q(removed_at__lt=now - KEPT))
+    count = found.count()
+    found.delete()
+    return count
 
 
 def _too_old(now: datetime) -> Q:

@@ -16,7 +16,14 @@ from django.utils.translation import gettext_lazy as _
 from backend.audit import services as audit
 from backend.availability import feed_nights, ical
 from backend.availability import services as availability
-from backend.availability.feed_polling import is_stale, mark_stale, poll, poll_due, refresh_before_booking
+from backend.availability.feed_polling import (
+    is_stale,
+    mark_stale,
+    poll,
+    poll_due,
+    purge,
+    refresh_before_booking,
+)
 from backend.availability.models import CalendarFeed, Decision, FeedConflict, FeedEvent, FeedStatus
 from backend.core import access, net
 from backend.core.db import lock, retrying
@@ -36,6 +43,7 @@ __all__ = [
     "poll",
     "poll_due",
     "poll_of",
+    "purge",
     "refresh_before_booking",
     "remove",
     "shown",
@@ -125,8 +133,19 @@ def remove(*, actor: Any, listing: Listing, feed_id: int, now: datetime) -> None
         feed_nights.settle(listing=listing, now=now)
 
 
-def poll_of(*, actor: Any, listing: Listing, feed_id: int, now: datetime, reason: str = "") -> CalendarFeed:
-    """Ask a feed now, for its host, or in the host's stead with a ``reason``. Raises: NotAllowed, NotFound."""
+def poll_of(
+    *,
+    actor: Any,
+    listing: Listing,
+    feed_id: int,
+    now: datetime,
+    reason: str = "",
+    accept_empty: bool = False,
+) -> CalendarFeed:
+    """Ask a feed now, for its host, or in the host's stead with a ``reason``; ``accept_empty`` as for ``poll``.
+
+    Raises: NotAllowed, NotFound.
+    """
     listing_access.require_change(actor, "listing.calendar", listing, reason)
     if not CalendarFeed.objects.filter(listing=listing, pk=feed_id).exists():
         raise NotFound
@@ -139,7 +158,7 @@ def poll_of(*, actor: Any, listing: Listing, feed_id: int, now: datetime, reason
             after={"feed": feed_id},
             reason=reason,
         )
-    return poll(feed_id=feed_id, now=now)
+    return poll(feed_id=feed_id, now=now, accept_empty=accept_empty)
 
 
 def figures() -> dict[str, int]:

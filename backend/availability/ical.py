@@ -9,7 +9,7 @@ Airbnb answers with "Not available" for what it has imported itself.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Generic, Protocol, TypeVar
@@ -128,27 +128,22 @@ def match(kept: Sequence[K], found: Sequence[Entry], *, today: date) -> Matched[
     the nights that are over, and with them its UID.
     """
     present: list[tuple[K, Entry]] = []
-    rows = sorted(kept, key=lambda each: (each.starts_on, each.ends_on))
+    rows: list[K] = sorted(kept, key=lambda each: (each.starts_on, each.ends_on))
     left = sorted(found)
 
-    def pair(is_same: Callable[[K, Entry], bool]) -> None:
-        for row in list(rows):
-            entry = next((each for each in left if is_same(row, each)), None)
-            if entry is not None:
-                rows.remove(row)
-                left.remove(entry)
-                present.append((row, entry))
+    def pair(key: Callable[[K | Entry], Hashable]) -> None:
+        nonlocal rows, left
+        by_key: dict[Hashable, list[Entry]] = {}
+        for entry in reversed(left):
+            by_key.setdefault(key(entry), []).append(entry)
+        pairs = [(row, same.pop() if (same := by_key.get(key(row))) else None) for row in rows]
+        present.extend((row, entry) for row, entry in pairs if entry is not None)
+        rows = [row for row, entry in pairs if entry is None]
+        left = sorted(entry for entries in by_key.values() for entry in entries)
 
-    def coming(starts_on: date, ends_on: date) -> tuple[date, date]:
-        return max(starts_on, today), ends_on
-
-    pair(
-        lambda row, entry: (
-            (row.uid, row.starts_on, row.ends_on) == (entry.uid, entry.starts_on, entry.ends_on)
-        )
-    )
-    pair(lambda row, entry: row.uid == entry.uid)
-    pair(lambda row, entry: coming(row.starts_on, row.ends_on) == coming(entry.starts_on, entry.ends_on))
+    pair(lambda each: (each.uid, each.starts_on, each.ends_on))
+    pair(lambda each: each.uid)
+    pair(lambda each: (max(each.starts_on, today), each.ends_on))
     return Matched(present, left, rows)
 
 

@@ -82,6 +82,7 @@ def _purge(now: datetime) -> dict[str, int]:
         "rate_counters": limits.purge(),
         "sessions": sessions.purge(now=real),
         "jobs": _purge_jobs(),
+        "feed_entries": feeds.purge(now=real),
         **retention.purge(now=real),
     }
 

@@ -119,6 +119,17 @@ def test_poll_of_a_broken_feed_is_200_and_opens_nothing(end):
     assert len(nights(listing)) == 4
 
 
+def test_poll_believes_an_empty_calendar_when_it_is_told_to(end):
+    listing = make_listing()
+    feed_id = add(listing, end).json()["id"]
+    end.serve(calendar())
+    url = path(listing, f"calendar-feeds/{feed_id}/poll/")
+    host = ApiClient(listing.host)
+
+    assert (host.post(url).json()["error_code"], len(nights(listing))) == ("empty", 4)
+    assert (host.post(url, {"accept_empty": True}).json()["status"], nights(listing)) == ("ok", [])
+
+
 def test_remove_opens_the_nights(end):
     listing = make_listing()
     feed_id = add(listing, end).json()["id"]

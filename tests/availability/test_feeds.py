@@ -198,6 +198,72 @@ def test_poll_of_a_broken_feed_opens_nothing(end, how, error):
     assert (feed.status, feed.error, feed.failures, blocks(listing)) == ("ok", "", 0, [(day(11), day(14))])
 
 
+def test_poll_believes_an_empty_answer_when_the_host_says_that_it_is_right(end):
+    listing = make_listing()
+    end.serve(calendar(taken(day(10), day(14))))
+    feed = add(listing, end)
+    end.serve(calendar())
+
+    feed = feeds.poll_of(actor=listing.host, listing=listing, feed_id=feed.pk, now=NOW, accept_empty=True)
+
+    assert (feed.status, feed.error, blocks(listing)) == ("ok", "", [])
+
+
+def test_poll_reads_again_only_what_says_something_else(end, monkeypatch):
+    listing = make_listing()
+    text = calendar(taken(day(10), day(14)))
+    end.serve(text)
+    feed = add(listing, end)
+    read = []
+    real = feed_polling.ical_reading.read
+    monkeypatch.setattr(
+        feed_polling.ical_reading, "read", lambda *args, **kw: read.append(1) or real(*args, **kw)
+    )
+
+    end.serve(text.replace("DTSTAMP:20270301", "DTSTAMP:20270302"))
+    feed = poll(feed, now=NOW + timedelta(minutes=10))
+    assert (feed.status, feed.last_healthy_at, len(read)) == ("ok", NOW + timedelta(minutes=10), 0)
+    poll(feed, now=NOW + timedelta(days=1))  # what is over and what is far depends on the day
+    assert len(read) == 1
+    end.serve(text.replace("20270614", "20270615"))
+    poll(feed, now=NOW + timedelta(days=1))
+
+    assert (len(read), blocks(listing)) == (2, [(day(10), day(15))])
+
+
+def test_poll_of_a_thousand_entries_is_contained(end):
+    listing = make_listing()
+    entries = [
+        taken(day(1) + timedelta(days=n % 900), day(3) + timedelta(days=n % 900), uid=f"u{n}")
+        for n in range(1000)
+    ]
+    end.serve(calendar(*entries))
+    before = time.monotonic()
+
+    feed = add(listing, end)
+    took = time.monotonic() - before
+    end.serve(calendar(*(each.replace("UID:u", "UID:v") for each in entries)))
+    poll(feed)
+
+    assert (feed.status, FeedEvent.objects.filter(removed_at=None).count()) == ("ok", 1000)
+    assert sum((upper - lower).days for lower, upper in blocks(listing)) == 901
+    assert took < 10
+
+
+def test_purge_forgets_entries_that_are_long_over_and_keeps_their_nights(end):
+    listing = make_listing()
+    end.serve(calendar(taken(day(10), day(14)), taken(day(1, 12), day(3, 12), uid="two")))
+    add(listing, end)
+
+    assert feeds.purge(now=datetime(2027, 9, 10, 9, 0, tzinfo=UTC)) == 0
+    assert feeds.purge(now=datetime(2027, 9, 14, 9, 0, tzinfo=UTC)) == 1
+
+    assert (FeedEvent.objects.get().uid, blocks(listing)) == (
+        "two",
+        [(day(10), day(14)), (day(1, 12), day(3, 12))],
+    )
+
+
 def test_poll_of_a_calendar_that_was_always_empty_is_well(end):
     feed = add(make_listing(), end)
 

@@ -57,6 +57,7 @@ class CalendarFeed(models.Model):
     failures = models.PositiveIntegerField(_("failures in a row"), default=0, editable=False)
     etag = models.CharField(max_length=200, blank=True, editable=False)
     last_modified = models.CharField(max_length=80, blank=True, editable=False)
+    digest = models.CharField(max_length=32, blank=True, editable=False)
     refused_events = models.PositiveIntegerField(_("entries that make no sense"), default=0, editable=False)
     last_polled_at = models.DateTimeField(_("last asked at"), null=True, blank=True, editable=False)
     last_healthy_at = models.DateTimeField(_("last good answer at"), null=True, blank=True, editable=False)
