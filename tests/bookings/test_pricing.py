@@ -27,16 +27,21 @@ FEE = st.builds(
 )
 
 
+RULES = {"season": (7, Decimal("12.5"))}
+"""The price rule behind a kind of night, and its percentage."""
+
+
 def _nights(prices: list[tuple[int, str]]) -> tuple[NightPrice, ...]:
     return tuple(
-        NightPrice(MONDAY + timedelta(days=index), minor, kind) for index, (minor, kind) in enumerate(prices)
+        NightPrice(MONDAY + timedelta(days=index), minor, kind, *RULES.get(kind, ()))
+        for index, (minor, kind) in enumerate(prices)
     )
 
 
 PERCENT = st.decimals(min_value="0.001", max_value=100, places=3)
 LIMIT = st.none() | st.integers(1, 60)
 NIGHTS = st.lists(
-    st.tuples(MINOR, st.sampled_from(["base", "weekend", "date"])), min_size=1, max_size=60
+    st.tuples(MINOR, st.sampled_from(["base", "weekend", "season", "date"])), min_size=1, max_size=60
 ).map(_nights)
 DISCOUNT = st.builds(
     Discount, st.sampled_from(["promo", "length_of_stay"]), percent=PERCENT, rule_id=st.just(1)
