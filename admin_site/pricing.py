@@ -166,26 +166,27 @@ def _rule(rule: dict[str, Any]) -> Any:
 
 def follows_from(inputs: dict[str, Any], currency: str) -> str:
     """What a line was reckoned from, in words: its dates, its percentage and the sum that was taken of."""
-    said = []
+    said: list[Any] = []
+    if "percent" in inputs:
+        share = f"{inputs['percent']} %"
+        base = inputs.get("base_minor")
+        of_base = _("%(share)s of %(sum)s")
+        said.append(share if base is None else of_base % {"share": share, "sum": money(base, currency)})
     for name, value in inputs.items():
-        if name == "name":
-            continue
         if name == "dates":
             said += [
                 _range(date.fromisoformat(each["from"]), date.fromisoformat(each["to"])) for each in value
             ]
-        elif name == "percent":
-            said.append(f"{value} %")
-        elif name.endswith("_minor"):
-            said.append(
-                (_("of %(sum)s") if name == "base_minor" else "%(sum)s") % {"sum": money(value, currency)}
-            )
         elif name == "bases":
             said.append(", ".join(str(dict(Tax.Base.choices).get(base, base)) for base in value))
+        elif name == "per":
+            said.append(_("per %(what)s") % {"what": PER.get(value, value)})
         elif name in WORDS:
             said.append(str(WORDS[name]) % {"n": value})
-        else:
-            said.append(str(value))
+        elif name == "amount_minor":
+            said.append(money(value, currency))
+        elif name not in ("name", "percent", "base_minor"):
+            said.append(value)
     return " · ".join(str(word) for word in said) or "–"
 
 
@@ -196,8 +197,8 @@ WORDS: dict[str, Any] = {
     "min_nights": _("from %(n)s nights"),
     "max_nights": _("up to %(n)s nights"),
     "days_before": _("%(n)s days before check-in"),
-    "per": _("per %(n)s"),
 }
+PER: dict[str, Any] = {**dict(Fee.Per.choices), **dict(Tax.Per.choices)}
 
 
 def _reason(refusal: Refusal) -> list[Any]:

@@ -90,7 +90,8 @@ def test_price_names_the_rule_of_every_line() -> None:
         ("tax", "City tax", "EUR 16.00"),
         ("Guest pays", "", "EUR 533.00"),
     ]
-    assert rows[2][2] == "of EUR 480.00 · 10 % · SPRING"
+    assert rows[2][2] == "10 % of EUR 480.00 · SPRING"
+    assert rows[5][2] == "per guest and night"
     links = "".join(str(row[1]) for row in found["lines"])
     for row in (season, code, fee, tax):
         assert f"/{row._meta.model_name}/{row.pk}/change/" in links
