@@ -68,6 +68,17 @@ def test_withdraw_listing_is_its_hosts_alone() -> None:
     assert (_status(listing), _status(draft)) == ("published", "draft")
 
 
+def test_withdraw_listing_tells_nobody_else_of_its_bookings() -> None:
+    listing = make_listing()
+    booking = confirmed(listing)
+
+    for actor in (make_user(), booking.guest, make_user("finance")):
+        with pytest.raises(NotAllowed):
+            bookings.withdraw_listing(actor=actor, listing=listing, now=NOW)
+
+    assert _status(listing) == "published"
+
+
 def test_knows_address_after_a_confirmed_booking_only() -> None:
     listing = make_listing()
     held, other = book(listing), make_listing()
