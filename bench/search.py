@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from bench.classic import Classic
-from bench.world import World, percentile, process_cpu_ms, servers_cpu_ms, web, world
+from bench.world import World, backend_cpu_ms, percentile, servers_cpu_ms, web, world
 
 ROUNDS, CLASSIC_ROUNDS, CPU_ROUNDS = 60, 10, 100
 WARM_UP = 7
@@ -139,10 +139,10 @@ def sql_time(run: Callable[[], Any], rounds: int = ROUNDS) -> Spent:
     with connection.execute_wrapper(measure):
         for _ in range(WARM_UP):
             once()
-        spent, cpu, before = [], 0.0, process_cpu_ms(backend)
+        spent, cpu, before = [], 0.0, backend_cpu_ms(backend)
         for _ in range(rounds):
             once()
-    return Spent(spent, (cpu + process_cpu_ms(backend) - before) / rounds)
+    return Spent(spent, (cpu + backend_cpu_ms(backend) - before) / rounds)
 
 
 def measure(size: int, kept: Path | None = None) -> None:

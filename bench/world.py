@@ -106,13 +106,16 @@ def _wait(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
     raise RuntimeError(f"the web server did not come up:\n{log.read_text()[-2000:]}")
 
 
-def process_cpu_ms(pid: int) -> float:
-    """Milliseconds of processor time that a process has used, as finely as the system says."""
+def backend_cpu_ms(pid: int) -> float:
+    """Milliseconds of processor time that a process of PostgreSQL and the helpers of parallel queries have used."""
+    postmaster = psutil.Process(pid).parent()
+    helpers = postmaster.cpu_times() if postmaster else None
+    spent = (helpers.children_user + helpers.children_system) * 1000 if helpers else 0.0
     fine = Path(f"/proc/{pid}/schedstat")
     if fine.exists():
-        return int(fine.read_text().split()[0]) / 1e6
+        return spent + int(fine.read_text().split()[0]) / 1e6
     times = psutil.Process(pid).cpu_times()
-    return float(times.user + times.system) * 1000
+    return float(spent + (times.user + times.system) * 1000)
 
 
 def servers_cpu_ms() -> float:

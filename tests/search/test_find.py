@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 from random import Random
 from typing import Any
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from backend.core.errors import Invalid
 from backend.core.models import ExchangeRate
@@ -101,6 +103,35 @@ def test_find_understands_locations(text: str, expected: set[str]) -> None:
     made = {name: make_listing(**fields).pk for name, fields in PLACES.items()}
 
     assert set(ids(location=text)) == {made[name] for name in expected}
+
+
+def test_find_knows_a_place_that_has_just_come() -> None:
+    first = make_listing(city="Lisbon", location="Lisbon")
+    before = ids(location="Lisbon"), ids(location="lisbn"), ids(location="Porto")
+    second = make_listing(city="Lisbon", location="Alfama, Lisbon")
+    porto = make_listing(city="Porto", location="Porto")
+
+    after = ids(location="Lisbon"), ids(location="lisbn"), ids(location="Porto")
+
+    assert before == ([first.pk], [first.pk], [])
+    assert after == ([second.pk, first.pk], [second.pk, first.pk], [porto.pk])
+
+
+def test_find_asks_one_question_once_it_knows_the_place_and_the_clocks() -> None:
+    make_listing()
+    asked = SearchQuery(
+        location="Lisbon",
+        check_in=date(2027, 4, 10),
+        check_out=date(2027, 4, 12),
+        price_max=Decimal(500),
+        guests=1,
+    )
+    find(asked, NOW)
+
+    with CaptureQueriesContext(connection) as queries:
+        found = find(asked, NOW)
+
+    assert (found.count, len(queries)) == (1, 1)
 
 
 def test_find_reads_words_of_title_place_and_description() -> None:
