@@ -28,9 +28,9 @@ _MATCH = "SELECT id FROM search_places WHERE words @@ %s::tsquery ORDER BY id LI
 MARK = "(SELECT coalesce(bit_xor(id), 0) # count(*) FROM search_places WHERE words @@ %s::tsquery)"
 """In SQL: a number that tells one set of places of a condition from another."""
 
-REMEMBERED = 10_000
-SMALL = 1_000
-"""So many places are checked faster than they are read again."""
+REMEMBERED = 1_000
+SMALL = 200
+"""Up to so many places are remembered: they take little room, and are checked faster than they are read again."""
 
 
 @dataclass(frozen=True, slots=True)
