@@ -13,12 +13,20 @@ from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RadioFilter
 from unfold.decorators import display
 
-from admin_site import finding
-from admin_site.actions import dialog_action
+from admin_site import fields, finding
+from admin_site.actions import WARNING, ReasonForm, dialog_action
 from admin_site.base import Page, Rows
 from admin_site.display import FEED_COLOURS, label, link
 from backend.availability import feeds
-from backend.availability.models import CalendarFeed, CalendarSubscriber, FeedConflict, FeedEvent, FeedStatus
+from backend.availability.models import (
+    CalendarFeed,
+    CalendarSubscriber,
+    Decision,
+    FeedConflict,
+    FeedEvent,
+    FeedStatus,
+)
+from backend.bookings import feed_conflicts
 from backend.bookings.models import Booking
 from backend.core import access
 
@@ -162,6 +170,13 @@ class CalendarFeedPage(FeedColumns, Page):
         return link(feed.listing)
 
 
+class DecisionForm(ReasonForm):
+    """What becomes of the stay that two sites have sold, and why."""
+
+    decision = fields.choice(_("Decision"), Decision.choices)
+    field_order = ("decision", "reason")
+
+
 class DecidedFilter(RadioFilter):
     title = _("decision")
     parameter_name = "decided"
@@ -184,6 +199,8 @@ class FeedConflictPage(Page):
     list_filter = (DecidedFilter,)
     list_filter_submit = True
     ordering = ("-id",)
+    actions_detail = ("decide",)
+    offered = {"decide": lambda conflict: conflict.closed_at is None and conflict.decision in ("", "keep")}
     fields = (
         ("place", "feed_link"),
         ("entry", "sold", "booking"),
@@ -196,6 +213,33 @@ class FeedConflictPage(Page):
         rows = super().get_queryset(request)
         return rows.select_related("event__feed__listing", "block", "decided_by").annotate(
             reference=_reference()
+        )
+
+    def has_correct_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        row = self.get_row(request, str(object_id))
+        return row is not None and access.can(request.user, "listing.correct", row.event.feed.listing)
+
+    @dialog_action(
+        title=_("Decide"),
+        question=_(
+            "You act in the host's stead. A booking that is canceled here is canceled in the platform's name: the guest "
+            "gets everything back."
+        ),
+        done=_("It is decided."),
+        permission="correct",
+        icon="balance",
+        variant=WARNING,
+        form_class=DecisionForm,
+    )
+    def decide(self, request: HttpRequest, row: FeedConflict, given: dict[str, Any]) -> None:
+        feed_conflicts.decide(
+            actor=request.user,
+            listing=row.event.feed.listing,
+            feed_id=row.event.feed_id,
+            conflict_id=row.pk,
+            decision=Decision(given["decision"]),
+            reason=given["reason"],
+            now=timezone.now(),
         )
 
     @display(description=_("listing"))

@@ -186,8 +186,10 @@ def shown(listing: Listing, now: datetime) -> list[tuple[CalendarFeed, list[Feed
 
 
 @retrying
-def decide(*, actor: Any, conflict: FeedConflict, decision: Decision, now: datetime) -> FeedConflict:
-    """Write down what the host decided about a conflict, and let the nights follow.
+def decide(
+    *, actor: Any, conflict: FeedConflict, decision: Decision, now: datetime, reason: str = ""
+) -> FeedConflict:
+    """Write down what the host decided about a conflict, or staff for them with a ``reason``, and let the nights follow.
 
     KEEP leaves the stay where it is, SKIP lets go of the entry's nights as long as it does not move. What CANCEL means
     for the stay was done before. Raises: NotAllowed, NotFound.
@@ -195,7 +197,7 @@ def decide(*, actor: Any, conflict: FeedConflict, decision: Decision, now: datet
     listing_id = conflict.event.feed.listing_id
     with transaction.atomic(durable=True):
         listing = lock(Listing.objects.select_related("host"), pk=listing_id)
-        access.require(actor, "listing.calendar", listing)
+        listing_access.require_change(actor, "listing.calendar", listing, reason)
         changed = FeedConflict.objects.filter(pk=conflict.pk).update(
             decision=decision, decided_by=actor, decided_at=now
         )
@@ -211,6 +213,7 @@ def decide(*, actor: Any, conflict: FeedConflict, decision: Decision, now: datet
             subject=listing,
             now=now,
             after={"conflict": conflict.pk, "decision": str(decision)},
+            reason=reason,
         )
     conflict.refresh_from_db()
     return conflict

@@ -13,8 +13,8 @@ from backend.availability.models import Decision, FeedConflict
 from backend.bookings import cancellation
 from backend.bookings.models import Booking
 from backend.bookings.states import BookingStatus
-from backend.core import access
 from backend.core.errors import NotFound, WrongState
+from backend.listings import access as listing_access
 from backend.listings.models import Listing
 
 
@@ -39,10 +39,10 @@ def decide(
 
     KEEP: it stays; the entry's other nights are closed already. SKIP: the entry is ignored until it moves. CANCEL: it
     is canceled in the name of its host, with all that this means, and the entry takes the nights. KEEP may be
-    thought over. Raises: NotAllowed, NotFound, WrongState (decided before, or no longer in conflict), and what
+    thought over. Staff who help a host say why in ``reason``; what they cancel is canceled in the platform's name. Raises: NotAllowed, NotFound, WrongState (decided before, or no longer in conflict), and what
     ``bookings.cancel`` raises.
     """
-    access.require(actor, "listing.calendar", listing)
+    listing_access.require_change(actor, "listing.calendar", listing, reason)
     conflict = (
         FeedConflict.objects.select_related("event__feed")
         .filter(pk=conflict_id, event__feed_id=feed_id, event__feed__listing_id=listing.pk)
@@ -63,4 +63,4 @@ def decide(
             raise WrongState(extra={"state": "closed"})
         why = reason or _("These nights were taken through another calendar.")
         cancellation.cancel(actor=actor, booking_id=booking_id, now=now, reason=why)
-    return feeds.decide(actor=actor, conflict=conflict, decision=decision, now=now)
+    return feeds.decide(actor=actor, conflict=conflict, decision=decision, now=now, reason=reason)

@@ -12,7 +12,7 @@ from django.utils import timezone
 from psycopg.types.range import DateRange
 
 from backend.audit.models import AuditEntry
-from backend.availability.models import Block, CalendarDay, CalendarFeed
+from backend.availability.models import Block, CalendarDay, CalendarFeed, FeedConflict
 from backend.listings.models import Listing
 from tests.admin_site.test_actions import act, shown_actions, url
 from tests.admin_site.world import audited, make_booking, make_feed, signed_in, staff
@@ -240,3 +240,34 @@ def test_poll_is_for_administrators(role: str) -> None:
     assert act(client, feed, "poll", reason="x").status_code == 403
     assert CalendarFeed.objects.get().last_polled_at is None
     assert shown_actions(client, feed) == set()
+
+
+@pytest.mark.parametrize(
+    ("decision", "status"), [("keep", "confirmed"), ("skip", "confirmed"), ("cancel", "canceled")]
+)
+def test_decide_in_the_hosts_stead(decision: str, status: str) -> None:
+    booking, boss = make_booking(), staff("admin")
+    make_feed(booking)
+    conflict = FeedConflict.objects.get()
+
+    act(signed_in(boss), conflict, "decide", decision=decision, reason="The host asked us")
+
+    conflict.refresh_from_db()
+    booking.refresh_from_db()
+    assert (conflict.decision, conflict.decided_by, booking.status) == (decision, boss, status)
+    assert audited("listing.feed_conflict").reason == "The host asked us"
+    if decision == "cancel":
+        assert (booking.canceled_by, booking.refund_minor) == ("platform", booking.total_minor)
+        assert shown_actions(signed_in(boss), conflict) == set()
+
+
+@pytest.mark.parametrize("role", ["support", "moderator"])
+def test_decide_is_for_administrators(role: str) -> None:
+    booking = make_booking()
+    make_feed(booking)
+    conflict, client = FeedConflict.objects.get(), signed_in(staff(role))
+
+    assert act(client, conflict, "decide", decision="cancel", reason="x").status_code == 403
+    conflict.refresh_from_db()
+    booking.refresh_from_db()
+    assert (conflict.decision, booking.status) == ("", "confirmed")
