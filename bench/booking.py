@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from io import BytesIO
 from statistics import median
+from typing import Any
 
 import psutil
 
@@ -139,7 +140,7 @@ def statements(token: str, check_in: date) -> int:
     from django.db import connection
     from django.test.utils import CaptureQueriesContext
 
-    application = get_wsgi_application()
+    application: Any = get_wsgi_application()
 
     def book(listing: int) -> int:
         body = {

@@ -34,11 +34,11 @@ class _PreparedCursor(ServerBindingCursor):
     """Sends values apart from the statement, and has the statement planned once on its connection."""
 
     def execute(self, query: Any, params: Any = None, **options: Any) -> Self:
-        return super().execute(query, params, prepare=True)
+        return super().execute(query, params, prepare=True)  # type: ignore[misc]
 
     def _convert_query(self, *arguments: Any) -> PostgresQuery:
         # psycopg remembers only what it did not prepare; Django's log of queries asks for all.
-        self._query = super()._convert_query(*arguments)
+        self._query = super()._convert_query(*arguments)  # type: ignore[misc]
         return self._query
 
 
@@ -50,7 +50,7 @@ def prepared() -> Iterator[CursorWrapper]:
     where it stands: say ``%s::date`` where it cannot. Lists are single values: ``= ANY(%s)``.
     """
     connection.ensure_connection()
-    with connection._prepare_cursor(_PreparedCursor(connection.connection)) as cursor:  # type: ignore[attr-defined]
+    with connection._prepare_cursor(_PreparedCursor(connection.connection)) as cursor:  # type: ignore[attr-defined, call-arg]
         yield cursor
 
 
@@ -60,7 +60,7 @@ class Columns(Generic[M]):
     def __init__(self, model: type[M]) -> None:
         self.model = model
         fields = model._meta.concrete_fields
-        self.names = tuple(field.column for field in fields)
+        self.names = tuple(str(field.column) for field in fields)
         self._attributes = [field.attname for field in fields]
         self._converters = [
             (index, field.from_db_value)
@@ -83,7 +83,7 @@ class Columns(Generic[M]):
 @cache
 def _insertion(model: type[Model]) -> tuple[str, tuple[Any, ...]]:
     fields = tuple(field for field in model._meta.concrete_fields if not field.primary_key)
-    columns = ", ".join(field.column for field in fields)
+    columns = ", ".join(str(field.column) for field in fields)
     places = ", ".join(["%s"] * len(fields))
     key = model._meta.pk.column
     return f"INSERT INTO {model._meta.db_table} ({columns}) VALUES ({places}) RETURNING {key}", fields  # noqa: S608

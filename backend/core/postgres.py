@@ -12,8 +12,7 @@ from typing import Any, Self
 import psycopg
 from psycopg._preparing import Key, Prepare, PrepareManager
 from psycopg._queries import PostgresQuery
-from psycopg.abc import Dumper
-from psycopg.adapt import PyFormat
+from psycopg.adapt import Dumper, PyFormat
 from psycopg.types.numeric import IntDumper
 
 
