@@ -300,8 +300,9 @@ def _insert_block(values: list[Any]) -> int | None:
 
 def _is_taken(listing: Listing, stay: Stay, now: datetime) -> bool:
     """Whether one of the nights is taken at ``now``. Asked by everybody who comes second to a place that many want."""
+    values: list[Any] = [listing.pk, _nights(stay), now]
     with prepared() as cursor:
-        cursor.execute(_TAKEN, [listing.pk, _nights(stay), now])
+        cursor.execute(_TAKEN, values)
         (is_taken,) = cursor.fetchone()
     return bool(is_taken)
 
