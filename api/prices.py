@@ -285,10 +285,11 @@ def _read(request: HttpRequest, property_id: int, kind: type[R], row_id: int) ->
     if row is None:
         raise NotFound
     shown = _shown(row, listing)
-    return etag_response(request, _tag(row, shown), shown)
+    return etag_response(request, tag_of(row, shown), shown)
 
 
-def _tag(row: Row, shown: dict[str, Any]) -> str:
+def tag_of(row: Row, shown: dict[str, Any]) -> str:
+    """The ETag of a row as it is shown; its first half is the row's revision."""
     return f'"{rates.revision(row)}-{etag(shown)[1:]}'
 
 
@@ -313,11 +314,11 @@ def _change(request: HttpRequest, property_id: int, kind: type[R], row_id: int, 
         row_id=row_id,
         changes=body.model_dump(exclude_unset=True, by_alias=True),
         now=timezone.now(),
-        revisions=_revisions(request),
+        revisions=revisions_of(request),
     )
     shown = _shown(row, listing)
     response = HttpResponse(dumps(shown), content_type="application/json; charset=utf-8")
-    response["ETag"] = _tag(row, shown)
+    response["ETag"] = tag_of(row, shown)
     return response
 
 
@@ -328,12 +329,12 @@ def _remove(request: HttpRequest, property_id: int, kind: type[R], row_id: int) 
         listing=_listing(request, property_id),
         row_id=row_id,
         now=timezone.now(),
-        revisions=_revisions(request),
+        revisions=revisions_of(request),
     )
     return HttpResponse(status=204)
 
 
-def _revisions(request: HttpRequest) -> set[str] | None:
+def revisions_of(request: HttpRequest) -> set[str] | None:
     """The revisions of the row that ``If-Match`` names; None when it names none or any."""
     header = request.headers.get("If-Match", "").strip()
     return None if not header or header == "*" else set(_REVISION.findall(header))

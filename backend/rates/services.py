@@ -17,15 +17,20 @@ from django.db import transaction
 from django.db.models import ProtectedError
 from django.utils.translation import gettext_lazy as _
 
-from backend.accounts.models import ADMIN, FINANCE, User
+from backend.accounts.models import User
 from backend.audit import services as audit
-from backend.core import access, platform
+from backend.core import access, fx, platform
 from backend.core.db import constraint_errors, lock, retrying
-from backend.core.errors import Conflict, DomainError, FieldError, Invalid, NotFound, Stale
+from backend.core.errors import Conflict, DomainError, NotFound, Stale
 from backend.listings import access as listing_access
 from backend.listings.models import Listing, ListingStatus
 from backend.rates import fields
-from backend.rates.models import Fee, PriceRule, PromoCode, ServiceFeeTerms, Tax
+from backend.rates.models import Fee, PriceRule, PromoCode, Tax
+from backend.rates.reading import service_fee_in_force
+from backend.rates.service_fees import TermsExist, set_service_fee_terms
+
+__all__ = ["TermsExist", "add", "add_code", "change", "change_code", "remove", "remove_code"]
+__all__ += ["service_fee_in_force", "set_service_fee_terms"]
 
 R = TypeVar("R", PriceRule, Fee, Tax, PromoCode)
 
@@ -39,12 +44,6 @@ REASON_LONGEST = 500
 def may_set_rates(actor: Any, listing: Listing) -> bool:
     """The host of the listing."""
     return bool(listing.host_id == actor.pk)
-
-
-@access.rule("platform.service_fee")
-def may_set_service_fee(actor: Any, subject: object) -> bool:
-    """What the platform earns is for finance and administrators."""
-    return bool(actor.has_role(FINANCE, ADMIN))
 
 
 class SeasonOverlap(Conflict):
@@ -87,13 +86,6 @@ class TooManyRates(Conflict):
 
     code = "too_many_rates"
     title = _("There are too many of these. Remove some first.")
-
-
-class TermsExist(Conflict):
-    """Other terms begin at the same instant."""
-
-    code = "terms_exist"
-    title = _("Other terms begin at the same moment.")
 
 
 _CONSTRAINTS: dict[str, Callable[[], DomainError]] = {
@@ -234,10 +226,14 @@ def add_code(
 ) -> PromoCode:
     """Make a promotion code for all listings of ``host``, or (without) for every listing of the platform.
 
-    Amounts are in ``currency`` and exchanged when they are used. Raises: NotAllowed, Invalid, PromoCodeExists.
+    Amounts are in ``currency`` and exchanged when they are used.
+    Raises: NotAllowed, UnknownCurrency, Invalid, TooManyRates, PromoCodeExists.
     """
-    if host is None or actor.pk != host.pk:
-        access.require(actor, "platform.service_fee")
+    _require_codes(actor, host.pk if host else None)
+    if currency not in fx.rates():
+        raise fx.UnknownCurrency.field("currency", fx.UnknownCurrency.code, fx.UnknownCurrency.title)
+    if host is not None and PromoCode.objects.filter(host=host).count() >= MOST[PromoCode]:
+        raise TooManyRates
     row = PromoCode(host=host, created_at=now, updated_at=now)
     fields.fill(row, values, currency=currency)
     with transaction.atomic():
@@ -256,16 +252,23 @@ def add_code(
 
 @retrying
 def change_code(
-    *, actor: Any, code_id: int, changes: Mapping[str, Any], now: datetime, reason: str = ""
+    *,
+    actor: Any,
+    code_id: int,
+    changes: Mapping[str, Any],
+    now: datetime,
+    reason: str = "",
+    revisions: Collection[str] | None = None,
 ) -> PromoCode:
     """Change a promotion code of a host or of the platform, or switch it off; those of a listing change with it.
 
-    What was quoted or booked keeps its price. Raises: NotAllowed, NotFound, Invalid, PromoCodeExists.
+    What was quoted or booked keeps its price. Raises: NotAllowed, NotFound, Stale, Invalid, PromoCodeExists.
     """
     with transaction.atomic():
         row = lock(PromoCode.objects.all(), pk=code_id, listing=None)
-        if row.host_id is None or actor.pk != row.host_id:
-            access.require(actor, "platform.service_fee")
+        _require_codes(actor, row.host_id)
+        if revisions is not None and revision(row) not in revisions:
+            raise Stale
         before = _audited(row)
         fields.fill(row, changes, currency=row.currency or platform.get("currency"))
         after = _audited(row)
@@ -287,73 +290,35 @@ def change_code(
 
 
 @retrying
-def set_service_fee_terms(
-    *,
-    actor: Any,
-    model: str,
-    host_percent: Decimal,
-    guest_percent: Decimal,
-    effective_from: datetime,
-    reason: str,
-    now: datetime,
-    host: User | None = None,
-) -> ServiceFeeTerms:
-    """Write the service fee that holds from ``effective_from`` (UTC) on: for ``host``, or for all without terms of their own.
-
-    Quotes and bookings keep the fee that they were made with. Raises: NotAllowed, TermsExist, Invalid (a field:
-    ``unknown_value``, ``too_small``, ``too_large``, ``too_precise``, ``not_for_model``, ``in_the_past``, ``required``).
-    """
-    access.require(actor, "platform.service_fee")
-    errors = [
-        *_percent_errors("host_percent", host_percent),
-        *_percent_errors("guest_percent", guest_percent),
-    ]
-    if model not in ServiceFeeTerms.Model.values:
-        errors.append(FieldError("model", "unknown_value", _("There is no such model.")))
-    elif model == ServiceFeeTerms.Model.HOST_ONLY and guest_percent:
-        errors.append(FieldError("guest_percent", "not_for_model", _("The host alone bears this fee.")))
-    if effective_from < now:
-        errors.append(FieldError("effective_from", "in_the_past", _("Terms cannot begin in the past.")))
-    if not reason.strip():
-        errors.append(FieldError("reason", "required", _("Say why.")))
-    if errors:
-        raise Invalid(errors[0].message if len(errors) == 1 else "", errors=errors)
+def remove_code(
+    *, actor: Any, code_id: int, now: datetime, reason: str = "", revisions: Collection[str] | None = None
+) -> None:
+    """Remove a promotion code of a host or of the platform. Raises: NotAllowed, NotFound, Stale, PromoCodeUsed."""
     with transaction.atomic():
-        with constraint_errors({"service_fee_terms_once": TermsExist}):
-            terms = ServiceFeeTerms.objects.create(
-                host=host,
-                model=model,
-                host_percent=host_percent,
-                guest_percent=guest_percent,
-                effective_from=effective_from,
-                reason=reason.strip()[:REASON_LONGEST],
-                created_by=actor if isinstance(actor, User) else None,
-                created_at=now,
-            )
+        row = lock(PromoCode.objects.all(), pk=code_id, listing=None)
+        _require_codes(actor, row.host_id)
+        if revisions is not None and revision(row) not in revisions:
+            raise Stale
         audit.record(
             actor=actor,
-            action="service_fee.set",
-            subject=terms,
+            action="promo_code.remove",
+            subject=row,
             now=now,
-            after={
-                "host": host.pk if host else None,
-                "model": model,
-                "host_percent": str(host_percent),
-                "guest_percent": str(guest_percent),
-                "effective_from": effective_from.isoformat(),
-            },
-            reason=terms.reason,
+            before=_audited(row),
+            reason=_cut(reason),
         )
-    return terms
+        try:
+            row.delete()
+        except ProtectedError as error:
+            raise PromoCodeUsed from error
 
 
-def _percent_errors(name: str, percent: Decimal) -> list[FieldError]:
-    if not percent.is_finite() or round(percent, 3) != percent:
-        return [FieldError(name, "too_precise", _("At most three decimals."))]
-    if not 0 <= percent <= 50:
-        code = "too_small" if percent < 0 else "too_large"
-        return [FieldError(name, code, _("Between %(low)s and %(high)s.") % {"low": 0, "high": 50})]
-    return []
+def _require_codes(actor: Any, host_id: int | None) -> None:
+    """Hosts set codes for their own places, staff for everybody's. Raises: NotAllowed."""
+    if host_id is not None and actor.pk == host_id:
+        access.require(actor, "listing.create")
+    else:
+        access.require(actor, "platform.service_fee")
 
 
 def _cut(reason: str) -> str:
@@ -382,6 +347,8 @@ def _name(kind: type[Any]) -> str:
 def _audited(row: fields.Row) -> dict[str, Any]:
     """What a row says, as JSON values; amounts in minor units."""
     plain: dict[str, Any] = {"listing": row.listing_id}
+    if isinstance(row, PromoCode):
+        plain["host"] = row.host_id
     for name, value in fields.said(row).items():
         if isinstance(value, Decimal):
             value = f"{value.normalize():f}"
