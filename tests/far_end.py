@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -34,8 +35,8 @@ class FarEnd:
 
 
 @contextmanager
-def far_end() -> Iterator[FarEnd]:
-    """A server on a free port of 127.0.0.1; it ends with the ``with``."""
+def far_end(tls: ssl.SSLContext | None = None) -> Iterator[FarEnd]:
+    """A server on a free port of 127.0.0.1, speaking TLS where it is given; it ends with the ``with``."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -62,6 +63,8 @@ def far_end() -> Iterator[FarEnd]:
             return
 
     server = Quiet(("127.0.0.1", 0), Handler)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     end = FarEnd(server.server_address[1])
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()

@@ -5,14 +5,20 @@ from __future__ import annotations
 import gzip
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from django.db import transaction
 
 from backend.core import net
@@ -208,6 +214,52 @@ def test_fetch_names_what_is_no_http_and_who_is_not_there(loopback):
         assert refusal(f"http://127.0.0.1:{port}/") == "broken"
         assert refusal(f"https://127.0.0.1:{port}/") == "tls"
     assert refusal(f"http://127.0.0.1:{port}/") == "unreachable"
+
+
+def _certificate(folder: Path, name: str) -> tuple[Path, Path]:
+    """A certificate of ``name`` that signs itself, and its key, as PEM files."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    whose = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    today = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(whose)
+        .issuer_name(whose)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(today - timedelta(days=1))
+        .not_valid_after(today + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    certificate, secret = folder / "certificate.pem", folder / "key.pem"
+    certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    secret.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    return certificate, secret
+
+
+def test_fetch_checks_the_name_of_the_certificate_though_it_connects_to_an_address(
+    loopback, tmp_path, monkeypatch
+):
+    certificate, key = _certificate(tmp_path, "localhost")
+    served = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    served.load_cert_chain(certificate, key)
+    with far_end(served) as end:
+        end.serve("hello")
+        url = f"https://localhost:{end.port}/"
+        assert refusal(url) == "tls"  # nobody vouches for it
+
+        trusting = ssl.create_default_context(cafile=str(certificate))
+        monkeypatch.setattr(net, "_tls", lambda: trusting)
+
+        assert net.fetch(url).body == b"hello"
+        assert end.requests[0]["host"] == f"localhost:{end.port}"
+        assert refusal(f"https://127.0.0.1:{end.port}/") == "tls"  # another name
 
 
 @pytest.mark.usefixtures("db")
