@@ -6,13 +6,14 @@ answer is stored by whoever still holds the claim. Works in its own short transa
 
 from __future__ import annotations
 
+import json
 import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db import connection
 from django.utils.translation import gettext_lazy as _
 
+from backend.core.db import prepared
 from backend.core.errors import Conflict, Invalid
 from backend.core.models import IdempotencyKey
 
@@ -29,6 +30,12 @@ ON CONFLICT (user_id, key) DO UPDATE SET
 WHERE k.expires_at <= excluded.claimed_at
    OR (k.status IS NULL AND k.claimed_at <= %(lapsed)s AND k.fingerprint = excluded.fingerprint)
 RETURNING claim
+"""
+
+
+FINISH = """
+UPDATE idempotency_keys SET status = %s, headers = %s, body = %s
+WHERE user_id = %s AND key = %s AND claim = %s AND status IS NULL
 """
 
 
@@ -81,7 +88,7 @@ def begin(*, user_id: int, key: str, fingerprint: bytes, now: datetime) -> Claim
     Raises: KeyReused for another request under the same key, InProgress while the first one is running.
     """
     claim = uuid.uuid4()
-    with connection.cursor() as cursor:
+    with prepared() as cursor:
         cursor.execute(
             CLAIM,
             {
@@ -109,7 +116,12 @@ def begin(*, user_id: int, key: str, fingerprint: bytes, now: datetime) -> Claim
 
 def finish(claim: Claim, answer: Answer) -> bool:
     """Store the answer for those who ask again; False when the lease had lapsed and another request took over."""
-    return bool(_held(claim).update(status=answer.status, headers=answer.headers, body=answer.body))
+    with prepared() as cursor:
+        cursor.execute(
+            FINISH,
+            [answer.status, json.dumps(answer.headers), answer.body, claim.user_id, claim.key, claim.id],
+        )
+        return bool(cursor.rowcount)
 
 
 def give_up(claim: Claim) -> None:
