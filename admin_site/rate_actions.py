@@ -165,19 +165,25 @@ def edit_action(form_class: Any) -> Any:
     )(edit)
 
 
+def remove(page: Any, request: HttpRequest, row: Any, given: dict[str, Any]) -> None:
+    """Remove a row of a listing."""
+    rates.remove(
+        page.model,
+        actor=request.user,
+        listing=row.listing,
+        row_id=row.pk,
+        reason=given["reason"],
+        now=timezone.now(),
+    )
+
+
 def remove_action() -> Any:
     """The action that removes a row."""
 
-    def remove(self: RowActions, request: HttpRequest, row: Any, given: dict[str, Any]) -> None:
-        rates.remove(
-            self.model,
-            actor=request.user,
-            listing=row.listing,
-            row_id=row.pk,
-            reason=given["reason"],
-            now=timezone.now(),
-        )
+    def act(self: Any, request: HttpRequest, row: Any, given: dict[str, Any]) -> None:
+        remove(self, request, row, given)
 
+    act.__name__ = "remove"
     return dialog_action(
         title=_("Remove"),
         question=IN_STEAD,
@@ -185,4 +191,4 @@ def remove_action() -> Any:
         permission="correct",
         icon="delete",
         variant=DANGER,
-    )(remove)
+    )(act)

@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
@@ -14,10 +15,10 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter, RadioFilter
 from unfold.decorators import display
 
 from admin_site import finding
-from admin_site.actions import dialog_action
+from admin_site.actions import DANGER, dialog_action
 from admin_site.base import Page
-from admin_site.display import label, link, money, percent, url_of, weekdays
-from admin_site.rate_actions import RowActions, change, edit_action, remove_action, values_of
+from admin_site.display import label, link, money, percent, weekdays
+from admin_site.rate_actions import RowActions, change, edit_action, remove, remove_action, values_of
 from admin_site.rate_forms import CodeRowForm, FeeRowForm, PlatformCodeForm, RuleRowForm, TaxRowForm
 from backend.bookings.states import BookingStatus
 from backend.core import access, platform
@@ -246,8 +247,6 @@ class PromoCodePage(CodeColumns, RowActions, Page):
     tab = "promo_codes"
     actions_list = ("add_code",)
     actions_detail = ("edit", "remove")
-    offered = {"remove": lambda code: code.listing_id is not None}
-    remove = remove_action()
     icon = "confirmation_number"
     list_display = ("code", "of", "worth", "valid", "used", "state")
     list_filter = (ScopeFilter, "active")
@@ -279,7 +278,9 @@ class PromoCodePage(CodeColumns, RowActions, Page):
         return super().has_correct_permission(request, object_id)
 
     def after_action(self, row: PromoCode) -> str:
-        return super().after_action(row) if row.listing is not None else url_of(row)
+        if row.listing is not None:
+            return super().after_action(row)
+        return reverse("admin:rates_promocode_changelist")
 
     @dialog_action(
         title=_("Change"),
@@ -300,6 +301,20 @@ class PromoCodePage(CodeColumns, RowActions, Page):
             reason=given["reason"],
             now=timezone.now(),
         )
+
+    @dialog_action(
+        title=_("Remove"),
+        question=_("One that bookings were made with can only be switched off."),
+        done=_("It is removed."),
+        permission="correct",
+        icon="delete",
+        variant=DANGER,
+    )
+    def remove(self, request: HttpRequest, row: PromoCode, given: dict[str, Any]) -> None:
+        if row.listing is not None:
+            remove(self, request, row, given)
+            return
+        rates.remove_code(actor=request.user, code_id=row.pk, reason=given["reason"], now=timezone.now())
 
     def has_add_code_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         return access.can(request.user, "platform.service_fee")

@@ -387,7 +387,17 @@ def test_platform_code_is_switched_off_by_finance() -> None:
         *(boss, "The campaign is over"),
         {"active": False, "max_uses_per_guest": None},
     )
-    assert shown_actions(client, code) == {"Change"}
+    assert shown_actions(client, code) == {"Change", "Remove"}
+
+
+def test_platform_code_that_nobody_used_is_removed() -> None:
+    code = PromoCode.objects.create(code="ALL", percent=5, **STAMPS)
+
+    answer = act(signed_in(staff("finance")), code, "remove", reason="A typing error")
+
+    assert answer["HX-Redirect"] == reverse("admin:rates_promocode_changelist")
+    assert not PromoCode.objects.exists()
+    assert audited("promo_code.remove").reason == "A typing error"
 
 
 @pytest.mark.parametrize("role", ["support", "moderator"])
