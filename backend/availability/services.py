@@ -241,10 +241,21 @@ def require_free(*, listing: Listing, stay: Stay, now: datetime, besides: Block 
 
 _CLAIM = """
     INSERT INTO blocks (listing_id, nights, guarded, reason, active, expires_at, note, pinned, created_at)
-    VALUES (%s, %s, %s, %s, true, %s, %s, %s, %s)
+    SELECT p.id, wish.nights,
+        CASE WHEN wish.is_stay AND greatest(p.preparation_days_before, p.preparation_days_after) > 0 THEN daterange(
+            lower(wish.nights),
+            upper(wish.nights) + greatest(p.preparation_days_before, p.preparation_days_after)::int)
+        END,
+        wish.reason, true, wish.expires_at, wish.note, wish.pinned, wish.created_at
+    FROM (
+        SELECT %s::bigint AS listing_id, %s::daterange AS nights, %s::boolean AS is_stay, %s::varchar AS reason,
+            %s::timestamptz AS expires_at, %s::varchar AS note, %s::boolean AS pinned, %s::timestamptz AS created_at
+    ) AS wish
+    JOIN properties p ON p.id = wish.listing_id
     ON CONFLICT DO NOTHING
-    RETURNING id
+    RETURNING id, guarded
 """
+"""The gap is read here once more: a host may have changed it since the listing was read."""
 
 
 def claim(
@@ -264,24 +275,24 @@ def claim(
     open. Waits for a rival transaction that is about to take the same nights. Raises: DatesUnavailable, Preparation.
     """
     is_stay = reason in (Reason.HOLD, Reason.BOOKING)
-    guarded = _guarded(stay, rules_of(listing).gap) if is_stay else None
-    values: list[Any] = [listing.pk, _nights(stay), guarded, str(reason), expires_at, note, pinned, now]
-    block_id = _insert_block(values)
-    if block_id is None:
+    values: list[Any] = [listing.pk, _nights(stay), is_stay, str(reason), expires_at, note, pinned, now]
+    row = _insert_block(values)
+    if row is None:
         if _is_taken(listing, stay, now):
             raise DatesUnavailable
         # Also when nothing is let go: a rival may have done so just now, for other nights than these.
+        listing.refresh_from_db(fields=["preparation_days_before", "preparation_days_after"])
+        guarded = _guarded(stay, rules_of(listing).gap) if is_stay else None
         _release_lapsed(listing, stay, guarded, now)
-        block_id = _insert_block(values)
-    if block_id is None:
-        if _is_taken(listing, stay, now) or not guarded:
-            raise DatesUnavailable
-        raise Preparation
+        row = _insert_block(values)
+        if row is None:
+            raise Preparation if guarded and not _is_taken(listing, stay, now) else DatesUnavailable
+    block_id, guards = row
     return Block(
         id=block_id,
         listing=listing,
         nights=_nights(stay),
-        guarded=guarded,
+        guarded=guards,
         reason=reason,
         active=True,
         expires_at=expires_at,
@@ -291,11 +302,12 @@ def claim(
     )
 
 
-def _insert_block(values: list[Any]) -> int | None:
+def _insert_block(values: list[Any]) -> tuple[int, DateRange | None] | None:
+    """The new block's id and what it guards; nothing when somebody has the nights."""
     with prepared() as cursor:
         cursor.execute(_CLAIM, values)
-        row = cursor.fetchone()
-    return row[0] if row else None
+        row: tuple[int, DateRange | None] | None = cursor.fetchone()
+    return row
 
 
 def _is_taken(listing: Listing, stay: Stay, now: datetime) -> bool:

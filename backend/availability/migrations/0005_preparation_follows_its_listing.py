@@ -21,7 +21,7 @@ BEGIN
             FROM blocks_guards(listing, gap) w WHERE b.id = w.id AND b.guarded IS DISTINCT FROM w.guarded;
             RETURN;
         EXCEPTION WHEN exclusion_violation THEN
-            -- A claim with the old gap was under way. It is written by now, and the next look sees it.
+            -- A claim was under way. It is written by now, and the next look sees it.
             IF attempt = 3 THEN
                 RAISE;
             END IF;
@@ -39,6 +39,9 @@ $$;
 
 CREATE FUNCTION blocks_follow_preparation() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    -- Bookings pin the listing (FOR KEY SHARE) before they read it: those under way are waited for, with their old gap,
+    -- and those that come wait for the new one.
+    PERFORM FROM properties WHERE id = NEW.id FOR UPDATE;
     PERFORM blocks_keep_preparation(NEW.id);
     RETURN NULL;
 END $$;

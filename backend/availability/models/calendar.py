@@ -22,7 +22,8 @@ class Block(models.Model):
     """A taken range of nights ``[check-in, check-out)``. While it is active no other active one may share a night.
 
     ``guarded`` is set on stays of listings with preparation days: the nights followed by the gap that must lie
-    before the next stay; two guarded ranges never overlap either. Holds carry ``expires_at``. ``event`` is the entry
+    before the next stay; two guarded ranges never overlap either. Triggers keep it at what the listing asks for now, as
+    far as the next stay lets it reach. Holds carry ``expires_at``. ``event`` is the entry
     of another site's calendar that an imported one comes from. A ``pinned`` one is not the host's to open.
     """
 
