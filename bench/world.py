@@ -106,18 +106,6 @@ def _wait(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
     raise RuntimeError(f"the web server did not come up:\n{log.read_text()[-2000:]}")
 
 
-def backend_cpu_ms(pid: int) -> float:
-    """Milliseconds of processor time that a process of PostgreSQL and the helpers of parallel queries have used."""
-    postmaster = psutil.Process(pid).parent()
-    helpers = postmaster.cpu_times() if postmaster else None
-    spent = (helpers.children_user + helpers.children_system) * 1000 if helpers else 0.0
-    fine = Path(f"/proc/{pid}/schedstat")
-    if fine.exists():
-        return spent + int(fine.read_text().split()[0]) / 1e6
-    times = psutil.Process(pid).cpu_times()
-    return float(spent + (times.user + times.system) * 1000)
-
-
 def servers_cpu_ms() -> float:
     """Milliseconds of processor time that the servers of this world (our child processes) have used until now."""
     spent = 0.0

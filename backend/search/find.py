@@ -92,7 +92,11 @@ def find(query: SearchQuery, now: datetime) -> Found:
     while True:
         known = clocks.known(again=again) if query.check_in else None
         try:
-            return _find(query, conditions.of(query, now, known))
+            found = _find(query, conditions.of(query, now, known))
+            if query.q and found.exact and not found.count:
+                meant = replace(query, q=places.corrected(query.q))
+                return found if meant.q == query.q else _find(meant, conditions.of(meant, now, known))
+            return found
         except _Outdated:
             places.forget(query.location)
         except CheckInPast:

@@ -6,6 +6,7 @@ under each of its names and its code. A word that no place has is read as the st
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -107,18 +108,30 @@ def _condition(words: list[str], condition: Callable[[str], str]) -> str:
     return " & ".join(parts)
 
 
+def corrected(text: str) -> str:
+    """``text`` with each mistyped name of a place put right; the words of places, and those like none, stay."""
+    return _WORD.sub(lambda found: (_meant(known_places.fold(found[0])) or [found[0]])[0], text)
+
+
+_WORD = re.compile(rf"(?<![-\w])\w{{{SHORTEST_TYPO},}}")
+
+
 def _guess(word: str) -> str:
     """A word that no place has: the beginning of one, or one with a slip in it."""
-    guesses = [f"{_lexeme(word)}:*"]
-    if len(word) >= SHORTEST_TYPO:
-        with connection.cursor() as cursor:
-            cursor.execute(_SIMILAR, [word, word])
-            candidates = [similar for (similar,) in cursor.fetchall()]
-        slips = {similar: _slips(word, similar) for similar in candidates}
-        fewest = min(slips.values(), default=99)
-        if fewest <= (1 if len(word) < 8 else 2):
-            guesses.extend(_lexeme(similar) for similar, count in slips.items() if count == fewest)
+    guesses = [f"{_lexeme(word)}:*", *map(_lexeme, _meant(word) if len(word) >= SHORTEST_TYPO else ())]
     return f"({' | '.join(guesses)})"
+
+
+def _meant(word: str) -> list[str]:
+    """The words of places that ``word`` (folded) may be a slip for, the most similar first: those with the fewest letters off."""
+    with connection.cursor() as cursor:
+        cursor.execute(_SIMILAR, [word, word])
+        candidates = [similar for (similar,) in cursor.fetchall()]
+    slips = {similar: _slips(word, similar) for similar in candidates}
+    fewest = min(slips.values(), default=99)
+    if fewest > (1 if len(word) < 8 else 2):
+        return []
+    return [similar for similar, count in slips.items() if count == fewest]
 
 
 def _lexeme(word: str) -> str:

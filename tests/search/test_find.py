@@ -117,6 +117,17 @@ def test_find_knows_a_place_that_has_just_come() -> None:
     assert after == ([second.pk, first.pk], [second.pk, first.pk], [porto.pk])
 
 
+def test_find_reads_mistyped_places_among_words() -> None:
+    lisbon = [make_listing(title="Flat", city="Lisbon", location="Lisbon") for _ in range(3)]
+    make_listing(title="Flat", city="Nairobi", location="Nairobi")
+    shown = [listing.pk for listing in reversed(lisbon)]
+
+    assert sorted(ids(q="lisbn flat", page_size=2)) == sorted(shown)
+    assert ids(q='"lisbno"') == ids(q="Lisbon")
+    assert ids(q="lisbn -flat") == []
+    assert ids(q="cellar") == []
+
+
 def test_find_asks_one_question_once_it_knows_the_place_and_the_clocks() -> None:
     make_listing()
     asked = SearchQuery(
