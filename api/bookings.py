@@ -13,7 +13,7 @@ from ninja import Query, Router
 from ninja.responses import Status
 from pydantic import Field
 
-from api import languages
+from api import languages, throttling
 from api.booking_types import BookingOut, BookingStatus, Pets, booking_payload, payload, shown, version_of
 from api.conditional import etag, etag_response
 from api.idempotency import idempotent
@@ -147,7 +147,8 @@ def create(request: HttpRequest, body: BookingIn) -> Any:
         inquiry_id=body.inquiry_id,
     )
     try:
-        booking = bookings.create(guest=request.auth, wish=wish, now=timezone.now())  # type: ignore[attr-defined]
+        with throttling.guessing(request, body.promo_code):
+            booking = bookings.create(guest=request.auth, wish=wish, now=timezone.now())  # type: ignore[attr-defined]
     except quotes.PriceChanged as changed:
         with override(languages.code(request)):
             changed.extra["quote"] = quote_payload(changed.quote, request.auth)  # type: ignore[attr-defined]

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy, override
 from ninja import Router
 from pydantic import Field
 
-from api import languages, timelines
+from api import languages, throttling, timelines
 from api.auth import optional_bearer
 from api.lines import LineOut, line_payload, shower
 from api.problems import responses
@@ -22,7 +22,7 @@ from api.types import DateIn, In, MoneyOut, Out, Text
 from backend.availability.services import DatesUnavailable
 from backend.bookings import policies, pricing, promotions, quotes
 from backend.bookings.quotes import Quote
-from backend.core.errors import Invalid, NotFound
+from backend.core.errors import Invalid, NotFound, Throttled
 from backend.core.fx import exchange
 from backend.core.money import Money
 from backend.core.stay import MAX_NIGHTS, Stay
@@ -85,9 +85,10 @@ class QuoteIn(In):
 @router.post(
     "/properties/{int:property_id}/quote/",
     auth=optional_bearer,
-    response=responses(QuoteOut, NotFound, DatesUnavailable, *promotions.REFUSALS),
+    response=responses(QuoteOut, NotFound, DatesUnavailable, *promotions.REFUSALS, Throttled),
     summary="Price a stay",
 )
+@throttling.counts_as_read
 def make(request: HttpRequest, property_id: int, body: QuoteIn) -> Any:
     """``total_price`` is all that the guest pays, every mandatory fee and tax in it. The nights are not held by a quote.
 
@@ -97,16 +98,18 @@ def make(request: HttpRequest, property_id: int, body: QuoteIn) -> Any:
     listing = Listing.objects.known_to(actor).select_related("host").filter(pk=property_id).first()
     if listing is None:
         raise NotFound
-    quote = quotes.make(
-        listing=listing,
-        stay=stay_of(body.check_in, body.check_out),
-        guests=body.guests or 1,
-        now=timezone.now(),
-        currency=body.currency or "",
-        promo_code=body.promo_code or "",
-        pets=body.pets,
-        guest=actor,
-    )
+    stay = stay_of(body.check_in, body.check_out)
+    with throttling.guessing(request, body.promo_code):
+        quote = quotes.make(
+            listing=listing,
+            stay=stay,
+            guests=body.guests or 1,
+            now=timezone.now(),
+            currency=body.currency or "",
+            promo_code=body.promo_code or "",
+            pets=body.pets,
+            guest=actor,
+        )
     with override(languages.code(request)):
         return quote_payload(quote, actor)
 

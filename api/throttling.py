@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
+from backend.bookings.promotions import InvalidPromoCode
 from backend.core import addresses, limits, platform
 
 READS = ("GET", "HEAD")
+HOUR_S = 3600
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -41,6 +44,26 @@ def count_anonymous(request: HttpRequest) -> None:
     """Count one request of nobody in particular against its address. Raises: Throttled."""
     key = f"anonymous:{addresses.subject(address(request))}"
     limits.hit(key, limit=platform.get("limit_reads_address"), window_s=60, shared=False)
+
+
+@contextmanager
+def guessing(request: HttpRequest, promo_code: str | None) -> Iterator[None]:
+    """Around what takes a promotion code: who tries too many that do not exist is stopped. Raises: Throttled.
+
+    Wrong codes count against the user, or the address of nobody in particular; right ones never.
+    """
+    if not promo_code:
+        yield
+        return
+    user_id = request.auth.pk  # type: ignore[attr-defined]
+    key = f"promo_codes:{user_id or addresses.subject(address(request))}"
+    limit = platform.get("limit_promo_codes")
+    limits.peek(key, limit=limit, window_s=HOUR_S)
+    try:
+        yield
+    except InvalidPromoCode:
+        limits.hit(key, limit=limit, window_s=HOUR_S)
+        raise
 
 
 def announce(response: HttpResponse, windows: list[limits.Window]) -> None:

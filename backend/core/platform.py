@@ -71,6 +71,7 @@ _DECLARED = [
     Setting("limit_holds_user", "int", 5, _("Unpaid holds that one user may have."), 1, 1000),
     Setting("limit_listings_host", "int", 200, _("Listings that one host may create in a day."), 1, 100_000),
     Setting("limit_reads_address", "int", 600, _("Anonymous reads a minute from one address."), 1, 10_000_000),
+    Setting("limit_promo_codes", "int", 100, _("Promotion codes that do not exist, an hour, that one user or address may try."), 1, 1_000_000),
     Setting("limit_tickets_user", "int", 60, _("Websocket tickets a minute for one user."), 1, 10_000),
     Setting("limit_sockets_user", "int", 5, _("Open websockets of one user."), 1, 100),
 ]  # fmt: skip

@@ -353,3 +353,33 @@ def test_price_changed_brings_a_quote_whose_token_books():
     assert (quote["total_price"], quote["fees_total"]) == (430, 30)
     booked = guest.post("/api/bookings/", {**wish, "quote_token": quote["quote_token"]})
     assert (booked.status_code, booked.json()["total_price"]) == (201, 430)
+
+
+def test_wrong_codes_are_limited_for_each_who_tries_them():
+    platform.put("limit_promo_codes", 3)
+    listing = make_listing()
+    ApiClient(listing.host).post(
+        f"/api/properties/{listing.pk}/promo-codes/", {"code": "RIGHT", "percent": 5}
+    )
+    guesser, other = ApiClient(make_user()), ApiClient(make_user())
+    wish = {"property_id": listing.pk, **DATES}
+
+    assert [_quote(listing, guesser, promo_code="RIGHT").status_code for _ in range(5)] == [200] * 5
+    assert [_quote(listing, guesser, promo_code=f"W{n}").status_code for n in range(2)] == [422] * 2
+    assert guesser.post("/api/bookings/", {**wish, "promo_code": "W3"}).status_code == 422
+    stopped = _quote(listing, guesser, promo_code="RIGHT")
+
+    assert (stopped.status_code, stopped.json()["code"]) == (429, "rate_limited")
+    assert 0 < int(stopped.headers["Retry-After"]) <= 3600
+    assert guesser.post("/api/bookings/", {**wish, "promo_code": "RIGHT"}).status_code == 429
+    assert _quote(listing, guesser).status_code == 200
+    assert _quote(listing, other, promo_code="RIGHT").status_code == 200
+    assert _quote(listing, promo_code="RIGHT").status_code == 200
+
+
+def test_quotes_of_nobody_count_as_reads():
+    platform.put("limit_reads_address", 2)
+    listing = make_listing()
+
+    assert [_quote(listing).status_code for _ in range(3)] == [200, 200, 429]
+    assert _quote(listing, ApiClient(make_user())).status_code == 200
