@@ -1,7 +1,8 @@
 """Promotion codes: which one a guest means, whether it may be used, and how often it was.
 
 A use is a booking that stands: pending and not run out, confirmed or completed. One that falls through gives its use
-back by itself, as nothing else counts. Whoever books with a code holds the code's row meanwhile, so that two bookings
+back by itself, as nothing else counts; a payment that comes too late and still gets its nights keeps the price that was
+agreed, also where that is one use more. Whoever books with a code holds the code's row meanwhile, so that two bookings
 never share the last use.
 """
 
