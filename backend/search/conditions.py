@@ -23,9 +23,6 @@ from backend.search import clocks, codes, geo, nights, places, rarity
 from backend.search.clocks import Clocks, Known
 from backend.search.query import CheckInPast, SearchQuery
 
-RARE = 20_000
-"""Amenities that up to about so many listings have together are looked up, where nothing else narrows a search."""
-
 
 class Clause(NamedTuple):
     """A condition in SQL about ``s`` (``search_row``) with its parameters."""
@@ -67,7 +64,7 @@ def of(query: SearchQuery, now: datetime, known: Known | None) -> Conditions:
         scope.append(Clause("t.words @@ websearch_to_tsquery('listing_text', %s)", (query.q,)))
     if query.ordering == "distance":
         filters.append(Clause("s.cell IS NOT NULL"))
-    if query.by_amenities and rarity.expected(query.amenities) <= RARE:
+    if query.by_amenities and rarity.is_rare(query.amenities):
         scope.append(Clause("search_amenity_list(s.amenities) @> %s::int[]", (rarity.bits(query.amenities),)))
     marks = [(Clause(clocks.MARK), known.mark)] if known else []
     found = places.named(query.location) if query.location else places.Named(())

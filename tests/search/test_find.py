@@ -194,15 +194,16 @@ def test_find_looks_rare_amenities_up(monkeypatch: pytest.MonkeyPatch) -> None:
         for number in range(30)
     ]
     asked = amenities.mask(["wifi", "pool"])
+    monkeypatch.setattr(rarity, "RARE_SHARE", 0.25)
     monkeypatch.setattr(rarity, "_known", rarity._Shares(read_at=float("inf")))
-    unknown, before = rarity.expected(asked), ids(amenities=asked)
+    unknown, before = rarity.is_rare(asked), ids(amenities=asked)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE search_row")
     monkeypatch.setattr(rarity, "_known", rarity._Shares())
 
-    known, after = rarity.expected(asked), ids(amenities=asked)
+    known, after = rarity.is_rare(asked), ids(amenities=asked)
 
-    assert (unknown, round(known)) == (float("inf"), 6)
+    assert (unknown, known, rarity.is_rare(amenities.mask(["wifi"]))) == (False, True, False)
     assert before == after == [listing.pk for listing in reversed(made[::5])]
     assert ids(amenities=asked, guests=100) == []
 
