@@ -180,5 +180,23 @@ def test_check_finds_a_stay_whose_preparation_can_be_sold():
     take(listing, june(10, 12))
 
     Block.objects.update(guarded=None)
+    found = len(violations())
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT blocks_keep_preparation(%s)", [listing.pk])
 
-    assert len(violations()) == 1
+    assert found == 1
+    assert guards(listing) == [(10, 13)]
+
+
+def test_claim_guards_what_the_host_asks_for_though_the_listing_was_read_before():
+    listing = make_listing()
+    stale = Listing.objects.get(pk=listing.pk)
+    ask_for(listing, 0, 2)
+
+    block = take(stale, june(10, 12))
+
+    assert block.guarded.upper == date(2027, 6, 14)
+    assert guards(listing) == [(10, 14)]
+    with pytest.raises(Preparation):
+        take(stale, june(13, 15))
+    assert guards(listing) == [(10, 14)]
