@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from backend.accounts.models import User
 from backend.audit.models import AuditEntry
-from backend.bookings.models import Booking, HostPenalty
+from backend.bookings.models import Alteration, Booking, HostPenalty, Inquiry
 from backend.identity import services as identity
 from backend.jobs import books
 from backend.jobs.demo import making, scenes
@@ -29,6 +29,7 @@ from backend.jobs.demo.visits import VISITS
 from backend.listings.models import Listing, Photo
 from backend.notifications.models import Notification
 from backend.payments.models import MoneyOp, Payment
+from backend.rates.models import Fee, PriceRule, PromoCode, Tax
 from tests.api.client import ApiClient
 from tests.conftest import _empty_tables
 
@@ -168,10 +169,10 @@ def test_demo_draws_different_pictures_for_every_place(world: World) -> None:
 
 
 def test_demo_has_bookings_in_every_state_that_went_through_their_steps(world: World) -> None:
-    assert Booking.objects.count() == len(VISITS) == 52
+    assert Booking.objects.count() == len(VISITS) == 54
     assert Counter(Booking.objects.values_list("status", "pending_reason", "canceled_by")) == {
         ("completed", "", ""): 12,
-        ("confirmed", "", ""): 18,
+        ("confirmed", "", ""): 20,
         ("pending", "host", ""): 6,
         ("pending", "payment", ""): 4,
         ("declined", "", ""): 3,
@@ -185,7 +186,7 @@ def test_demo_has_bookings_in_every_state_that_went_through_their_steps(world: W
         *("completed", "confirmed", "pending", "declined", "expired", "canceled"),
     }
     assert Counter(Payment.objects.values_list("kind", "status")) == {
-        ("payment", "completed"): 30,
+        ("payment", "completed"): 33,
         ("payment", "pending"): 3,
         ("payment", "failed"): 4,
         ("payment", "refunded"): 3,
@@ -201,6 +202,17 @@ def test_demo_has_bookings_in_every_state_that_went_through_their_steps(world: W
         assert steps[-1] <= world.made_until
     staying = Booking.objects.filter(status="confirmed", check_in_at__lt=world.made_from)
     assert staying.count() == 3
+
+
+def test_demo_has_rates_of_every_kind_questions_and_changes(world: World) -> None:
+    kinds = set(PriceRule.objects.values_list("kind", flat=True))
+    assert kinds == {"season", "early_bird", "last_minute", "new_listing", "length_of_stay"}
+    assert set(Fee.objects.values_list("kind", flat=True)) == {"pet", "linen"}
+    assert Tax.objects.count() == 12
+    assert PromoCode.objects.count() == 6
+    assert Counter(Alteration.objects.values_list("status", flat=True)) == {"accepted": 1, "proposed": 1}
+    assert Alteration.objects.get(status="accepted").settled_at is not None
+    assert Counter(Inquiry.objects.values_list("status", flat=True)) == {"open": 1, "pre_approved": 1}
 
 
 def test_demo_has_clean_books_and_told_people(world: World) -> None:

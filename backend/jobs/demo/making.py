@@ -17,7 +17,7 @@ from backend.accounts.models import ADMIN, MODERATOR
 from backend.audit import services as audit
 from backend.audit.models import AuditEntry
 from backend.core.access import SYSTEM
-from backend.jobs.demo import people, places, stays
+from backend.jobs.demo import people, places, rates, stays
 from backend.jobs.demo.places import Place
 from backend.listings.models import Listing, Photo
 
@@ -62,6 +62,7 @@ def make(*, now: datetime) -> Made:
     for place, listing in homes:
         places.settle(place, listing, moderator=moderator, now=now - timedelta(days=2))
     places.set_calendars(homes, now=now)
+    rates.set_rates(homes, set_at=now - OPENED + timedelta(days=30), now=now)
     listings = {(place.city.name, place.number): listing for place, listing in homes}
     booked = stays.tell(stays.World(everybody, listings, now))
     accounts = people.give_passwords(everybody.values())

@@ -112,9 +112,9 @@ def _place(city: City, number: int, *, host: str) -> Place:
         "longitude": round(longitude + rng.uniform(-0.002, 0.002), 6),
         "currency": city.currency,
         "price": Decimal(price),
-        "weekend_price": Decimal(_rounded(price * rng.uniform(1.1, 1.3), city.step)) if number % 2 else None,
-        "cleaning_fee": Decimal(_rounded(price * 0.35, city.step)) if number % 3 else Decimal(0),
-        "extra_guest_fee": Decimal(_rounded(price * 0.12, city.step)) if guests > 2 else Decimal(0),
+        "weekend_price": Decimal(rounded(price * rng.uniform(1.1, 1.3), city.step)) if number % 2 else None,
+        "cleaning_fee": Decimal(rounded(price * 0.35, city.step)) if number % 3 else Decimal(0),
+        "extra_guest_fee": Decimal(rounded(price * 0.12, city.step)) if guests > 2 else Decimal(0),
         "max_guests": guests,
         "guests_included": min(2, guests),
         "bedrooms": bedrooms,
@@ -154,12 +154,13 @@ def _calendar_rules(number: int, rng: Random) -> dict[str, Any]:
 def _price(city: City, rng: Random, bedrooms: int, room_type: str) -> int:
     low, high = city.nights
     if room_type != "entire_place":
-        return _rounded(low * rng.uniform(0.55, 0.9), city.step)
+        return rounded(low * rng.uniform(0.55, 0.9), city.step)
     size = min(1.0, bedrooms / 4 + rng.uniform(0, 0.25))
-    return _rounded(low + (high - low) * size, city.step)
+    return rounded(low + (high - low) * size, city.step)
 
 
-def _rounded(amount: float, step: int) -> int:
+def rounded(amount: float, step: int) -> int:
+    """``amount`` in whole steps of a city's prices, at least one."""
     return max(step, round(amount / step) * step)
 
 
@@ -223,7 +224,7 @@ def set_calendars(made: Sequence[tuple[Place, Listing]], *, now: datetime) -> No
         if count % 3 == 0:
             start = today + timedelta(days=40 + count % 7)
             dear = Money.from_major(
-                _rounded(float(place.values["price"]) * 1.5, place.city.step), listing.currency
+                rounded(float(place.values["price"]) * 1.5, place.city.step), listing.currency
             )
             _set(listing, start, 7, {"price_minor": dear.minor, "min_nights": 3, "note": "Festival"}, now)
         if count % 4 == 1:

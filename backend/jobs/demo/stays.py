@@ -15,9 +15,9 @@ from random import Random
 from backend.accounts.models import MODERATOR, SUPPORT, User
 from backend.availability import services as availability
 from backend.availability.rules import StayRefused
+from backend.bookings import alterations, inquiries, settlement
 from backend.bookings import services as bookings
-from backend.bookings import settlement
-from backend.bookings.models import Booking
+from backend.bookings.models import AlterationStatus, Booking, Inquiry
 from backend.core.stay import Stay
 from backend.jobs.demo.visits import VISITS, Visit
 from backend.listings.models import Listing
@@ -48,7 +48,7 @@ class World:
 def tell(world: World) -> int:
     """Let everything happen that is not there yet; answers how many bookings were made."""
     before = Booking.objects.count()
-    stories: list[Story] = [_quiet_read(world)]
+    stories: list[Story] = [_quiet_read(world), _questions(world)]
     for number, visit in enumerate(VISITS):
         listing = world.listings[visit.city, visit.number]
         guest = world.people[f"guest_{visit.guest}"]
@@ -150,6 +150,27 @@ def _paid(told: _Told) -> Story:
     told.pay()
 
 
+def _prolonged(told: _Told) -> Story:
+    """Paid, then a night longer: the host says yes and the difference is paid."""
+    yield from _paid(told)
+    yield told.soon(600)
+    change = alterations.Change(check_out=told.booking.check_out + timedelta(days=1))
+    asked = alterations.ask(actor=told.guest, booking_id=told.booking_id, change=change, now=told.at)
+    if asked.status == AlterationStatus.PROPOSED:
+        yield told.soon(90)
+        alterations.accept(actor=told.listing.host, booking_id=told.booking_id, now=told.at)
+    yield told.soon(5)
+    told.pay()
+
+
+def _wants_shorter(told: _Told) -> Story:
+    """Paid; the guest asks to leave a day earlier, which the host has not answered yet."""
+    yield from _welcomed(told)
+    yield told.soon(30)
+    change = alterations.Change(check_out=told.booking.check_out - timedelta(days=1))
+    alterations.ask(actor=told.guest, booking_id=told.booking_id, change=change, now=told.at)
+
+
 def _completed(told: _Told) -> Story:
     yield from _paid(told)
     yield told.booking.check_out_at + timedelta(minutes=30)
@@ -249,8 +270,33 @@ def _quiet_read(world: World) -> Story:
             notifications.mark_all_read(user=user, now=at)
 
 
+def _questions(world: World) -> Story:
+    """Two guests have asked about dates: one waits for an answer, one has a pre-approval."""
+    for hours, username, number, answer in ((5, "guest_2", 0, ""), (3, "guest_5", 2, "You are welcome!")):
+        at = world.now - timedelta(hours=hours)
+        yield at
+        listing, guest = world.listings["Lisbon", number], world.people[username]
+        if Inquiry.objects.filter(guest=guest, listing=listing).exists():
+            continue
+        check_in = availability.rules_of(listing).today(world.now) + timedelta(days=130 + number)
+        asked = inquiries.ask(
+            guest=guest,
+            listing_id=listing.pk,
+            stay=Stay(check_in, check_in + timedelta(days=4)),
+            guests=1,
+            message="Is the place quiet at night?",
+            now=at,
+        )
+        if answer:
+            inquiries.pre_approve(
+                actor=listing.host, inquiry_id=asked.pk, now=at + timedelta(hours=1), answer=answer
+            )
+
+
 _STORIES: dict[str, Callable[[_Told], Story]] = {
     "paid": _paid,
+    "prolonged": _prolonged,
+    "shortening": _wants_shorter,
     "completed": _completed,
     "second card": _second_card,
     "held": _held,

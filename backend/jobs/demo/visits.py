@@ -58,6 +58,9 @@ _STORIES = (
     Visit("canceled by platform", 6, "Kyoto", 5, 19, 26, 3),
     Visit("second card", 7, "Nairobi", 0, 5, 29, 4),
     Visit("held", 8, "Mombasa", 0, 0, 20, 3),
+    # Stays that were changed, or are to be.
+    Visit("prolonged", 2, "Lisbon", 0, 4, 84, 4),
+    Visit("shortening", 3, "Lisbon", 8, 1, 70, 4),
 )
 
 _BOOKED_AT_ONCE = (0, 2, 4, 5, 7)
