@@ -340,6 +340,42 @@ def test_cancellation_is_explained_in_the_language_that_is_asked_for():
         assert not set(sentences) & set(english)
 
 
+@pytest.mark.usefixtures("_at_now")
+def test_policies_are_explained_in_the_language_that_is_asked_for():
+    said = {
+        language: [
+            policy["sentence"]
+            for policy in ApiClient()
+            .get("/api/cancellation-policies/", accept_language=language)
+            .json()["results"]
+        ]
+        for language in ("en", *LANGUAGES)
+    }
+
+    assert len(set(said["en"])) > 3
+    assert [set(said["en"]) & set(said[language]) for language in LANGUAGES] == [set()] * 4
+    assert said["fr"][0].startswith(
+        "Tout est remboursé jusqu’à 1 jour avant l’arrivée. Ensuite, l’hôte conserve"
+    )
+
+
+@pytest.mark.usefixtures("_at_now")
+def test_what_happened_to_a_booking_is_told_in_the_language_that_is_asked_for():
+    guest = make_user()
+    path = f"/api/bookings/{confirmed(make_listing(), guest).pk}/"
+
+    told = {
+        language: [
+            step["text"] for step in ApiClient(guest).get(path, accept_language=language).json()["timeline"]
+        ]
+        for language in ("en", *LANGUAGES)
+    }
+
+    assert told["fr"] == ["Les nuits sont réservées jusqu’au paiement.", "Payé et confirmé."]
+    assert told["es"] == ["Las noches quedan apartadas hasta el pago.", "Pagado y confirmado."]
+    assert [set(told["en"]) & set(told[language]) for language in LANGUAGES] == [set()] * 4
+
+
 REFUSED = {
     "fr": ["Le séjour doit compter au moins 5 nuits.", "Certaines de ces nuits ne sont plus libres."],
     "es": ["La estancia debe tener al menos 5 noches.", "Algunas de estas noches ya no están libres."],
