@@ -19,7 +19,8 @@ from backend.rates.models import Fee, PriceRule, PromoCode, Tax
 CODE = "KARIBU10"
 """The promotion code that can be tried at the first place of every city."""
 
-Row = tuple[type[PriceRule] | type[Fee] | type[Tax], dict[str, Any]]
+Row = tuple[type[Any], dict[str, Any]]
+"""A kind of row of ``rates`` and its values, as the wire names them."""
 
 
 def set_rates(made: Sequence[tuple[Place, Listing]], *, set_at: datetime, now: datetime) -> None:
