@@ -129,8 +129,10 @@ def said(row: Row) -> dict[str, Any]:
 
 def _value(row: Row, name: str, value: Any, currency: str, found: _Found) -> Any:
     """``value`` as its column keeps it."""
-    if name in ("weekdays", "bases"):
+    if name == "weekdays":
         return sorted(set(value or ()))
+    if name == "bases":
+        return list(dict.fromkeys(value or ()))
     if name == "code":
         code = str(value or "").strip().upper()
         if not CODE.fullmatch(code):

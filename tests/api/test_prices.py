@@ -91,7 +91,7 @@ def _add(listing: Listing, kind: str, /, **values: Any) -> Any:
                 "amount": None,
                 "currency": "EUR",
                 "per": "booking",
-                "bases": ["fees", "nights"],
+                "bases": ["nights", "fees"],
                 "max_nights": None,
                 "exempt_from_nights": 28,
             },
