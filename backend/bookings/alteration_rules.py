@@ -179,7 +179,12 @@ def _cost_of(booking: Booking, priced: Priced, now: datetime) -> Cost:
     difference = price.total_minor + kept - booking.total_minor
     if difference >= 0:
         return Cost(priced, price, difference, 0, kept)
-    owed = policies.share_back(terms_of(booking), -difference, at=now)
+    terms = terms_of(booking)
+    left = (
+        price.cleaning_minor + price.cleaning_taxes_minor + price.other_fees_minor + price.other_taxes_minor
+    )
+    fees = min(-difference, max(0, terms.fees_minor + terms.fee_taxes_minor - left))
+    owed = policies.share_back(terms, -difference, at=now, fees_minor=fees)
     # What staff have given back by hand is not there to be given back again.
     refund = min(owed, payments.refundable(booking.folio))
     return Cost(priced, price, difference, refund, kept - difference - refund)

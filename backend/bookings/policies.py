@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
+from fractions import Fraction
 from itertools import accumulate
 from typing import Any
 
@@ -242,15 +243,25 @@ def give_more(decision: Decision, refund_minor: int) -> Decision:
     return Decision(refund_minor, host + service_fee, taxes, service_fee)
 
 
-def share_back(terms: Terms, minor: int, *, at: datetime) -> int:
+def share_back(terms: Terms, minor: int, *, at: datetime, fees_minor: int = 0) -> int:
     """How much of ``minor``, taken out of the stay by an alteration at ``at`` (UTC), comes back.
 
-    In the proportion in which a cancellation would give back the whole price, rounded half to even.
+    What of it is ``fees_minor`` (fees with their taxes) comes back as a cancellation would give back the fees, the rest
+    in the proportion in which it would give back the nights; the sum is rounded half to even. Fees that stay in the
+    price say nothing about nights: they come back by themselves when the stay is canceled after all.
     """
     priced = replace(terms, paid_minor=None, forfeited_minor=0)
-    if not priced.total_minor:
-        return 0
-    return _rounded(Decimal(minor) * decide(priced, at).refund_minor / priced.total_minor)
+    nights = replace(
+        priced, cleaning_minor=0, cleaning_taxes_minor=0, other_fees_minor=0, other_taxes_minor=0
+    )
+    fees = replace(priced, night_amounts=(0,) * terms.nights, night_taxes=(), service_fee_minor=0)
+    back = (minor - fees_minor) * _part_back(nights, at) + fees_minor * _part_back(fees, at)
+    return round(back)
+
+
+def _part_back(terms: Terms, at: datetime) -> Fraction:
+    """Which part of what was paid a cancellation at ``at`` gives back; none of nothing."""
+    return Fraction(decide(terms, at).refund_minor, terms.total_minor) if terms.total_minor else Fraction(0)
 
 
 def load(values: Mapping[str, Any] | str) -> Policy:

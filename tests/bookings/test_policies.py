@@ -191,13 +191,25 @@ def test_timeline_and_decide_agree_to_the_second(stay: tuple[str, Terms]) -> Non
 def test_share_back_is_the_proportion_of_the_refund(stay: tuple[str, Terms], minor: int) -> None:
     _code, terms = stay
     at = terms.check_in_at - timedelta(days=8)
-    whole = terms.total_minor
+    fees = terms.fees_minor + terms.fee_taxes_minor
+    whole = terms.total_minor - fees - terms.forfeited_minor
 
     back = policies.share_back(terms, minor, at=at)
 
-    refund = policies.decide(terms, at).refund_minor
+    refund = policies.decide(replace(terms, paid_minor=None), at).refund_minor - fees
     assert back == (round(Fraction(minor * refund, whole)) if whole else 0)
     assert 0 <= back <= minor
+
+
+def test_share_back_of_nights_counts_no_fee_and_fees_come_back_until_check_in() -> None:
+    terms = make_terms("strict", cleaning_minor=3_000, cleaning_taxes_minor=180)
+
+    assert policies.share_back(terms, 10_000, at=terms.check_in_at - timedelta(days=5)) == 0
+    assert policies.share_back(terms, 10_000, fees_minor=500, at=terms.check_in_at - SECOND) == 500
+    assert policies.share_back(terms, 10_000, fees_minor=500, at=terms.check_in_at) == 0
+    assert (
+        policies.share_back(terms, 10_000, fees_minor=500, at=terms.check_in_at - timedelta(days=8)) == 5_250
+    )
 
 
 def test_share_back_gives_all_back_while_everything_comes_back() -> None:
