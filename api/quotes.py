@@ -21,10 +21,11 @@ from api.timelines import CancellationOut
 from api.types import DateIn, In, MoneyOut, Out, Text
 from backend.availability.services import DatesUnavailable
 from backend.bookings import policies, pricing, promotions, quotes
+from backend.bookings.policies import Decision
 from backend.bookings.quotes import Quote
 from backend.core.errors import Invalid, NotFound, Throttled
 from backend.core.fx import exchange
-from backend.core.money import Money
+from backend.core.money import Money, allocate
 from backend.core.stay import MAX_NIGHTS, Stay
 from backend.listings.models import Listing
 
@@ -165,6 +166,7 @@ def quote_payload(quote: Quote, viewer: Any) -> dict[str, Any]:
             timeline=policies.timeline(terms, now),
             currency=quote.shown_in,
             show=show,
+            split=shown.split if quote.rate is not None else None,
         ),
         "quote_token": quote.token,
         "expires_at": quote.expires_at,
@@ -185,5 +187,17 @@ class Sums:
 
     def of(self, *codes: str) -> int | float:
         """The sum of the lines with one of ``codes``; of all without any."""
-        found = sum(minor for code, minor in self._minors if not codes or code in codes)
-        return Money(found, self._currency).number()
+        return Money(self._sum(*codes), self._currency).number()
+
+    def split(self, decision: Decision) -> dict[str, int | float]:
+        """What a cancellation makes of the sum: exchanged as a whole and then divided, so that nothing is left over."""
+        parts = [decision.refund_minor, decision.host_keeps_minor, decision.taxes_kept_minor]
+        refund, keeps, taxes = allocate(self._sum(), parts) if any(parts) else parts
+        return {
+            "refund_amount": Money(refund, self._currency).number(),
+            "host_keeps": Money(keeps, self._currency).number(),
+            "taxes_kept": Money(taxes, self._currency).number(),
+        }
+
+    def _sum(self, *codes: str) -> int:
+        return sum(minor for code, minor in self._minors if not codes or code in codes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
@@ -22,6 +22,9 @@ from backend.notifications import rendering
 
 Show = Callable[[int], int | float]
 """From minor units to the number that the wire shows."""
+
+Split = Callable[[Decision], dict[str, int | float]]
+"""The amounts of a decision as the wire shows them."""
 
 ALL = 100
 """The share, in percent, that leaves nothing."""
@@ -81,24 +84,35 @@ def payload(
     timeline: Sequence[Tier],
     currency: str,
     show: Show,
+    split: Split | None = None,
     penalty: Cost | None = None,
     is_done: bool = False,
 ) -> dict[str, Any]:
     """What canceling gives back, or gave (``is_done``), in the active language.
 
-    ``show`` turns minor units into amounts of ``currency``.
+    ``show`` turns minor units into amounts of ``currency``. ``split`` gives the amounts of a decision where they are
+    exchanged, so that they sum to what is shown as paid.
     """
+    amounts = split or partial(_amounts, show=show)
+    shown = [amounts(tier.decision) for tier in timeline]
     return {
         "policy": terms.policy.code,
         "policy_version": terms.policy.version,
         "timezone": terms.zone,
-        **_amounts(now, show),
+        **amounts(now),
         "currency": currency,
         "timeline": [
-            {"until": tier.until, **_amounts(tier.decision, show), "sentence": sentence}
-            for tier, sentence in zip(
+            {"until": tier.until, **parts, "sentence": sentence}
+            for tier, parts, sentence in zip(
                 timeline,
-                sentences(timeline, terms=terms, currency=currency, show=show, is_done=is_done),
+                shown,
+                sentences(
+                    timeline,
+                    terms=terms,
+                    currency=currency,
+                    refunds=[parts["refund_amount"] for parts in shown],
+                    is_done=is_done,
+                ),
                 strict=True,
             )
         ],
@@ -126,13 +140,20 @@ def _amounts(decision: Decision, show: Show) -> dict[str, int | float]:
 
 
 def sentences(
-    timeline: Sequence[Tier], *, terms: Terms, currency: str, show: Show, is_done: bool = False
+    timeline: Sequence[Tier],
+    *,
+    terms: Terms,
+    currency: str,
+    refunds: Sequence[int | float],
+    is_done: bool = False,
 ) -> list[str]:
-    """A sentence for each tier, in the active language, with the times of day at the listing."""
+    """A sentence for each tier, in the active language, with the times of day at the listing.
+
+    ``refunds`` is what each tier gives back as the wire shows it.
+    """
     language = rendering.supported(get_language() or "")
     place = _place(terms.zone, language)
-    # What is shown may be exchanged, so that it is read back from what the wire shows.
-    amounts = [_amount(show(tier.decision.refund_minor), currency, language) for tier in timeline]
+    amounts = [_amount(refund, currency, language) for refund in refunds]
     found: list[str] = []
     since = ""
     for index, tier in enumerate(timeline):
