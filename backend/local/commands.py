@@ -23,6 +23,9 @@ from backend.local.state import ROOT, State, open_state, say
 
 THROWAWAY_PREFIX = "karibu-test-"
 
+MOST_PROCESSES = 4
+"""Test processes side by side at the most; each has a database of its own and starts servers."""
+
 
 def call(command: Sequence[str | Path], env: dict[str, str], *, cwd: Path | None = None) -> int:
     """Run a command in the foreground and return its exit code as a shell would.
@@ -62,14 +65,20 @@ def manage(state: State, arguments: Sequence[str]) -> int:
 
 
 def test(arguments: Sequence[str]) -> int:
-    """Run pytest on a throw-away PostgreSQL and Valkey; returns its exit code."""
+    """Run pytest on a throw-away PostgreSQL and Valkey; returns its exit code.
+
+    All tests are shared among as many processes as there are processors; chosen ones run in a single one.
+    """
+    everything = (
+        () if arguments else ("-n", str(min(MOST_PROCESSES, os.cpu_count() or 1)), "--dist", "loadfile")
+    )
     browser = chromium.find_or_install()
     with throwaway_state() as state, Servers(state, throwaway=True) as servers:
         env = environment(state, servers.urls())
         env["ENVIRONMENT"] = os.environ.get("ENVIRONMENT") or "test"
         if browser:
             env["CHROMIUM"] = browser
-        return call([sys.executable, "-m", "pytest", *arguments], env, cwd=ROOT)
+        return call([sys.executable, "-m", "pytest", *everything, *arguments], env, cwd=ROOT)
 
 
 @contextlib.contextmanager
