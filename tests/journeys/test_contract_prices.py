@@ -360,3 +360,36 @@ def test_a_quote_takes_no_nonsense() -> None:
     far = {"check_in": "9999-12-30", "check_out": "9999-12-31"}
     refused(quote(guest, place, **far), 422)
     refused(quote(guest, place, no_such=1), 422, field="no_such")
+
+
+@pytest.mark.parametrize(("currency", "fine", "too_fine"), [("JPY", 1500, 1500.5), ("KWD", 15.125, 15.1255)])
+def test_amounts_of_a_listing_have_the_places_of_its_currency(
+    currency: str, fine: float, too_fine: float
+) -> None:
+    host, guest = register(), register()
+    price = 10_001 if currency == "JPY" else 33.335
+    place = list_a_place(host, currency=currency, price_per_night=price, cancellation_policy="moderate")
+    for name, each, field in [
+        ("price-rules", {"kind": "weekend", "weekdays": [6]}, "price"),
+        ("fees", {"kind": "linen"}, "amount"),
+        ("taxes", {"name": "Stamp", "per": "booking"}, "amount"),
+        ("promo-codes", {"code": "LESS"}, "amount"),
+    ]:
+        refused(host.post(f"{home(place)}{name}/", {**each, field: too_fine}), 422, "too_precise", field)
+        assert TABLES[name].objects.count() == 0
+        assert add(host, place, name, **each, **{field: fine})[field] == fine
+    add(host, place, "taxes", name="VAT", percent=6.125)
+    places = 0 if currency == "JPY" else 3
+
+    shown = body(quote(guest, place, **weekdays(7), promo_code="less"))
+    booking = confirmed(guest, place, **weekdays(7), quote_token=shown["quote_token"])
+
+    def minor(value: float) -> int:
+        assert round(value * 10**places) == pytest.approx(value * 10**places)
+        return round(value * 10**places)
+
+    total = minor(shown["total_price"])
+    assert sum(minor(line["amount"]) for line in shown["lines"]) == total == minor(booking["total_price"])
+    for tier in booking["cancellation"]["timeline"]:
+        parts = ("refund_amount", "host_keeps", "taxes_kept")
+        assert sum(minor(tier[part]) for part in parts) == total
