@@ -16,7 +16,8 @@ def _settle(worker: str) -> None:
         os.environ["REDIS_URL"] = urlsplit(url)._replace(path=f"/{number + 1}").geturl()
     if state := os.environ.get("STATE_DIR"):
         folder = Path(state) / worker
-        folder.mkdir(exist_ok=True)
+        # whitenoise warns of a folder of static files that is not there, and a warning is an error here.
+        (folder / "static").mkdir(parents=True, exist_ok=True)
         os.environ["STATE_DIR"] = str(folder)
 
 
