@@ -173,6 +173,12 @@ def _save(created: list[Listing], changed: list[Listing], now: datetime) -> None
     audit.record_many(actor=SYSTEM, action="listing.import", subjects=[*created, *changed], now=now)
 
 
+def tell_planner() -> None:
+    """Let PostgreSQL count what an import has written, so that what is asked next is planned for as much as there is."""
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE users, profiles, properties, blocks, calendar_days, search_row, search_text")
+
+
 def _hosts(rows: Iterable[HostRow], now: datetime) -> dict[str, User]:
     """The users of the rows' hosts, made where they are new. They cannot sign in: they have no password."""
     wanted = {row.source_id: row for row in rows}

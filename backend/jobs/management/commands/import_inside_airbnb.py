@@ -98,6 +98,7 @@ class Command(BaseCommand):
         result = summary.as_json()
         if calendar and first:
             result["calendar"] = self._calendar(calendar, first, shift_dates)
+        loading.tell_planner()
         for number, source_id, reason in summary.lines:
             self.stderr.write(f"row {number}, id {source_id}: {reason}")
         self.stdout.write(json.dumps(result))
