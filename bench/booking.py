@@ -287,7 +287,7 @@ def main() -> None:
                 options.seconds,
                 spent_by=lambda: processor(made.state.servers()["postgres"]["pid"]),
             )
-        print(f"statements a booking: {statements(tokens[0], today + timedelta(days=300))}\n")
+        print(f"statements a booking: {statements(tokens[0], today + timedelta(days=380))}\n")
         call_command("check_books")
         print()
         from django.db import connection
