@@ -32,6 +32,10 @@ HOLD_S = 0.5
 
 CLOSE_PATIENCE_S = 1.0
 
+STALL_S = 5.0
+"""How long one frame may wait for the reader. A replay fills the outbox only half, so its length alone would let a
+reader that has stopped stay for good."""
+
 SIGNED_OUT, FLOOD, BINARY, TOO_BIG, TOO_SLOW = 4401, 4429, 1003, 1009, 1013
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -150,7 +154,12 @@ class Socket:
         while True:
             await self._filled.wait()
             while self._outbox:
-                await self._send({"type": "websocket.send", "text": self._outbox.popleft()})
+                try:
+                    async with asyncio.timeout(STALL_S):
+                        await self._send({"type": "websocket.send", "text": self._outbox.popleft()})
+                except TimeoutError:
+                    self.close(TOO_SLOW)
+                    return
                 if len(self._outbox) < OUTBOX // 2:
                     self._drained.set()
             self._filled.clear()
