@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -110,10 +111,11 @@ class RateForm(ReasonForm):
     """Fields, and why. ``values`` are what the operation takes: names of the wire, amounts in major units."""
 
     css_class = "ko-grid"
+    fields_made: Callable[[], Fields]
 
     def made(self) -> Fields:
         """The fields of this dialog."""
-        raise NotImplementedError
+        return self.fields_made()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -128,33 +130,27 @@ class RateForm(ReasonForm):
 
 
 class SeasonForm(RateForm):
-    def made(self) -> Fields:
-        return season_fields()
+    fields_made = staticmethod(season_fields)
 
 
 class WeekendForm(RateForm):
-    def made(self) -> Fields:
-        return weekend_fields()
+    fields_made = staticmethod(weekend_fields)
 
 
 class DiscountForm(RateForm):
-    def made(self) -> Fields:
-        return discount_fields()
+    fields_made = staticmethod(discount_fields)
 
 
 class FeeForm(RateForm):
-    def made(self) -> Fields:
-        return fee_fields()
+    fields_made = staticmethod(fee_fields)
 
 
 class TaxForm(RateForm):
-    def made(self) -> Fields:
-        return tax_fields()
+    fields_made = staticmethod(tax_fields)
 
 
 class CodeForm(RateForm):
-    def made(self) -> Fields:
-        return code_fields()
+    fields_made = staticmethod(code_fields)
 
 
 class PlatformCodeForm(CodeForm):
@@ -172,9 +168,7 @@ class RowForm(RateForm):
     """A row that there is: its fields, filled with what it says now."""
 
     model: type[Any]
-
-    def fields_of(self, row: Any) -> Fields:
-        raise NotImplementedError
+    fields_of: Callable[[Any], Fields]
 
     def made(self) -> Fields:
         key = unquote(str(self.object_id))
@@ -196,31 +190,28 @@ class RowForm(RateForm):
         return found
 
 
+def rule_fields(row: PriceRule) -> Fields:
+    """The fields of a price rule's kind."""
+    if row.kind == RuleKind.SEASON:
+        return season_fields()
+    return weekend_fields() if row.kind == RuleKind.WEEKEND else discount_fields(row.kind)
+
+
 class RuleRowForm(RowForm):
     model = PriceRule
-
-    def fields_of(self, row: PriceRule) -> Fields:
-        if row.kind == RuleKind.SEASON:
-            return season_fields()
-        return weekend_fields() if row.kind == RuleKind.WEEKEND else discount_fields(row.kind)
+    fields_of = staticmethod(rule_fields)
 
 
 class FeeRowForm(RowForm):
     model = Fee
-
-    def fields_of(self, row: Fee) -> Fields:
-        return fee_fields()
+    fields_of = staticmethod(lambda _row: fee_fields())
 
 
 class TaxRowForm(RowForm):
     model = Tax
-
-    def fields_of(self, row: Tax) -> Fields:
-        return tax_fields()
+    fields_of = staticmethod(lambda _row: tax_fields())
 
 
 class CodeRowForm(RowForm):
     model = PromoCode
-
-    def fields_of(self, row: PromoCode) -> Fields:
-        return code_fields()
+    fields_of = staticmethod(lambda _row: code_fields())

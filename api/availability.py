@@ -17,7 +17,6 @@ from api.conditional import etag_response
 from api.problems import responses
 from api.quotes import stay_of
 from api.types import DateIn, Out, Params
-from backend.availability import feeds
 from backend.availability import services as availability
 from backend.availability.rules import Refusal
 from backend.bookings import quotes
@@ -117,7 +116,7 @@ def read(request: HttpRequest, property_id: int, params: Query[AvailabilityQuery
         raise NotFound
     stay = stay_of(params.check_in, params.check_out)
     is_host = listing.host_id == actor.pk
-    asks_host = quotes.needs_request(listing, stay, now) or feeds.is_stale(listing.pk, now)
+    asks_host = quotes.needs_request(listing, stay, now)
     answer = availability.explain(
         listing=listing,
         stay=stay,

@@ -97,9 +97,7 @@ def _create(*, guest: User, wish: Wish, now: datetime) -> Booking:
         _require_another_hold(guest, now)
         inquiry = _answered(listing, wish, guest, now) if wish.inquiry_id is not None else None
         quote, promo = _agreed(listing, wish, guest, inquiry, now)
-        asks_host = inquiry is None and (
-            quotes.needs_request(listing, wish.stay, now) or feeds.is_stale(listing.pk, now)
-        )
+        asks_host = inquiry is None and quotes.needs_request(listing, wish.stay, now)
         expires_at = _expiry(quote, asks_host, now)
 
         block = availability.claim(

@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 from django.core import signing
 from django.utils.translation import gettext_lazy as _
 
+from backend.availability import feeds
 from backend.availability import rules as calendar_rules
 from backend.availability import services as availability
 from backend.availability.rules import NO_RULE, DayRule
@@ -335,7 +336,11 @@ def _invalid() -> Invalid:
 
 
 def needs_request(listing: Listing, stay: Stay, now: datetime) -> bool:
-    """Whether the host must say yes first: by their choice, or since the check-in is inside their notice."""
-    return not listing.instant_book or calendar_rules.needs_request(
-        availability.rules_of(listing), stay.check_in, now
-    )
+    """Whether the host must say yes first at ``now`` (UTC).
+
+    By their choice, since the check-in is inside their notice, or while a calendar that feeds the listing is out of date.
+    """
+    if not listing.instant_book:
+        return True
+    rules = availability.rules_of(listing)
+    return calendar_rules.needs_request(rules, stay.check_in, now) or feeds.is_stale(listing.pk, now)

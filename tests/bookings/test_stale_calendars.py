@@ -11,7 +11,7 @@ import pytest
 from backend.availability import feeds
 from backend.availability.models import CalendarFeed
 from backend.availability.services import DatesUnavailable
-from backend.bookings import alterations
+from backend.bookings import alterations, quotes
 from backend.bookings.alterations import Change
 from backend.bookings.models import Booking
 from backend.core import platform
@@ -79,3 +79,13 @@ def test_create_and_change_ask_the_host_while_a_calendar_is_stale(end: Any) -> N
 
     assert state(asked)[:3] == ("pending", "host", ["requested"])
     assert (change.status, change.settled_at) == ("proposed", None)
+
+
+def test_a_stale_calendar_makes_every_stay_a_request(end: Any) -> None:
+    listing = _fed(end)
+    stay = Stay(date(2027, 6, 1), date(2027, 6, 2))
+    stale_at = NOW + timedelta(hours=platform.get("feed_stale_hours"), seconds=1)
+
+    assert not quotes.needs_request(listing, stay, NOW)
+    assert quotes.needs_request(listing, stay, stale_at)
+    assert quotes.needs_request(make_listing(instant_book=False), stay, NOW)
