@@ -74,7 +74,7 @@ def pay(
             if settled.op.error_code == ABANDONED:
                 raise WrongState
             raise Refused(settled.op.error_code)
-    return Paid(Payment.objects.get(pk=op.payment_id), client)
+    return Paid(Payment.objects.get(pk=op.of_payment.pk), client)
 
 
 @retrying

@@ -124,9 +124,9 @@ def _react(booking: Booking, op: MoneyOp, now: datetime) -> list[MoneyOp]:
     kind, state = op.kind, op.state
     if state == MoneyOp.State.SUCCEEDED:
         if kind == MoneyOp.Kind.AUTHORIZE:
-            return _authorized(booking, op.payment, now)
+            return _authorized(booking, op.of_payment, now)
         if kind in (MoneyOp.Kind.CHARGE, MoneyOp.Kind.CAPTURE):
-            return _paid(booking, op.payment, now)
+            return _paid(booking, op.of_payment, now)
         if kind == MoneyOp.Kind.REFUND:
             _refunded(booking, op, now)
     elif state == MoneyOp.State.FAILED:
@@ -243,7 +243,7 @@ def _refunded(booking: Booking, op: MoneyOp, now: datetime) -> None:
         booking,
         now=now,
         guest=["payment.refunded"],
-        amount_minor=op.amount_minor,
+        amount_minor=op.of_payment.amount_minor,
         key=f"payment:{op.payment_id}",
     )
 
@@ -254,6 +254,6 @@ def _refused(booking: Booking, op: MoneyOp, now: datetime) -> None:
         booking,
         now=now,
         guest=["payment.failed"],
-        amount_minor=op.amount_minor,
+        amount_minor=op.of_payment.amount_minor,
         key=f"payment:{op.payment_id}",
     )

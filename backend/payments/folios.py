@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 
 from django.db import connection
 from django.db.models import Sum
 
 from backend.accounts.models import User
+from backend.core import fx
 from backend.core.db import prepared
-from backend.core.money import exponent
+from backend.core.money import Money, exponent
 from backend.payments.models import Folio, FolioLine
 
 GUEST, HOST = FolioLine.GUEST, FolioLine.HOST
@@ -59,7 +61,28 @@ class Shares:
         return self.host + self.revenue + self.tax
 
 
-def open_folio(*, guest: User, host: User, currency: str, lines: Sequence[Line], now: datetime) -> Folio:
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """Another currency that the guest pays in, at the rate that the quote promised.
+
+    ``rate`` is how much of ``currency`` one unit of the folio's currency costs; ``rate_on`` and ``source`` say whose it is.
+    """
+
+    currency: str
+    rate: Decimal
+    rate_on: date
+    source: str
+
+
+def open_folio(
+    *,
+    guest: User,
+    host: User,
+    currency: str,
+    lines: Sequence[Line],
+    now: datetime,
+    charge: Charge | None = None,
+) -> Folio:
     """Open the account of a stay in ``currency`` with its lines, numbered from 1 in the given order.
 
     Raises: ValueError when there is no line, or the guest's total or somebody's share of it is below zero;
@@ -72,16 +95,19 @@ def open_folio(*, guest: User, host: User, currency: str, lines: Sequence[Line],
         for position, line in enumerate(lines, 1)
     ]
     with prepared() as cursor:
-        cursor.execute(_OPEN, [guest.pk, host.pk, currency, now, json.dumps(given)])
+        terms = _charge_values(charge)
+        cursor.execute(_OPEN, [guest.pk, host.pk, currency, now, *terms.values(), json.dumps(given)])
         (pk,) = cursor.fetchone()
-    folio = Folio(pk=pk, guest=guest, host=host, currency=currency, created_at=now)
+    folio = Folio(pk=pk, guest=guest, host=host, currency=currency, created_at=now, **terms)
     folio._state.adding, folio._state.db = False, connection.alias
     return folio
 
 
 _OPEN = """
     WITH folio AS (
-        INSERT INTO folios (guest_id, host_id, currency, created_at) VALUES (%s, %s, %s, %s)
+        INSERT INTO folios (guest_id, host_id, currency, created_at,
+            charge_currency, charge_rate, charge_rate_on, charge_rate_source)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
         RETURNING id, created_at
     )
     INSERT INTO folio_lines
@@ -94,6 +120,18 @@ _OPEN = """
     RETURNING folio_id
 """
 """The account and its lines in one statement: every booking opens one, while its nights are claimed."""
+
+
+def _charge_values(charge: Charge | None) -> dict[str, Any]:
+    if charge is None:
+        return {"charge_currency": "", "charge_rate": None, "charge_rate_on": None, "charge_rate_source": ""}
+    exponent(charge.currency)
+    return {
+        "charge_currency": charge.currency,
+        "charge_rate": charge.rate,
+        "charge_rate_on": charge.rate_on,
+        "charge_rate_source": charge.source,
+    }
 
 
 def _require_possible(lines: Sequence[Line]) -> None:
@@ -158,6 +196,14 @@ def in_force(lines: Iterable[FolioLine]) -> list[FolioLine]:
 def total(folio: Folio) -> int:
     """What the guest owes for the stay in all, in minor units: the sum of the guest's side."""
     return int(folio.lines.filter(side=GUEST).aggregate(sum=Sum("amount_minor"))["sum"] or 0)
+
+
+def charged_minor(folio: Folio, amount_minor: int) -> int:
+    """What the guest is charged for ``amount_minor`` of the folio, in minor units of the currency that they pay in."""
+    if folio.charge_rate is None:
+        return amount_minor
+    charged = fx.exchange(Money(amount_minor, folio.currency), folio.charge_currency, at=folio.charge_rate)
+    return max(1, charged.minor)
 
 
 def shares(folio: Folio) -> Shares:

@@ -54,7 +54,9 @@ def receive(*, provider: str, body: bytes, headers: Mapping[str, str], now: date
             provider=provider,
             event_id=event.id,
             defaults={
-                "type": event.type,
+                "type": event.type[:60],
+                "topic": event.topic,
+                "account": event.account,
                 "object_ref": event.object_ref,
                 "op_key": event.key,
                 "payload": event.payload,

@@ -61,16 +61,45 @@ class Unbalanced(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One side of a movement in minor units: positive is debit, negative is credit."""
+    """One side of a movement in minor units: positive is debit, negative is credit.
+
+    ``folio`` is the stay that it is about where that is not the transaction's; ``holder_id`` the user whose money it
+    is, for ``host_payable`` the folio's host unless said otherwise.
+    """
 
     account: str
     amount_minor: int
     currency: str
+    folio: Folio | None = None
+    holder_id: int | None = None
 
 
 def clearing(provider: str) -> str:
     """The account of what a provider holds for the platform."""
     return f"clearing:{provider}"
+
+
+def moved(
+    provider: str,
+    *,
+    charged_minor: int,
+    charged_currency: str,
+    amount_minor: int,
+    currency: str,
+    fee_minor: int = 0,
+) -> list[Entry]:
+    """What a movement does to what the provider holds for us: positive amounts came in, negative ones went out.
+
+    Where the money moved in another currency than it counts in, ``fx`` stands between the two; its balance in each
+    currency is what the platform has gained or lost by rates and rounding. ``fee_minor`` of the charged currency is
+    what the provider kept.
+    """
+    entries = [Entry(clearing(provider), charged_minor - fee_minor, charged_currency)]
+    if fee_minor:
+        entries.append(Entry(PROVIDER_FEES, fee_minor, charged_currency))
+    if charged_currency != currency:
+        entries += [Entry(FX, -charged_minor, charged_currency), Entry(FX, amount_minor, currency)]
+    return entries
 
 
 def post(
@@ -103,16 +132,24 @@ def post(
                 account=entry.account,
                 currency=entry.currency,
                 amount_minor=entry.amount_minor,
+                folio=entry.folio or folio,
+                holder_id=_holder(entry, entry.folio or folio),
             )
             for entry in written
         )
     return posted
 
 
+def _holder(entry: Entry, folio: Folio | None) -> int | None:
+    if entry.holder_id is None and entry.account == HOST_PAYABLE and folio is not None:
+        return folio.host_id
+    return entry.holder_id
+
+
 def balances(folio: Folio) -> dict[str, int]:
     """Account → balance in minor units of the folio's currency, of all that was booked for the folio."""
     rows = (
-        LedgerEntry.objects.filter(transaction__folio=folio, currency=folio.currency)
+        LedgerEntry.objects.filter(folio=folio, currency=folio.currency)
         .values_list("account")
         .annotate(sum=Sum("amount_minor"))
         .order_by()

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
+from django.db.models.functions import Coalesce
 
 from backend.core.db import lock
 from backend.core.errors import NotFound
@@ -44,7 +45,8 @@ def record(*, op_id: UUID, result: Result, now: datetime) -> Recorded:
 
     Raises: NotFound.
     """
-    folio_id = MoneyOp.objects.filter(pk=op_id).values_list("payment__folio_id", flat=True).first()
+    folio_of_op = Coalesce("payment__folio_id", "payout__folio_id")
+    folio_id = MoneyOp.objects.filter(pk=op_id).values_list(folio_of_op, flat=True).first()
     if folio_id is None:
         raise NotFound
     folio = lock(Folio.objects.all(), pk=folio_id)
@@ -64,9 +66,9 @@ def record(*, op_id: UUID, result: Result, now: datetime) -> Recorded:
     elif op.kind == MoneyOp.Kind.REFUND:
         _given_back(folio, op, now)
     elif op.kind == MoneyOp.Kind.VOID:
-        _move(op.payment, PaymentStatus.FAILED)
+        _move(op.of_payment, PaymentStatus.FAILED)
     else:
-        _move(op.payment, PaymentStatus.PENDING, authorized_at=now)
+        _move(op.of_payment, PaymentStatus.PENDING, authorized_at=now)
     return Recorded(op, changed=True)
 
 
@@ -86,9 +88,10 @@ def _close(op: MoneyOp, result: Result, now: datetime) -> None:
     op.state = OpState.SUCCEEDED if result.status == "succeeded" else OpState.FAILED
     op.provider_ref = result.reference or op.provider_ref
     op.error_code = result.error_code[:60]
+    op.fee_minor = result.fee_minor
     op.lease_until = None
     op.updated_at = now
-    op.save(update_fields=["state", "provider_ref", "error_code", "lease_until", "updated_at"])
+    op.save(update_fields=["state", "provider_ref", "error_code", "fee_minor", "lease_until", "updated_at"])
 
 
 def _failed(op: MoneyOp) -> None:
@@ -96,17 +99,15 @@ def _failed(op: MoneyOp) -> None:
         # The authorization still stands, or was taken behind our back: a person must look.
         log.error("payments.void_refused", op=str(op.pk), error_code=op.error_code)
         return
-    _move(op.payment, PaymentStatus.FAILED)
+    _move(op.of_payment, PaymentStatus.FAILED)
 
 
 def _taken(folio: Folio, op: MoneyOp, now: datetime) -> None:
-    _move(op.payment, PaymentStatus.COMPLETED, completed_at=now)
+    _move(op.of_payment, PaymentStatus.COMPLETED, completed_at=now)
+    amount_minor = op.of_payment.amount_minor
     ledger.post(
         cause=ledger.CAPTURED,
-        entries=[
-            Entry(ledger.clearing(op.provider), op.amount_minor, op.currency),
-            Entry(ledger.GUEST_FUNDS, -op.amount_minor, op.currency),
-        ],
+        entries=[*_moved(op, 1), Entry(ledger.GUEST_FUNDS, -amount_minor, folio.currency)],
         folio=folio,
         money_op=op,
         now=now,
@@ -114,23 +115,32 @@ def _taken(folio: Folio, op: MoneyOp, now: datetime) -> None:
 
 
 def _given_back(folio: Folio, op: MoneyOp, now: datetime) -> None:
-    _move(op.payment, PaymentStatus.COMPLETED, completed_at=now)
-    paid = op.payment.parent
+    _move(op.of_payment, PaymentStatus.COMPLETED, completed_at=now)
+    paid = op.of_payment.parent
     assert paid is not None, "a refund has a parent by constraint"  # noqa: S101
-    refunded = paid.refunded_minor + op.amount_minor
+    refunded = paid.refunded_minor + op.of_payment.amount_minor
     whole = refunded == paid.amount_minor
     _move(
         paid, PaymentStatus.REFUNDED if whole else PaymentStatus.PARTIALLY_REFUNDED, refunded_minor=refunded
     )
     ledger.post(
         cause=ledger.REFUNDED,
-        entries=[
-            Entry(ledger.clearing(op.provider), -op.amount_minor, op.currency),
-            *_bearers(folio, op.amount_minor),
-        ],
+        entries=[*_moved(op, -1), *_bearers(folio, op.of_payment.amount_minor)],
         folio=folio,
         money_op=op,
         now=now,
+    )
+
+
+def _moved(op: MoneyOp, sign: int) -> list[Entry]:
+    """What the provider did for ``op``: 1 took money in, -1 gave it away."""
+    return ledger.moved(
+        op.provider,
+        charged_minor=sign * op.amount_minor,
+        charged_currency=op.currency,
+        amount_minor=sign * op.of_payment.amount_minor,
+        currency=op.of_payment.currency,
+        fee_minor=op.fee_minor,
     )
 
 

@@ -99,7 +99,7 @@ def _order(op: MoneyOp, now: datetime) -> Order:
     parent_ref = ""
     if op.kind not in ROOTS:
         root = MoneyOp.objects.filter(
-            payment_id=op.payment.parent_id or op.payment_id, kind__in=ROOTS, state=OpState.SUCCEEDED
+            payment_id=op.of_payment.parent_id or op.of_payment.pk, kind__in=ROOTS, state=OpState.SUCCEEDED
         )
         parent_ref = root.values_list("provider_ref", flat=True).get()
     return Order(

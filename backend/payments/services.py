@@ -17,6 +17,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from fractions import Fraction
 from typing import Any
 from uuid import UUID
 
@@ -135,6 +136,8 @@ def start(
             provider=adapter.name,
             amount_minor=amount_minor,
             currency=folio.currency,
+            charged_minor=folios.charged_minor(folio, amount_minor),
+            charged_currency=folio.charge_currency or folio.currency,
             created_at=now,
         )
         return _intend(payment, MoneyOp.Kind.CHARGE if capture else MoneyOp.Kind.AUTHORIZE, accepted, now)
@@ -193,6 +196,8 @@ def refund(*, folio: Folio, amount_minor: int, cause: str, now: datetime) -> lis
             provider=paid.provider,
             amount_minor=part,
             currency=paid.currency,
+            charged_minor=_charged_part(paid, part),
+            charged_currency=paid.charged_currency,
             created_at=now,
         )
         ops.append(_intend(back, MoneyOp.Kind.REFUND, {"cause": cause}, now))
@@ -283,8 +288,8 @@ def _intend(payment: Payment, kind: MoneyOp.Kind, options: dict[str, Any], now: 
         payment=payment,
         kind=kind,
         provider=payment.provider,
-        amount_minor=payment.amount_minor,
-        currency=payment.currency,
+        amount_minor=payment.charged_minor,
+        currency=payment.charged_currency,
         options=options,
         created_at=now,
         updated_at=now,
@@ -295,6 +300,14 @@ def _underway(paid: Payment) -> int:
     """What is on its way back of a payment, in minor units."""
     pending = Payment.objects.filter(parent=paid, status=PaymentStatus.PENDING)
     return int(pending.aggregate(sum=Sum("amount_minor"))["sum"] or 0)
+
+
+def _charged_part(paid: Payment, part_minor: int) -> int:
+    """``part_minor`` of a payment in the currency that was charged: its share of it, so that all parts make the whole."""
+    refunds = Payment.objects.filter(parent=paid).exclude(status=PaymentStatus.FAILED)
+    before = refunds.aggregate(amount=Sum("amount_minor"), charged=Sum("charged_minor"))
+    share = Fraction(((before["amount"] or 0) + part_minor) * paid.charged_minor, paid.amount_minor)
+    return max(1, round(share) - (before["charged"] or 0))
 
 
 def _reference(letter: str) -> str:

@@ -19,13 +19,14 @@ class PaymentStatus(models.TextChoices):
 PAYMENT_TRANSITIONS = Transitions.of(
     {
         "pending": "completed failed",
-        "completed": "partially_refunded refunded",
-        "partially_refunded": "refunded",
-        "refunded": "",
+        "completed": "partially_refunded refunded failed",
+        "partially_refunded": "refunded completed",
+        "refunded": "partially_refunded completed",
         "failed": "",
     }
 )
-"""An authorization that is given up ends as failed: no money was taken."""
+"""An authorization that is given up ends as failed: no money was taken. A refund that the guest's bank sends back ends
+as failed too, and what it was taken from is less refunded than before."""
 
 
 class OpState(models.TextChoices):
@@ -49,3 +50,56 @@ OP_TRANSITIONS = Transitions.of(
 
 OPEN_OPS = [OpState.CREATED.value, OpState.SENDING.value, OpState.UNKNOWN.value]
 """The states in which a provider may still move money, or may have moved it without our knowing."""
+
+
+class PayoutStatus(models.TextChoices):
+    SCHEDULED = "scheduled", _("scheduled")
+    ON_HOLD = "on_hold", _("on hold")
+    SENT = "sent", _("sent")
+    PAID = "paid", _("paid")
+    FAILED = "failed", _("failed")
+    REVERSED = "reversed", _("reversed")
+
+
+PAYOUT_TRANSITIONS = Transitions.of(
+    {
+        "scheduled": "on_hold sent paid failed",
+        "on_hold": "scheduled",
+        "sent": "paid failed reversed",
+        "paid": "reversed",
+        "failed": "scheduled on_hold",
+        "reversed": "",
+    }
+)
+"""Sent: the provider has it. Paid: it has arrived. Reversed: it came back or was taken back; what is still owed then is
+a payout of its own. All of an amount taken for debts is paid at once."""
+
+
+class RefundRequestStatus(models.TextChoices):
+    WAITING = "waiting", _("waiting for a second person")
+    APPROVED = "approved", _("approved")
+    DECLINED = "declined", _("declined")
+    WITHDRAWN = "withdrawn", _("withdrawn")
+
+
+REFUND_REQUEST_TRANSITIONS = Transitions.of(
+    {"waiting": "approved declined withdrawn", "approved": "", "declined": "", "withdrawn": ""}
+)
+
+
+class DisputeStatus(models.TextChoices):
+    NEEDS_RESPONSE = "needs_response", _("needs a response")
+    UNDER_REVIEW = "under_review", _("under review")
+    WON = "won", _("won")
+    LOST = "lost", _("lost")
+
+
+DISPUTE_TRANSITIONS = Transitions.of(
+    {
+        "needs_response": "under_review won lost",
+        "under_review": "needs_response won lost",
+        "won": "lost",
+        "lost": "won",
+    }
+)
+"""A bank may open a decided dispute again."""

@@ -18,6 +18,8 @@ from django.utils.translation import gettext_lazy as _
 from backend.core.errors import DomainError
 
 Status = Literal["succeeded", "failed", "pending", "unknown"]
+Stage = Literal["", "sent", "arrived", "returned"]
+Topic = Literal["order", "dispute", "account", "delivery", "other"]
 
 
 class ProviderUnavailable(Exception):
@@ -40,9 +42,10 @@ class ForgedWebhook(DomainError):
 class Order:
     """What is asked of a provider. Amounts are minor units.
 
-    ``key`` is the money operation's id; ``parent_ref`` the provider's reference of what is captured, voided or
-    refunded; ``reference`` the provider's reference of this very order where it is known already; ``at`` the
-    caller's clock.
+    ``key`` is the money operation's id; ``parent_ref`` the provider's reference of what is captured, voided,
+    refunded or taken back; ``reference`` the provider's reference of this very order where it is known already;
+    ``at`` the caller's clock. A payout goes to ``destination``: the provider's own account, or the address that it
+    pays to (an email, a phone number).
     """
 
     key: str
@@ -52,6 +55,7 @@ class Order:
     at: datetime
     parent_ref: str = ""
     reference: str = ""
+    destination: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -60,24 +64,34 @@ class Result:
     """What a provider said about an order.
 
     ``pending``: taken on, the outcome comes later. ``unknown``: nothing was heard. ``client`` holds what the
-    guest's own client needs to go on (``client_secret``, ``approval_url``, ``message``).
+    guest's own client needs to go on (``client_secret``, ``approval_url``, ``message``). ``fee_minor`` is what the
+    provider kept, in the order's currency. ``stage`` is about a payout that succeeded: it has been ``sent``, has
+    ``arrived`` at the bank, or was ``returned`` afterwards; for a refund too, ``returned`` says that it came back.
     """
 
     status: Status
     reference: str = ""
     error_code: str = ""
     client: dict[str, str] = field(default_factory=dict)
+    fee_minor: int = 0
+    stage: Stage = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A verified webhook. ``key`` is our own key where the provider hands it back, ``object_ref`` its reference."""
+    """A verified webhook. ``key`` is our own key where the provider hands it back, ``object_ref`` its reference.
+
+    ``topic`` says what ``object_ref`` names: an order, a dispute, an account of one of our hosts (also in
+    ``account``), or a delivery of payouts to a bank. ``other`` is kept and not acted on.
+    """
 
     id: str
     type: str
     object_ref: str
     key: str
     payload: dict[str, Any]
+    topic: Topic = "order"
+    account: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,4 +156,80 @@ class Provider(abc.ABC):
             "void": self.void,
             "refund": self.refund,
         }
+        if isinstance(self, PaysOut):
+            calls |= {"payout": self.payout, "reverse": self.reverse}
         return calls[order.kind](order)
+
+
+class PaysOut(Provider):
+    """A provider that pays hosts, too."""
+
+    @abc.abstractmethod
+    def payout(self, order: Order) -> Result:
+        """Pay ``order.destination``. ``succeeded`` when the money has left us. Raises: ProviderUnavailable."""
+
+    @abc.abstractmethod
+    def reverse(self, order: Order) -> Result:
+        """Take (a part of) the payout ``parent_ref`` back; ``failed`` where that cannot be. Raises: ProviderUnavailable."""
+
+    def delivered(self, reference: str, account: str) -> list[str]:
+        """Our keys of the payouts that arrived with a delivery to the bank of ``account``, where the provider bundles them.
+
+        Raises: ProviderUnavailable.
+        """
+        return []
+
+
+@dataclass(frozen=True, slots=True)
+class AccountState:
+    """A host's account as the provider sees it: may it be paid, and what is still asked for."""
+
+    reference: str
+    status: Literal["pending", "active", "restricted", "disabled"]
+    requirements: list[str] = field(default_factory=list)
+    shown: str = ""
+    currency: str = ""
+    country: str = ""
+
+
+class OpensAccounts(PaysOut):
+    """A provider that keeps accounts of our hosts and asks for their papers itself."""
+
+    @abc.abstractmethod
+    def open_account(self, *, key: str, email: str, country: str, currency: str) -> AccountState:
+        """Open an account; the same ``key`` gives the same one. Raises: ProviderUnavailable, Invalid."""
+
+    @abc.abstractmethod
+    def onboarding_link(self, reference: str, *, return_url: str, refresh_url: str) -> str:
+        """Where the host goes on with the provider; used once, soon. Raises: ProviderUnavailable."""
+
+    @abc.abstractmethod
+    def account(self, reference: str) -> AccountState:
+        """The account as it is now. Raises: ProviderUnavailable."""
+
+
+@dataclass(frozen=True, slots=True)
+class DisputeState:
+    """A dispute as the provider tells it now. Amounts are minor units of ``currency``.
+
+    ``parent_ref`` is the provider's reference of the payment that is disputed.
+    """
+
+    reference: str
+    parent_ref: str
+    amount_minor: int
+    currency: str
+    status: Literal["needs_response", "under_review", "won", "lost"]
+    reason: str
+    funds_withdrawn: bool
+    opened_at: datetime
+    evidence_due_at: datetime | None = None
+    fee_minor: int = 0
+
+
+class TellsDisputes(Provider):
+    """A provider whose payments can be disputed with the guest's bank."""
+
+    @abc.abstractmethod
+    def dispute(self, reference: str) -> DisputeState:
+        """The dispute as it is now. Raises: ProviderUnavailable."""

@@ -1,0 +1,53 @@
+"""A guest's bank takes a payment back, or threatens to."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from backend.payments.models.movement import Payment
+from backend.payments.states import DisputeStatus
+
+
+class Dispute(models.Model):
+    """One dispute of a payment. ``amount_minor`` is in the currency that was charged, ``folio_minor`` in the folio's.
+
+    ``funds_withdrawn``: the provider has taken the money from us for as long as it lasts. ``fee_minor``: what the
+    provider asks for it.
+    """
+
+    Status = DisputeStatus
+
+    payment = models.ForeignKey(
+        Payment, on_delete=models.PROTECT, related_name="disputes", verbose_name=_("payment")
+    )
+    provider = models.CharField(_("provider"), max_length=12)
+    provider_ref = models.CharField(_("provider's reference"), max_length=120)
+    amount_minor = models.BigIntegerField(_("amount"))
+    currency = models.CharField(_("currency"), max_length=3)
+    folio_minor = models.BigIntegerField(_("amount of the stay"))
+    fee_minor = models.BigIntegerField(_("provider's fee"), default=0)
+    reason = models.CharField(_("reason"), max_length=60, blank=True)
+    status = models.CharField(
+        _("status"), max_length=14, choices=DisputeStatus.choices, default=DisputeStatus.NEEDS_RESPONSE
+    )
+    funds_withdrawn = models.BooleanField(_("money taken"), default=False)
+    opened_at = models.DateTimeField(_("opened at"))
+    evidence_due_at = models.DateTimeField(_("evidence due"), null=True, blank=True)
+    closed_at = models.DateTimeField(_("closed at"), null=True, blank=True)
+
+    class Meta:
+        db_table = "disputes"
+        ordering = ["-id"]
+        verbose_name = _("dispute")
+        verbose_name_plural = _("disputes")
+        constraints = [
+            models.UniqueConstraint(fields=["provider", "provider_ref"], name="disputes_once"),
+            models.CheckConstraint(
+                condition=Q(amount_minor__gt=0, folio_minor__gt=0, fee_minor__gte=0), name="disputes_amounts"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.provider_ref
