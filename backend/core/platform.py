@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+import unicodedata
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -22,7 +23,10 @@ FRESH_FOR_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting. ``kind`` is ``int``, ``decimal``, ``bool`` or ``choice``; bounds are inclusive."""
+    """One setting. ``kind`` is ``int``, ``decimal``, ``bool``, ``choice`` or ``text``; bounds are inclusive.
+
+    The bounds of a text are those of its length.
+    """
 
     key: str
     kind: str
@@ -38,6 +42,10 @@ class Setting:
             return raw
         if self.kind == "choice" and raw in self.choices:
             return raw
+        if self.kind == "text" and isinstance(raw, str):
+            text = unicodedata.normalize("NFC", raw.strip())
+            if text.replace("\n", "").isprintable() and (self.low or 0) <= len(text) <= (self.high or 0):
+                return text
         if self.kind in ("int", "decimal") and not isinstance(raw, bool):
             try:
                 number = Decimal(str(raw))
@@ -62,6 +70,18 @@ _DECLARED = [
     Setting("split_host_fee_percent", "decimal", Decimal("3"), _("The host's part of a split service fee."), 0, 50),
     Setting("split_guest_fee_percent", "decimal", Decimal("14.1"), _("The guest's part of a split service fee."), 0, 50),
     Setting("non_refundable_percent", "decimal", Decimal(10), _("How much less a non-refundable stay costs, in percent of its nights."), 0, 50),
+    Setting("payout_when", "choice", "completed", _("When a host is paid: after the stay, or a day after it began."), choices=("completed", "day_after_check_in")),
+    Setting("payout_delay_hours", "int", 0, _("How many hours later than that a payout is due."), 0, 720),
+    Setting("new_host_hold_days", "int", 0, _("How long after a host's first confirmed booking payouts are held."), 0, 90),
+    Setting("payout_account_change_hours", "int", 24, _("How long payouts wait when a host names another account than before."), 0, 720),
+    Setting("payout_minimum", "decimal", Decimal(0), _("The smallest payout, in the platform's currency; less waits for the next one."), 0, 1000),
+    Setting("refund_four_eyes_above", "decimal", Decimal(500), _("A refund by hand above this, in the platform's currency, needs a second person."), 0, 1_000_000),
+    Setting("dispute_loss_borne_by", "choice", "platform", _("Who bears a payment that a guest's bank has taken back."), choices=("platform", "host", "shared")),
+    Setting("issuer_code", "text", "KRB", _("Short name of who issues documents, at the beginning of their numbers."), 1, 12),
+    Setting("issuer_name", "text", "Karibu", _("Name of who issues documents."), 1, 120),
+    Setting("issuer_address", "text", "", _("Postal address of who issues documents, in lines."), 0, 400),
+    Setting("issuer_tax_id", "text", "", _("Tax number of who issues documents."), 0, 60),
+    Setting("law_language", "choice", "", _("A second language that the law wants on documents."), choices=("", "en", "fr", "es", "sw", "ar")),
     Setting("feed_stale_hours", "int", 6, _("How old an imported calendar's last good answer may be before guests must ask the host."), 1, 720),
     Setting("feed_refresh_minutes", "int", 5, _("An imported calendar older than this is asked again before a booking."), 0, 1440),
     Setting("limit_feed_polls_user", "int", 600, _("How often an hour one host may have imported calendars asked."), 1, 100_000),
