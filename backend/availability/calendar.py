@@ -23,6 +23,7 @@ from backend.core.db import constraint_errors, lock, retrying
 from backend.core.errors import Invalid, Stale
 from backend.core.stay import Stay
 from backend.listings import access as listing_access
+from backend.listings.correcting import tell_host
 from backend.listings.models import Listing
 from backend.rates import reading
 from backend.rates.models import PriceRule, RuleKind
@@ -209,6 +210,7 @@ def change(
             after={"from": start.isoformat(), "to": end.isoformat(), **changes},
             reason=reason,
         )
+        tell_host(actor=actor, listing=current, action="listing.calendar", reason=reason, now=now)
 
 
 def _to_close(listing: Listing, start: date, end: date, now: datetime) -> list[tuple[date, date]]:

@@ -30,6 +30,7 @@ from backend.core.db import lock, retrying
 from backend.core.errors import Conflict, Invalid, NotFound
 from backend.core.net import FetchFailed
 from backend.listings import access as listing_access
+from backend.listings.correcting import tell_host
 from backend.listings.models import Listing
 
 __all__ = [
@@ -215,5 +216,6 @@ def decide(
             after={"conflict": conflict.pk, "decision": str(decision)},
             reason=reason,
         )
+        tell_host(actor=actor, listing=listing, action="listing.feed_conflict", reason=reason, now=now)
     conflict.refresh_from_db()
     return conflict

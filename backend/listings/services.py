@@ -19,6 +19,7 @@ from backend.core.db import lock, retrying
 from backend.core.errors import Conflict, Invalid, NotFound, Stale, WrongState
 from backend.listings import access as listing_access
 from backend.listings import fields, placing
+from backend.listings.correcting import tell_host
 from backend.listings.models import Listing, ListingTransition
 from backend.listings.states import TRANSITIONS, ListingStatus
 from backend.notifications import services as notifications
@@ -156,6 +157,7 @@ def update(
                 after=_audited(after, changed),
                 reason=reason.strip()[:REASON_LONGEST],
             )
+            tell_host(actor=actor, listing=current, action="listing.update", reason=reason, now=now)
         if offered is not None:
             _offer(current, offered, actor, now)
     return current

@@ -183,6 +183,13 @@ KINDS: dict[str, Kind] = {
     "listing.approved": Kind(
         _("Approved: %(listing)s"), _("Your listing %(listing)s is published."), email=True
     ),
+    "listing.corrected": Kind(
+        _("Our team changed %(listing)s"),
+        _("Our team changed %(listing)s for you."),
+        _("Our team changed %(listing)s for you: %(reason)s"),
+        email=True,
+        mandatory=True,
+    ),
     "listing.flagged": Kind(
         _("On hold: %(listing)s"),
         _("Your listing %(listing)s is hidden while we look at it."),

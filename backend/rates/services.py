@@ -23,6 +23,7 @@ from backend.core import access, fx, platform
 from backend.core.db import constraint_errors, lock, retrying
 from backend.core.errors import Conflict, DomainError, NotFound, Stale
 from backend.listings import access as listing_access
+from backend.listings.correcting import tell_host
 from backend.listings.models import Listing, ListingStatus
 from backend.rates import fields
 from backend.rates.models import Fee, PriceRule, PromoCode, Tax
@@ -138,6 +139,7 @@ def add(
             after=_audited(row),
             reason=_cut(reason),
         )
+        tell_host(actor=actor, listing=current, action=f"{_name(kind)}.add", reason=reason, now=now)
     return row
 
 
@@ -179,6 +181,7 @@ def change(
                 after={name: after[name] for name in changed},
                 reason=_cut(reason),
             )
+            tell_host(actor=actor, listing=current, action=f"{_name(kind)}.change", reason=reason, now=now)
     return row
 
 
@@ -199,7 +202,8 @@ def remove(
     """
     listing_access.require_change(actor, "listing.rates", listing, reason)
     with transaction.atomic():
-        row = _row(kind, _held(listing), row_id, revisions)
+        current = _held(listing)
+        row = _row(kind, current, row_id, revisions)
         audit.record(
             actor=actor,
             action=f"{_name(kind)}.remove",
@@ -208,6 +212,7 @@ def remove(
             before=_audited(row),
             reason=_cut(reason),
         )
+        tell_host(actor=actor, listing=current, action=f"{_name(kind)}.remove", reason=reason, now=now)
         try:
             row.delete()
         except ProtectedError as error:

@@ -13,6 +13,7 @@ from backend.availability.models import CalendarDay
 from backend.core.errors import NotAllowed
 from backend.listings import services as listings
 from backend.listings.models import Listing
+from backend.notifications.models import Delivery, Notification
 from backend.rates import services as rates
 from backend.rates.models import Fee
 from tests.factories import NOW, make_listing, make_user
@@ -56,6 +57,18 @@ def test_act_in_the_hosts_stead_is_noted_with_its_reason(act: Any) -> None:
 
 
 @pytest.mark.parametrize("act", ACTS)
+def test_act_in_the_hosts_stead_is_told_to_the_host_with_its_reason(act: Any) -> None:
+    listing = make_listing()
+
+    act(make_user("admin"), listing, " The host called ")
+
+    notice = Notification.objects.get()
+    assert (notice.user, notice.kind) == (listing.host, "listing.corrected")
+    assert notice.params == {"listing": listing.title, "reason": "The host called"}
+    assert Delivery.objects.get().notification == notice
+
+
+@pytest.mark.parametrize("act", ACTS)
 def test_act_of_the_host_needs_no_reason(act: Any) -> None:
     listing = make_listing()
 
@@ -63,6 +76,7 @@ def test_act_of_the_host_needs_no_reason(act: Any) -> None:
 
     entry = AuditEntry.objects.get()
     assert (entry.actor, entry.reason) == (listing.host, "")
+    assert not Notification.objects.exists()
 
 
 @pytest.mark.parametrize("act", ACTS)
@@ -78,5 +92,6 @@ def test_act_of_others_is_refused_and_changes_nothing(act: Any, role: str, reaso
 
     assert Listing.objects.get(pk=listing.pk).min_nights == 1
     assert not CalendarDay.objects.exists()
+    assert not Notification.objects.exists()
     assert not Fee.objects.exists()
     assert not AuditEntry.objects.exists()
