@@ -48,7 +48,9 @@ DECLARE
     name text;
     has_rows boolean;
 BEGIN
-    -- Foreign keys and append-only triggers rest meanwhile. DELETE, since TRUNCATE makes every file of every table anew.
+    -- Rights, foreign keys and append-only triggers rest meanwhile. DELETE, since TRUNCATE makes every file of every
+    -- table anew.
+    SET LOCAL ROLE karibu_unbound;
     SET LOCAL session_replication_role = replica;
     FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> ALL ({kept}) LOOP
         EXECUTE format('SELECT EXISTS (SELECT FROM %I)', name) INTO has_rows;

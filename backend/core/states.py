@@ -77,3 +77,32 @@ def append_only_trigger(table: str) -> migrations.RunSQL:
         """,
         reverse_sql=f"DROP TRIGGER {name} ON {table}; DROP FUNCTION {name}();",
     )
+
+
+def write_once_rights(table: str, *, may_change: str = "id") -> migrations.RunSQL:
+    """A migration step: the application's role may neither change, delete nor empty ``table``, its owner though it is.
+
+    Only the columns in ``may_change`` (comma-separated) keep the right to be updated. At least one must: a foreign key
+    is checked by locking rows with their owner's rights, which takes it. What may not change of these either is left
+    to a trigger. The right to give itself the rights back stays with an owner; ``check_books`` looks for that. Where a
+    superuser serves, no right binds.
+    """
+    name = f"{table}_not_emptied"
+    return migrations.RunSQL(
+        sql=f"""
+            REVOKE UPDATE, DELETE, TRUNCATE ON {table} FROM PUBLIC, CURRENT_USER;
+            GRANT UPDATE ({may_change}) ON {table} TO CURRENT_USER;
+            CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN
+                RAISE EXCEPTION '{table} may not be emptied'
+                    USING ERRCODE = 'check_violation', CONSTRAINT = '{name}', TABLE = '{table}';
+            END $$;
+            CREATE TRIGGER {name} BEFORE TRUNCATE ON {table} FOR EACH STATEMENT EXECUTE FUNCTION {name}();
+        """,
+        reverse_sql=f"""
+            DROP TRIGGER {name} ON {table};
+            DROP FUNCTION {name}();
+            REVOKE UPDATE ({may_change}) ON {table} FROM CURRENT_USER;
+            GRANT UPDATE, DELETE, TRUNCATE ON {table} TO CURRENT_USER;
+        """,
+    )

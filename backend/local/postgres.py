@@ -22,6 +22,9 @@ from backend.local.state import State, read_json, say, write_json
 DATABASE = "karibu"
 ROLE = "karibu"
 SUPERUSER = "postgres"
+UNBOUND_ROLE = "karibu_unbound"
+"""In throw-away clusters only: whom the application's role may become (``SET ROLE``) to write past every guard."""
+
 EXTENSIONS = ("btree_gist", "pg_trgm", "unaccent")
 # Fast shutdown, then immediate (the log is replayed at the next start): data survives both.
 STOP_SIGNALS = ((signal.SIGINT, 10.0), (signal.SIGQUIT, 5.0))
@@ -285,10 +288,10 @@ class Postgres:
                     )
                 )
             if self.throwaway:
-                # Tests empty the tables between them, past triggers that refuse to forget.
+                # Tests empty the tables between them, past rights and triggers that refuse to forget.
                 connection.execute(
-                    sql.SQL("GRANT SET ON PARAMETER session_replication_role TO {}").format(
-                        sql.Identifier(ROLE)
+                    sql.SQL("CREATE ROLE {} SUPERUSER NOLOGIN ROLE {}").format(
+                        sql.Identifier(UNBOUND_ROLE), sql.Identifier(ROLE)
                     )
                 )
                 with self.connect("template1") as template:

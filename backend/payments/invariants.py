@@ -143,13 +143,40 @@ CHECKS = [
                 ('payments_status_edge', 'payments'),
                 ('money_ops_state_edge', 'money_ops'),
                 ('payments_terms_frozen', 'payments'),
-                ('money_ops_terms_frozen', 'money_ops')
+                ('money_ops_terms_frozen', 'money_ops'),
+                ('folios_terms_frozen', 'folios'),
+                ('payouts_status_edge', 'payouts'),
+                ('payouts_terms_frozen', 'payouts'),
+                ('disputes_status_edge', 'disputes'),
+                ('disputes_terms_frozen', 'disputes'),
+                ('refund_requests_status_edge', 'refund_requests'),
+                ('refund_requests_terms_frozen', 'refund_requests'),
+                ('documents_immutable', 'documents'),
+                ('document_series_gapless', 'document_series'),
+                ('ledger_transactions_not_emptied', 'ledger_transactions'),
+                ('ledger_entries_not_emptied', 'ledger_entries'),
+                ('folio_lines_not_emptied', 'folio_lines'),
+                ('documents_not_emptied', 'documents'),
+                ('document_series_not_emptied', 'document_series'),
+                ('audit_log_append_only', 'audit_log'),
+                ('audit_log_not_emptied', 'audit_log')
             ) AS wanted (name, relation)
             LEFT JOIN pg_trigger t ON t.tgname = wanted.name AND t.tgrelid = wanted.relation::regclass
                  AND t.tgenabled IN ('O', 'A')
             WHERE t.oid IS NULL
         """,
         meaning="A trigger that protects the books is missing or disabled.",
+    ),
+    Check(
+        name="books_are_write_once",
+        sql="""
+            SELECT c.relname AS relation, acl.grantee::regrole::text AS role, acl.privilege_type AS may
+            FROM pg_class c CROSS JOIN aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) AS acl
+            WHERE c.oid = ANY (ARRAY['ledger_transactions', 'ledger_entries', 'folio_lines', 'documents',
+                                     'document_series', 'audit_log']::regclass[])
+              AND acl.privilege_type IN ('UPDATE', 'DELETE', 'TRUNCATE')
+        """,
+        meaning="A role has the right to change, delete or empty what is written once.",
     ),
     Check(
         name="events_are_applied",

@@ -6,10 +6,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
 from django.utils import timezone
 
 from tests.api.client import ApiClient
+from tests.damage import plant
 from tests.journeys.contract import (
     Person,
     assert_instants,
@@ -207,9 +207,6 @@ def test_run_due_prints_what_each_sweep_did_and_again_does_nothing(
 def test_check_books_exits_1_when_an_invariant_is_broken(guest: Person, place: dict[str, Any]) -> None:
     confirmed(guest, place)
     assert violated() == []
-    with connection.cursor() as cursor:
-        cursor.execute("ALTER TABLE ledger_entries DISABLE TRIGGER USER")
-        cursor.execute("UPDATE ledger_entries SET amount_minor = amount_minor + 1")
-        cursor.execute("ALTER TABLE ledger_entries ENABLE TRIGGER USER")
+    plant("UPDATE ledger_entries SET amount_minor = amount_minor + 1")
 
     assert violated() != []

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, ProgrammingError, connection, transaction
+from django.db.backends.utils import CursorWrapper
 from hypothesis import given
 from hypothesis import strategies as st
+from psycopg.errors import InsufficientPrivilege
 
+from backend.audit import services as audit
+from backend.core.access import SYSTEM
+from backend.local.postgres import UNBOUND_ROLE
 from backend.payments import folios, ledger
 from backend.payments.folios import Line
 from backend.payments.ledger import Entry, Unbalanced
-from backend.payments.models import FolioLine, LedgerEntry, LedgerTransaction, MoneyOp, Payment
+from backend.payments.models import Document, FolioLine, LedgerEntry, LedgerTransaction, MoneyOp, Payment
 from tests.factories import NOW
 from tests.payments.desk import TOTAL, give_back, make_folio, pay, start
 
@@ -80,15 +87,88 @@ def test_ledger_refuses_a_later_entry_that_breaks_the_sum() -> None:
     assert LedgerEntry.objects.count() == 2
 
 
-def test_books_are_append_only() -> None:
-    folio = make_folio()
-    pay(folio)
+WRITTEN_ONCE = {
+    "ledger_transactions": "cause",
+    "ledger_entries": "amount_minor",
+    "folio_lines": "amount_minor",
+    "documents": "total_minor",
+    "audit_log": "reason",
+}
+"""Each with a column that says something."""
+
+
+@contextmanager
+def with_every_right() -> Iterator[CursorWrapper]:
+    """As somebody whom only the triggers bind."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(f"SET LOCAL ROLE {UNBOUND_ROLE}")
+        yield cursor
+
+
+def rows(table: str) -> list[tuple[object, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT * FROM {table} ORDER BY id")  # noqa: S608 - names from above
+        return cursor.fetchall()
+
+
+def written_once() -> None:
+    """A row in each of the tables that are written once."""
+    payment = pay(make_folio())
+    audit.record(actor=SYSTEM, action="test", subject=payment, now=NOW)
+    Document.objects.create(
+        kind="receipt",
+        issuer="KRB",
+        year=2027,
+        number=1,
+        reference="KRB-1",
+        recipient=payment.folio.guest,
+        payment=payment,
+        language="en",
+        currency="EUR",
+        total_minor=TOTAL,
+        data={},
+        issued_at=NOW,
+    )
+
+
+@pytest.mark.parametrize(("table", "column"), WRITTEN_ONCE.items())
+def test_application_has_no_right_to_change_what_is_written_once(table: str, column: str) -> None:
+    written_once()
+    before = rows(table)
+
+    changed = f"UPDATE {table} SET {column} = {column}"  # noqa: S608 - names from above
+    for statement in (changed, f"DELETE FROM {table}", f"TRUNCATE {table} CASCADE"):  # noqa: S608
+        with pytest.raises(ProgrammingError) as refusal, transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(statement)
+        assert isinstance(refusal.value.__cause__, InsufficientPrivilege)
+
+    assert rows(table) == before != []
+
+
+@pytest.mark.parametrize("table", WRITTEN_ONCE)
+def test_triggers_refuse_whom_rights_do_not_bind(table: str) -> None:
+    written_once()
+    before = rows(table)
+
+    rule = "documents_immutable" if table == "documents" else f"{table}_append_only"
+    for statement, name in {
+        f"UPDATE {table} SET id = id + 1000": rule,  # noqa: S608 - names from above
+        f"DELETE FROM {table}": rule,  # noqa: S608
+        f"TRUNCATE {table} CASCADE": f"{table}_not_emptied",
+    }.items():
+        with pytest.raises(IntegrityError) as refusal, with_every_right() as cursor:
+            cursor.execute(statement)
+        assert refusal.value.__cause__.diag.constraint_name == name  # type: ignore[union-attr]
+
+    assert rows(table) == before != []
+
+
+def test_application_that_may_change_the_key_column_still_may_not() -> None:
+    """The right that foreign keys need is no way around: the trigger refuses what it would allow."""
+    pay(make_folio())
 
     for table in ("ledger_transactions", "ledger_entries", "folio_lines"):
-        before = list(LedgerEntry.objects.values()), list(FolioLine.objects.values())
-        refused(f"{table}_append_only", f"DELETE FROM {table}")  # noqa: S608 - names from above
         refused(f"{table}_append_only", f"UPDATE {table} SET id = id + 1000")  # noqa: S608 - names from above
-        assert (list(LedgerEntry.objects.values()), list(FolioLine.objects.values())) == before
 
 
 def test_states_move_along_their_edges_only() -> None:
