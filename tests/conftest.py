@@ -75,6 +75,7 @@ def _empty_tables() -> None:
     with connection.cursor() as cursor:
         cursor.execute(EMPTY)
     SearchWindow.objects.update(**_window())
+    _restore_rates()
     cache.clear()
     platform.forget()
     fx.forget()
@@ -89,11 +90,30 @@ def _window() -> dict[str, int]:
     return dict(SearchWindow.objects.values("first_word", "reached").get())
 
 
+@lru_cache(maxsize=1)
+def _shipped_rates() -> list[dict[str, object]]:
+    """The exchange rates that the project ships, as they stood before the first test."""
+    from backend.core.models import ExchangeRate
+
+    return list(ExchangeRate.objects.order_by("pk").values())
+
+
+def _restore_rates() -> None:
+    from backend.core.models import Currency, ExchangeRate
+
+    shipped = _shipped_rates()
+    if list(ExchangeRate.objects.order_by("pk").values()) != shipped:
+        ExchangeRate.objects.all().delete()
+        ExchangeRate.objects.bulk_create(ExchangeRate(**row) for row in shipped)
+        Currency.objects.exclude(pk__in=[row["currency_id"] for row in shipped]).delete()
+
+
 @pytest.fixture
 def db(django_db_setup: None, django_db_blocker: pytest.FixtureRequest) -> Iterator[None]:
     """The database with real commits. Overrides pytest-django's, which would roll back."""
     with django_db_blocker.unblock():  # type: ignore[attr-defined]
         _window()
+        _shipped_rates()
         yield
         if connection.in_atomic_block:
             connection.close()

@@ -1,14 +1,18 @@
 """Exchange: amounts from one currency into another at the newest rate that we have.
 
-Rates are kept per euro (the European Central Bank's form), each with its day and source. An amount that was
-exchanged is for showing and comparing; what is charged is always in the listing's currency.
+Rates are kept per euro (the European Central Bank's form), each with its day and source. A rate between two other
+currencies goes by the euro; it is as old as the older of the two. What is promised at a rate (a guest's price in another
+currency, a host's payout) keeps that rate: ``quoted`` gives it as it is stored and shown, so that anybody can repeat
+the sum.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from decimal import ROUND_HALF_EVEN, Decimal
+from dataclasses import dataclass
+from datetime import date
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 from types import MappingProxyType
 
 from django.utils.translation import gettext_lazy as _
@@ -19,6 +23,34 @@ from backend.core.money import Money, exponent
 
 FRESH_FOR_S = 1.0
 
+EURO = "EUR"
+
+_DIGITS, _PLACES = Context(prec=10), Decimal("1E-10")
+"""A promised rate has ten significant digits, and no more than ten decimals, as the tables keep it."""
+
+_EXACT = Context(prec=60)
+"""Room for every digit of an amount times a rate, so that only the last step rounds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """The newest rate of a currency: units per euro, of which day, said by whom."""
+
+    per_euro: Decimal
+    rate_on: date
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Quoted:
+    """How much of one currency a unit of another buys, as it is promised: of which day, said by whom."""
+
+    rate: Decimal
+    rate_on: date
+    source: str
+
+
+_newest: Mapping[str, Newest] = MappingProxyType({})
 _rates: Mapping[str, Decimal] = MappingProxyType({})
 _read_at = float("-inf")
 
@@ -30,16 +62,24 @@ class UnknownCurrency(Invalid):
     title = _("There is no exchange rate for this currency.")
 
 
+def newest() -> Mapping[str, Newest]:
+    """The newest rate of every currency that has one, with its day and source. At most ``FRESH_FOR_S`` seconds old."""
+    global _newest, _rates, _read_at
+    if time.monotonic() - _read_at > FRESH_FOR_S:
+        rows = ExchangeRate.objects.order_by("currency_id", "-rate_on").distinct("currency_id")
+        found = {row.currency_id: Newest(row.per_euro, row.rate_on, row.source) for row in rows}
+        _newest = MappingProxyType(found)
+        _rates = MappingProxyType({EURO: Decimal(1), **{code: row.per_euro for code, row in found.items()}})
+        _read_at = time.monotonic()
+    return _newest
+
+
 def rates() -> Mapping[str, Decimal]:
     """The newest rate of every currency that has one: currency → units per euro; EUR is 1.
 
     At most ``FRESH_FOR_S`` seconds old in each process.
     """
-    global _rates, _read_at
-    if time.monotonic() - _read_at > FRESH_FOR_S:
-        newest = ExchangeRate.objects.order_by("currency_id", "-rate_on").distinct("currency_id")
-        _rates = MappingProxyType({"EUR": Decimal(1), **dict(newest.values_list("currency_id", "per_euro"))})
-        _read_at = time.monotonic()
+    newest()
     return _rates
 
 
@@ -57,7 +97,36 @@ def rate(source: str, target: str) -> Decimal:
     try:
         return known[target] / known[source]
     except KeyError as missing:
-        raise UnknownCurrency.field("currency", "unknown_currency", UnknownCurrency.title) from missing
+        raise _unknown() from missing
+
+
+def _unknown() -> Invalid:
+    return UnknownCurrency.field("currency", UnknownCurrency.code, UnknownCurrency.title)
+
+
+def quoted(source: str, target: str) -> Quoted:
+    """The newest rate from ``source`` to ``target`` as it may be promised, with the older of the two days.
+
+    Raises: UnknownCurrency; ValueError for a currency to itself, which has neither day nor source.
+    """
+    if source == target:
+        raise ValueError(f"{source} is not exchanged for itself")
+    factor = _DIGITS.plus(rate(source, target)).quantize(_PLACES)
+    if not factor:
+        raise _unknown()
+    said = [row for code, row in newest().items() if code in (source, target) and code != EURO]
+    names = dict.fromkeys(row.source for row in sorted(said, key=lambda row: row.rate_on))
+    return Quoted(factor, min(row.rate_on for row in said), ", ".join(names)[:80])
+
+
+def exchange_with_rate(money: Money, currency: str) -> tuple[Money, Decimal, date, str]:
+    """``money`` in ``currency`` at the newest rate, with that rate, its day and its source, to be kept beside it.
+
+    Rounded once, half to even, at the very rate that is given back. Raises: UnknownCurrency; ValueError for the
+    currency that it is in already.
+    """
+    said = quoted(money.currency, currency)
+    return exchange(money, currency, at=said.rate), said.rate, said.rate_on, said.source
 
 
 def exchange(money: Money, currency: str, *, at: Decimal | None = None) -> Money:
@@ -68,6 +137,6 @@ def exchange(money: Money, currency: str, *, at: Decimal | None = None) -> Money
     if money.currency == currency:
         return money
     factor = at if at is not None else rate(money.currency, currency)
-    major = money.major() * factor
-    minor = major.scaleb(exponent(currency)).quantize(Decimal(1), rounding=ROUND_HALF_EVEN)
+    major = _EXACT.multiply(money.major(), factor)
+    minor = major.scaleb(exponent(currency), _EXACT).quantize(Decimal(1), ROUND_HALF_EVEN, _EXACT)
     return Money(int(minor), currency)
