@@ -22,7 +22,7 @@ from api.quotes import Guests
 from api.types import DateIn, In, MoneyAmount, MoneyOut, Out
 from backend.availability.services import DatesUnavailable, NotAvailable, Preparation
 from backend.bookings import alterations
-from backend.bookings.alterations import AlterationOpen, Change, NothingChanges
+from backend.bookings.alterations import AlterationOpen, Change, NothingChanges, TooManyChanges
 from backend.bookings.quotes import PriceOutOfRange
 from backend.bookings.repricing import TotalTooLow
 from backend.core.errors import NotAllowed, NotFound, Stale, WrongState
@@ -78,7 +78,14 @@ _REFUSED = (NotFound, NotAllowed, WrongState, DatesUnavailable, Preparation)
 @router.patch(
     "/bookings/{int:booking_id}/",
     response=responses(
-        BookingOut, *_REFUSED, AlterationOpen, NothingChanges, NotAvailable, PriceOutOfRange, Stale
+        BookingOut,
+        *_REFUSED,
+        AlterationOpen,
+        TooManyChanges,
+        NothingChanges,
+        NotAvailable,
+        PriceOutOfRange,
+        Stale,
     ),
     summary="Ask for a change of a booking",
 )
@@ -102,7 +109,15 @@ def ask(request: HttpRequest, booking_id: int, body: ChangeIn) -> Any:
 @router.post(
     "/bookings/{int:booking_id}/alteration/",
     response=responses(
-        BookingOut, *_REFUSED, AlterationOpen, NothingChanges, TotalTooLow, PriceOutOfRange, Stale, status=201
+        BookingOut,
+        *_REFUSED,
+        AlterationOpen,
+        TooManyChanges,
+        NothingChanges,
+        TotalTooLow,
+        PriceOutOfRange,
+        Stale,
+        status=201,
     ),
     summary="Propose a change to the guest",
 )

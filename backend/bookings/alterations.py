@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
+from math import ceil
 from typing import Any
 
 from django.db import transaction
@@ -28,7 +29,7 @@ from backend.bookings.steps import GUEST, HOST, PLATFORM, hold_still, side_of, s
 from backend.core import access, platform
 from backend.core.access import SYSTEM
 from backend.core.db import retrying
-from backend.core.errors import Conflict, NotAllowed, NotFound, Stale, WrongState
+from backend.core.errors import Conflict, NotAllowed, NotFound, Stale, Throttled, WrongState
 from backend.core.stay import Stay
 from backend.payments.models import MoneyOp
 
@@ -57,6 +58,16 @@ class AlterationOpen(Conflict):
     title = _("Another change of this booking is still open.")
 
 
+class TooManyChanges(Throttled):
+    """One side has asked for change after change of a booking; each of them is mailed to the other side."""
+
+    code = "too_many_changes"
+    title = _("There were many changes of this booking today. Please write to each other first.")
+
+
+CHANGES_WINDOW = timedelta(days=1)
+
+
 def ask(
     *, actor: Any, booking_id: int, change: Change, now: datetime, version: int | None = None
 ) -> Alteration:
@@ -66,7 +77,7 @@ def ask(
     waiting for the payment of the difference (``accepted_payment_hours``, never past check-in). What speaks for it: the
     host's notice, another calendar that is out of date, and a later check-in once canceling would cost the guest
     something. ``version`` refuses a booking that has changed since it was read.
-    Raises: NotFound, NotAllowed, WrongState, Stale, AlterationOpen, NothingChanges, NotAvailable, StayRefused,
+    Raises: NotFound, NotAllowed, WrongState, Stale, AlterationOpen, TooManyChanges, NothingChanges, NotAvailable, StayRefused,
     Preparation, DatesUnavailable, PriceOutOfRange.
     """
     _refresh_feeds(actor, booking_id, now)
@@ -81,6 +92,7 @@ def _ask(*, actor: Any, booking_id: int, change: Change, now: datetime, version:
         if version is not None and version != booking.version:
             raise Stale
         _require_none_open(booking, now)
+        _require_few(booking, GUEST, now)
         terms = rules.asked(booking, change, now)
         alteration = _write(booking, GUEST, terms, change.reason, now)
         step(booking, event="alteration_proposed", by=GUEST, actor=actor, now=now, reason=change.reason)
@@ -102,7 +114,7 @@ def propose(
 
     The listing's own rules do not bind its host, only the nights must be free and the guests find room. What gets
     cheaper comes back whole. Without ``change.total`` the new terms cost what the guest's own change would.
-    Raises: NotFound, NotAllowed, WrongState, Stale, AlterationOpen, NothingChanges, StayRefused, Preparation,
+    Raises: NotFound, NotAllowed, WrongState, Stale, AlterationOpen, TooManyChanges, NothingChanges, StayRefused, Preparation,
     DatesUnavailable, PriceOutOfRange, Invalid (a total that the fees alone pass, too precise).
     """
     with transaction.atomic(durable=True):
@@ -111,6 +123,7 @@ def propose(
         if version is not None and version != booking.version:
             raise Stale
         _require_none_open(booking, now)
+        _require_few(booking, HOST, now)
         terms = rules.proposed(booking, change, now)
         alteration = _write(booking, HOST, terms, change.reason, now)
         step(booking, event="alteration_proposed", by=HOST, actor=actor, now=now, reason=change.reason)
@@ -230,6 +243,18 @@ def _require_none_open(booking: Booking, now: datetime) -> None:
     if waiting.expires_at > now:
         raise AlterationOpen
     settlement.settle_later(_lapse(booking, waiting, now))
+
+
+def _require_few(booking: Booking, side: str, now: datetime) -> None:
+    """Raises: TooManyChanges beyond ``limit_changes_booking`` of one side in a day. The booking is held by the caller."""
+    recent = Alteration.objects.filter(
+        booking=booking, proposed_by=side, created_at__gt=now - CHANGES_WINDOW
+    ).order_by("-created_at")
+    most = platform.get("limit_changes_booking")
+    instants = list(recent.values_list("created_at", flat=True)[:most])
+    if len(instants) >= most:
+        left = instants[-1] + CHANGES_WINDOW - now
+        raise TooManyChanges(retry_after=ceil(left.total_seconds()))
 
 
 def _refresh_feeds(actor: Any, booking_id: int, now: datetime) -> None:

@@ -89,6 +89,7 @@ _DECLARED = [
     Setting("limit_sign_in_address", "int", 100, _("Failed sign-ins an hour from one address."), 1, 1_000_000),
     Setting("limit_register_address", "int", 100, _("Registrations an hour from one address."), 1, 1_000_000),
     Setting("limit_holds_user", "int", 5, _("Unpaid holds that one user may have."), 1, 1000),
+    Setting("limit_changes_booking", "int", 10, _("Changes of one booking that its guest, and its host, may propose in a day."), 1, 1000),
     Setting("limit_listings_host", "int", 200, _("Listings that one host may create in a day."), 1, 100_000),
     Setting("limit_reads_address", "int", 600, _("Anonymous reads a minute from one address."), 1, 10_000_000),
     Setting("limit_promo_codes", "int", 100, _("Promotion codes that do not exist, an hour, that one user or address may try."), 1, 1_000_000),

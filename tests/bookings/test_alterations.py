@@ -13,8 +13,9 @@ from backend.availability.rules import StayRefused
 from backend.availability.services import DatesUnavailable, Preparation
 from backend.bookings import alterations, settlement
 from backend.bookings import services as bookings
-from backend.bookings.alterations import AlterationOpen, Change, NothingChanges
-from backend.bookings.models import Alteration, Booking
+from backend.bookings.alterations import AlterationOpen, Change, NothingChanges, TooManyChanges
+from backend.bookings.models import Alteration, AlterationStatus, Booking
+from backend.core import platform
 from backend.core.errors import NotAllowed, NotFound, WrongState
 from backend.core.fx import exchange
 from backend.core.money import Money
@@ -236,6 +237,24 @@ def test_ask_twice_is_refused_while_one_is_open() -> None:
     assert Alteration.objects.count() == 1
     assert _ask(booking, SHORTER, now=NOW + 24 * HOUR).settled_at is not None
     assert list(Alteration.objects.order_by("id").values_list("status", flat=True)) == ["expired", "accepted"]
+
+
+def test_ask_and_propose_are_limited_a_day_for_each_side() -> None:
+    platform.put("limit_changes_booking", 2)
+    booking = confirmed(make_listing())
+    Listing.objects.update(instant_book=False)
+    for minutes in (0, 1):
+        _ask(booking, LONGER, now=NOW + timedelta(minutes=minutes))
+        alterations.withdraw(actor=booking.guest, booking_id=booking.pk, now=NOW + timedelta(minutes=minutes))
+
+    with pytest.raises(TooManyChanges) as refused:
+        _ask(booking, LONGER, now=NOW + timedelta(minutes=2))
+
+    assert refused.value.retry_after == (24 * 60 - 2) * 60
+    assert Alteration.objects.count() == 2
+    alterations.propose(actor=booking.host, booking_id=booking.pk, change=LONGER, now=NOW)
+    alterations.withdraw(actor=booking.host, booking_id=booking.pk, now=NOW)
+    assert _ask(booking, LONGER, now=NOW + timedelta(days=1, seconds=1)).status == AlterationStatus.PROPOSED
 
 
 def test_ask_needs_the_guest_of_a_confirmed_stay() -> None:
