@@ -15,7 +15,10 @@ from backend.payments.states import PayoutStatus
 
 
 class PayoutAccount(models.Model):
-    """Where a host is paid. ``destination`` is sealed; ``shown`` is what may be shown of it (•••• 4242)."""
+    """Where a host is paid. ``destination`` is sealed; ``shown`` is what may be shown of it (•••• 4242).
+
+    An empty ``currency``: each payout in its listing's. ``replaced_at``: since when it is named instead of another.
+    """
 
     class Status(models.TextChoices):
         PENDING = "pending", _("waiting for the provider")
@@ -30,7 +33,7 @@ class PayoutAccount(models.Model):
         verbose_name=_("user"),
     )
     provider = models.CharField(_("provider"), max_length=12)
-    currency = models.CharField(_("currency"), max_length=3)
+    currency = models.CharField(_("currency"), max_length=3, blank=True)
     country = models.CharField(_("country"), max_length=2, blank=True)
     provider_ref = models.CharField(_("provider's account"), max_length=120, blank=True)
     destination = models.TextField(_("destination"), blank=True)
@@ -38,6 +41,7 @@ class PayoutAccount(models.Model):
     status = models.CharField(_("status"), max_length=10, choices=Status.choices, default=Status.PENDING)
     requirements = models.JSONField(_("what the provider still asks for"), default=list, blank=True)
     is_default = models.BooleanField(_("default"), default=False)
+    replaced_at = models.DateTimeField(_("takes the place of another since"), null=True, blank=True)
     created_at = models.DateTimeField(_("created at"))
     updated_at = models.DateTimeField(_("updated at"))
 
@@ -139,6 +143,7 @@ class Payout(models.Model):
     created_at = models.DateTimeField(_("created at"))
     sent_at = models.DateTimeField(_("sent at"), null=True, blank=True)
     paid_at = models.DateTimeField(_("paid at"), null=True, blank=True)
+    reversed_at = models.DateTimeField(_("came back at"), null=True, blank=True)
 
     objects = PayoutQuerySet.as_manager()
 

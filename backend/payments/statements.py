@@ -1,0 +1,192 @@
+"""A host's month: what was paid out for which stay, and what it was made of. Reads only.
+
+A payout stands in the month (UTC) in which it was sent; one that came back stands once more, with the opposite sign,
+in the month in which it did. So that a month that is over never changes. Amounts are in the currency that was paid, at
+the payout's own rate::
+
+    gross - service_fees - netted = net
+
+``gross`` is the receiver's share before the platform's fee on the host's side, ``netted`` what was taken for debts of
+other stays.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from fractions import Fraction
+from typing import Any, Literal
+
+from django.db.models import F, Prefetch, Q, QuerySet
+
+from backend.accounts.models import User
+from backend.core import fx
+from backend.core.money import Money
+from backend.payments import folios
+from backend.payments.models import FolioLine, Payout
+
+DANGEROUS = ("=", "+", "-", "@", "\t", "\r")
+"""How a cell begins that a spreadsheet would take for a formula."""
+
+COLUMNS = (
+    "date",
+    "kind",
+    "payout",
+    "booking",
+    "currency",
+    "gross",
+    "service_fees",
+    "netted",
+    "net",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One payout of the month, or one that came back (its amounts are negative). Amounts in minor units.
+
+    ``amount_minor`` is what was paid, after fees and debts.
+    """
+
+    payout_id: int
+    reference: str
+    booking_id: int | None
+    booking_reference: str
+    kind: Literal["payout", "returned"]
+    at: datetime
+    gross_minor: int
+    service_fees_minor: int
+    netted_minor: int
+    amount_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """The sums of a statement's rows, in minor units."""
+
+    gross_minor: int
+    service_fees_minor: int
+    netted_minor: int
+    net_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What one person was paid in one currency in the month that begins with ``month``."""
+
+    month: date
+    currency: str
+    rows: tuple[Row, ...]
+
+    @property
+    def totals(self) -> Totals:
+        return Totals(
+            sum(row.gross_minor for row in self.rows),
+            sum(row.service_fees_minor for row in self.rows),
+            sum(row.netted_minor for row in self.rows),
+            sum(row.amount_minor for row in self.rows),
+        )
+
+
+def of(host: User, month: date) -> list[Statement]:
+    """The statements of ``host`` for the month that ``month`` lies in, one per currency, the longest first.
+
+    A month without payouts has none.
+    """
+    begin = datetime(month.year, month.month, 1, tzinfo=UTC)
+    end = datetime(month.year + month.month // 12, month.month % 12 + 1, 1, tzinfo=UTC)
+    found: dict[str, list[Row]] = {}
+    for payout in _of_month(host, begin, end):
+        for row in _rows(payout, begin, end):
+            found.setdefault(payout.paid_currency, []).append(row)
+    statements = [
+        Statement(begin.date(), currency, tuple(sorted(rows, key=lambda row: (row.at, row.payout_id))))
+        for currency, rows in found.items()
+    ]
+    return sorted(statements, key=lambda statement: (-len(statement.rows), statement.currency))
+
+
+def as_csv(statements: Iterable[Statement]) -> str:
+    """The rows of ``statements`` for a spreadsheet: RFC 4180, amounts in major units, no cell that is a formula."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(COLUMNS)
+    for statement in statements:
+        for row in statement.rows:
+            amounts = (row.gross_minor, row.service_fees_minor, row.netted_minor, row.amount_minor)
+            writer.writerow(
+                [
+                    row.at.date().isoformat(),
+                    row.kind,
+                    _cell(row.reference),
+                    _cell(row.booking_reference),
+                    statement.currency,
+                    *(f"{Money(minor, statement.currency).major():f}" for minor in amounts),
+                ]
+            )
+    return text.getvalue()
+
+
+def _cell(text: str) -> str:
+    """A text that stays a text: an apostrophe before what would be a formula."""
+    return f"'{text}" if text.startswith(DANGEROUS) else text
+
+
+def _of_month(host: User, begin: datetime, end: datetime) -> QuerySet[Any]:
+    """The payouts with their stay's booking, which stands above payments and is only named here."""
+    in_month = Q(sent_at__gte=begin, sent_at__lt=end) | Q(reversed_at__gte=begin, reversed_at__lt=end)
+    return (
+        Payout.objects.filter(in_month, receiver=host, paid_minor__isnull=False)
+        .select_related("folio")
+        .annotate(booking_id=F("folio__booking__id"), booking_reference=F("folio__booking__reference"))
+        .prefetch_related(Prefetch("folio__lines", FolioLine.objects.order_by("position")))
+        .order_by("id")
+    )
+
+
+def _rows(payout: Any, begin: datetime, end: datetime) -> Iterable[Row]:
+    netted = _paid_part(payout, payout.netted_minor)
+    if payout.sent_at is not None and begin <= payout.sent_at < end:
+        yield _row(payout, "payout", payout.sent_at, 1, payout.gross_minor, netted)
+    if payout.reversed_at is not None and begin <= payout.reversed_at < end:
+        # The debts that were taken stay taken: what comes back, and is owed again, is the rest.
+        yield _row(payout, "returned", payout.reversed_at, -1, payout.amount_minor, 0)
+
+
+def _row(
+    payout: Any, kind: Literal["payout", "returned"], at: datetime, sign: int, share: int, netted: int
+) -> Row:
+    fees = _paid_part(payout, service_fee(payout, share))
+    return Row(
+        payout_id=payout.pk,
+        reference=payout.reference,
+        booking_id=payout.booking_id,
+        booking_reference=payout.booking_reference or "",
+        kind=kind,
+        at=at,
+        gross_minor=sign * (payout.paid_minor + netted + fees),
+        service_fees_minor=sign * fees,
+        netted_minor=sign * netted,
+        amount_minor=sign * payout.paid_minor,
+    )
+
+
+def service_fee(payout: Payout, share_minor: int) -> int:
+    """The platform's fee on the host's side that belongs to ``share_minor`` of what its stay brings the host.
+
+    Minor units of the stay's currency.
+    """
+    lines = list(payout.folio.lines.all())
+    fee = -sum(line.amount_minor for line in lines if line.side == folios.HOST)
+    host = folios.shares_of(lines).host
+    return round(Fraction(share_minor * fee, host)) if host > 0 else 0
+
+
+def _paid_part(payout: Payout, minor: int) -> int:
+    """``minor`` of the stay's currency in the currency that was paid."""
+    if not minor or payout.rate is None or payout.paid_currency == payout.currency:
+        return minor
+    return fx.exchange(Money(minor, payout.currency), payout.paid_currency, at=payout.rate).minor
