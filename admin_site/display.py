@@ -13,9 +13,10 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.dates import WEEKDAYS_ABBR
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import get_language
 
 from backend.accounts.models import ADMIN, MODERATOR
-from backend.core.money import exponent
+from backend.core import formats
 
 LISTING_COLOURS = {
     "draft": "default",
@@ -78,13 +79,8 @@ JOB_COLOURS = {
 
 
 def money(minor: int | None, currency: str) -> str:
-    """An amount with its currency and exactly as many decimals as that has: ``EUR 1,234.50``; "–" for none."""
-    if minor is None:
-        return "–"
-    decimals = exponent(currency)
-    whole, rest = divmod(abs(minor), 10**decimals)
-    digits = f"{whole:,}" + (f".{rest:0{decimals}d}" if decimals else "")
-    return f"{currency} {'−' if minor < 0 else ''}{digits}"
+    """An amount behind its currency, as the reader writes numbers: ``EUR 1,234.50``; "–" for none."""
+    return "–" if minor is None else formats.money_with_code(minor, currency, get_language() or "")
 
 
 def signed(minor: int | None, currency: str) -> str:

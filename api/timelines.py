@@ -17,6 +17,7 @@ from pydantic import Field
 from api.types import MoneyOut, Out
 from backend.bookings.penalties import Cost
 from backend.bookings.policies import Decision, Keep, Policy, Terms, Tier
+from backend.core import formats
 from backend.core.money import Money
 from backend.notifications import rendering
 
@@ -235,7 +236,7 @@ def _kept(keep: Keep | None) -> str:
 @lru_cache(maxsize=20_000)
 def _amount(shown: int | float, currency: str, language: str) -> str:
     """An amount of the wire as people write it."""
-    return rendering.money(Money.from_major(Decimal(str(shown)), currency).minor, currency, language)
+    return formats.money(Money.from_major(Decimal(str(shown)), currency).minor, currency, language)
 
 
 @lru_cache(maxsize=20_000)

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from functools import lru_cache
 from typing import Any
 
-from babel import Locale, UnknownLocaleError, dates, numbers
+from babel import dates
 from django.conf import settings
 from django.utils.translation import get_supported_language_variant, override
 
-from backend.core.money import Money, exponent
+from backend.core import formats
 from backend.notifications.kinds import KINDS
 from backend.notifications.models import LiveEvent, Notification
 
@@ -51,15 +50,6 @@ def supported(language: str) -> str:
 def instant(value: datetime) -> str:
     """RFC 3339 in UTC with ``Z``."""
     return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
-@lru_cache(maxsize=4096)
-def money(minor: int, currency: str, language: str) -> str:
-    """An amount as people of a language write it, never with fewer decimals than the currency has."""
-    locale, major = _locale(language), Money(minor, currency).major()
-    if numbers.get_currency_precision(currency) == exponent(currency):
-        return numbers.format_currency(major, currency, locale=locale)
-    return f"{numbers.format_decimal(major, locale=locale, decimal_quantization=False)} {currency}"
 
 
 def render(notification: Notification | Notice, language: str) -> tuple[str, str]:
@@ -116,18 +106,11 @@ def event_message(event: LiveEvent) -> dict[str, Any]:
     }
 
 
-def _locale(language: str) -> Locale:
-    try:
-        return Locale.parse(language.replace("-", "_"))
-    except (UnknownLocaleError, ValueError):
-        return Locale.parse(settings.LANGUAGE_CODE)
-
-
 def _values(params: Mapping[str, Any], language: str) -> _Values:
-    locale, values = _locale(language), _Values()
+    locale, values = formats.locale(language), _Values()
     for name, value in params.items():
         if name in AMOUNTS and isinstance(value, int) and params.get("currency"):
-            values[name] = money(value, str(params["currency"]), language)
+            values[name] = formats.money(value, str(params["currency"]), language)
         elif name in DATES and isinstance(value, str):
             values[name] = dates.format_date(date.fromisoformat(value), format="medium", locale=locale)
         else:

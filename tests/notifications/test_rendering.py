@@ -10,7 +10,7 @@ from django.conf import settings
 from django.utils.translation import override
 
 from backend.notifications.kinds import KINDS
-from backend.notifications.rendering import Notice, money, payload, render
+from backend.notifications.rendering import Notice, payload, render
 
 PARAMS: dict[str, Any] = {
     **{
@@ -57,14 +57,6 @@ def test_render_of_an_unspoken_language_is_the_platforms() -> None:
     assert render(notice("booking.completed", PARAMS), "xx") == render(
         notice("booking.completed", PARAMS), "en"
     )
-
-
-@pytest.mark.parametrize(
-    ("minor", "currency", "expected"),
-    [(7550, "EUR", "€75.50"), (100, "JPY", "¥100"), (1234, "KWD", "KWD1.234"), (5, "USD", "$0.05")],
-)
-def test_money_has_the_decimals_of_its_currency(minor: int, currency: str, expected: str) -> None:
-    assert money(minor, currency, "en") == expected
 
 
 def test_payload_has_the_fields_of_the_contract() -> None:
