@@ -17,7 +17,7 @@ from backend.core.db import outside_transaction, retrying
 from backend.payments.models import MoneyOp
 from backend.payments.providers import registry
 from backend.payments.providers.base import Order, ProviderUnavailable, Result
-from backend.payments.states import OpState
+from backend.payments.states import OPEN_OPS, OpState
 
 log = structlog.get_logger(__name__)
 
@@ -96,12 +96,17 @@ def _ask(op: MoneyOp, now: datetime) -> Result:
 
 
 def _order(op: MoneyOp, now: datetime) -> Order:
-    parent_ref = ""
+    parent_ref = taken_ref = ""
     if op.kind not in ROOTS:
         root = MoneyOp.objects.filter(
             payment_id=op.of_payment.parent_id or op.of_payment.pk, kind__in=ROOTS, state=OpState.SUCCEEDED
         )
         parent_ref = root.values_list("provider_ref", flat=True).get()
+    if op.kind == MoneyOp.Kind.REFUND:
+        taken = MoneyOp.objects.filter(
+            payment=op.of_payment.parent, kind=MoneyOp.Kind.CAPTURE, state=OpState.SUCCEEDED
+        )
+        taken_ref = taken.values_list("provider_ref", flat=True).first() or ""
     return Order(
         key=str(op.pk),
         kind=op.kind,
@@ -110,5 +115,7 @@ def _order(op: MoneyOp, now: datetime) -> Order:
         at=now,
         parent_ref=parent_ref,
         reference=op.provider_ref,
+        taken_ref=taken_ref,
+        is_open=op.state in OPEN_OPS,
         options=op.options,
     )

@@ -11,7 +11,7 @@ import abc
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from django.utils.translation import gettext_lazy as _
 
@@ -46,6 +46,9 @@ class Order:
     refunded or taken back; ``reference`` the provider's reference of this very order where it is known already;
     ``at`` the caller's clock. A payout goes to ``destination``: the provider's own account, or the address that it
     pays to (an email, a phone number).
+
+    A refund of what was set aside first names in ``taken_ref`` what then took it. ``is_open`` is false for an order
+    that has its outcome: such a one is looked up and never finished.
     """
 
     key: str
@@ -55,7 +58,9 @@ class Order:
     at: datetime
     parent_ref: str = ""
     reference: str = ""
+    taken_ref: str = ""
     destination: str = ""
+    is_open: bool = True
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -111,6 +116,14 @@ class Provider(abc.ABC):
 
     name: str
 
+    sets_aside: bool = True
+    """Whether it can hold an amount on the guest's side before it is taken."""
+
+    lists: ClassVar[frozenset[str]] = frozenset(
+        {"authorize", "charge", "capture", "void", "refund", "payout", "reverse"}
+    )
+    """The kinds of orders that ``list_recent`` tells all of: one that is missing there was not carried out."""
+
     @abc.abstractmethod
     def accepted_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """The options of an order as they will be kept. Raises: Invalid."""
@@ -141,7 +154,11 @@ class Provider(abc.ABC):
 
     @abc.abstractmethod
     def verify_webhook(self, body: bytes, headers: Mapping[str, str], now: datetime) -> Event:
-        """The event in ``body``, when its signature is the provider's and fresh at ``now``. Raises: ForgedWebhook."""
+        """The event in ``body``, when its signature is the provider's and fresh at ``now``.
+
+        A provider that signs by the address it was given finds the path in ``headers`` under ``:path``.
+        Raises: ForgedWebhook; Unavailable when it cannot be told now and the provider should send it again.
+        """
 
     @abc.abstractmethod
     def list_recent(self, since: datetime) -> Iterable[Movement]:
