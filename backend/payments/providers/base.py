@@ -11,11 +11,12 @@ import abc
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 from django.utils.translation import gettext_lazy as _
 
 from backend.core.errors import DomainError
+from backend.payments.providers import units
 
 Status = Literal["succeeded", "failed", "pending", "unknown"]
 Stage = Literal["", "sent", "arrived", "returned"]
@@ -48,7 +49,7 @@ class Order:
     pays to (an email, a phone number).
 
     A refund of what was set aside first names in ``taken_ref`` what then took it. ``is_open`` is false for an order
-    that has its outcome: such a one is looked up and never finished.
+    that has its outcome: such a one is looked up and never finished. ``group`` names the stay, for the provider's books.
     """
 
     key: str
@@ -61,6 +62,7 @@ class Order:
     taken_ref: str = ""
     destination: str = ""
     is_open: bool = True
+    group: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -124,6 +126,15 @@ class Provider(abc.ABC):
     )
     """The kinds of orders that ``list_recent`` tells all of: one that is missing there was not carried out."""
 
+    @classmethod
+    def configured(cls) -> Self | None:
+        """The adapter as the settings make it; None where its keys are not set."""
+        return None
+
+    def takes(self, currency: str) -> bool:
+        """Whether guests can pay in ``currency`` (ISO 4217) here."""
+        return units.takes(self.name, currency)
+
     @abc.abstractmethod
     def accepted_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """The options of an order as they will be kept. Raises: Invalid."""
@@ -164,6 +175,14 @@ class Provider(abc.ABC):
     def list_recent(self, since: datetime) -> Iterable[Movement]:
         """What the provider did for us from ``since`` on. Raises: ProviderUnavailable."""
 
+    def give_up(self, order: Order) -> Result | None:
+        """Withdraw an order that still waits for the guest, so that it cannot succeed any more.
+
+        What became of it then: it may have succeeded a moment before. None where a provider cannot do this.
+        Raises: ProviderUnavailable.
+        """
+        return None
+
     def carry_out(self, order: Order) -> Result:
         """Ask what ``order.kind`` says. Raises: ProviderUnavailable."""
         calls = {
@@ -180,6 +199,10 @@ class Provider(abc.ABC):
 
 class PaysOut(Provider):
     """A provider that pays hosts, too."""
+
+    def pays(self, currency: str, country: str) -> bool:
+        """Whether hosts in ``country`` (ISO 3166, empty: unknown) can be paid in ``currency``."""
+        return self.takes(currency)
 
     @abc.abstractmethod
     def payout(self, order: Order) -> Result:
