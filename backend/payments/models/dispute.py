@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from backend.payments.models.books import LedgerTransaction
 from backend.payments.models.movement import Payment
 from backend.payments.states import DisputeStatus
 
@@ -14,7 +15,8 @@ class Dispute(models.Model):
     """One dispute of a payment. ``amount_minor`` is in the currency that was charged, ``folio_minor`` in the folio's.
 
     ``funds_withdrawn``: the provider has taken the money from us for as long as it lasts. ``fee_minor``: what the
-    provider asks for it.
+    provider asks for it. ``loss`` is where the books say who bears it, as long as it is lost. ``version`` counts what
+    was learned of it, so that an answer that was overtaken is seen.
     """
 
     Status = DisputeStatus
@@ -36,6 +38,16 @@ class Dispute(models.Model):
     opened_at = models.DateTimeField(_("opened at"))
     evidence_due_at = models.DateTimeField(_("evidence due"), null=True, blank=True)
     closed_at = models.DateTimeField(_("closed at"), null=True, blank=True)
+    loss = models.ForeignKey(
+        LedgerTransaction,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        verbose_name=_("booked as lost"),
+    )
+    note = models.TextField(_("note on the evidence"), max_length=5000, blank=True)
+    version = models.PositiveIntegerField(_("version"), default=0)
 
     class Meta:
         db_table = "disputes"

@@ -11,7 +11,8 @@ class ProviderEvent(models.Model):
     """A webhook as it came, kept once per provider and event id, applied by the worker.
 
     ``op_key`` is our own key, where the provider hands it back; ``topic`` says what ``object_ref`` names, and
-    ``account`` whose event it is where the provider keeps accounts of our hosts.
+    ``account`` whose event it is where the provider keeps accounts of our hosts. Nobody tries it before ``retry_at``:
+    somebody is at it, or it failed a moment ago.
     """
 
     provider = models.CharField(_("provider"), max_length=12)
@@ -33,6 +34,7 @@ class ProviderEvent(models.Model):
     object_ref = models.CharField(_("object"), max_length=120, db_index=True)
     op_key = models.CharField(_("our key"), max_length=80, blank=True)
     attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
+    retry_at = models.DateTimeField(_("tried again at"), null=True, blank=True)
     payload = models.JSONField(_("payload"))
     received_at = models.DateTimeField(_("received at"))
     applied_at = models.DateTimeField(_("applied at"), null=True, blank=True)

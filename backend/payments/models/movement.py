@@ -26,11 +26,16 @@ class PaymentQuerySet(models.QuerySet["Payment"]):
             return self
         return self.filter(Q(folio__guest_id=actor.pk) | Q(folio__host_id=actor.pk))
 
+    def needing_attention(self) -> PaymentQuerySet:
+        """Refunds that failed or came back, and that nobody has made again."""
+        return self.filter(kind=Payment.Kind.REFUND, status=PaymentStatus.FAILED, retry=None)
+
 
 class Payment(models.Model):
     """What a guest sees of a movement: a payment, or a refund of one (``parent``).
 
     ``amount_minor`` is in the folio's currency; ``charged_minor`` is the same in the currency that the provider moves.
+    A refund that failed is made again by another one, whose ``retry_of`` it is.
     """
 
     class Kind(models.TextChoices):
@@ -64,6 +69,14 @@ class Payment(models.Model):
         on_delete=models.PROTECT,
         related_name="refunds",
         verbose_name=_("asked for by"),
+    )
+    retry_of = models.OneToOneField(
+        "self",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="retry",
+        verbose_name=_("made again for"),
     )
     status = models.CharField(
         _("status"), max_length=20, choices=PaymentStatus.choices, default=PaymentStatus.PENDING
