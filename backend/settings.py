@@ -53,6 +53,7 @@ class Environment:
     s3_endpoint_url: str = ""
     email_url: str = ""
     email_from: str = "Karibu <no-reply@localhost>"
+    sms_url: str = field(default="", repr=False)
     sandbox_webhook_secret: str = field(default="", repr=False)
     allow_loopback_fetch: str = ""
     log_level: str = "INFO"
@@ -202,7 +203,8 @@ def _database(url: str) -> dict[str, Any]:
                 "connection_class": Connection,
                 **{"min_size": 1, "max_size": 20, "timeout": 5, "max_idle": 120, "reconnect_timeout": 5},
             },
-            "options": "-c lock_timeout=3000 -c statement_timeout=30000 -c idle_in_transaction_session_timeout=60000",
+            "options": "-c lock_timeout=3000 -c statement_timeout=30000 -c idle_in_transaction_session_timeout=60000"
+            " -c plan_cache_mode=force_generic_plan",
         },
     }
 
@@ -267,6 +269,7 @@ ACCOUNT_LOGIN_METHODS = {"email", "username"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "username*", "password1*"]
 ACCOUNT_ADAPTER = "allauth.account.adapter.DefaultAccountAdapter"
 HEADLESS_ONLY = True
+PASSWORD_RESET_TIMEOUT = 3600
 
 NINJA_JWT = {
     "ALGORITHM": "HS256",
@@ -337,6 +340,8 @@ if ENV.email_url:
 else:
     EMAIL_BACKEND = "backend.notifications.mail.EmlFileBackend"
 MAIL_DIR = STATE_DIR / "mail"
+SMS_URL = ENV.sms_url
+SMS_DIR = STATE_DIR / "sms"
 
 # Calendars of other sites are fetched over https from public addresses; for development also from this machine.
 ALLOW_LOOPBACK_FETCH = ENV.allow_loopback_fetch == "1"

@@ -23,6 +23,12 @@ from backend.search import clocks, codes, geo, nights, places, rarity
 from backend.search.clocks import Clocks, Known
 from backend.search.query import CheckInPast, SearchQuery
 
+FEW_PLACES = 64
+"""Up to so many places are walked one by one, each in the order of its index."""
+
+SMALL_MAP = 2_000
+"""Cells: half a degree or so each way."""
+
 
 class Clause(NamedTuple):
     """A condition in SQL about ``s`` (``search_row``) with its parameters."""
@@ -37,7 +43,7 @@ class Conditions:
 
     ``places`` are those of the scope. ``marks``: questions whose answers the conditions were made with; when another comes
     back with the rows, they are to be made again. ``stays``: what a search with dates asks of a row for each stay that will do, the
-    nearest to the wish first; one of them is among the filters.
+    nearest to the wish first; one of them is among the filters. ``steady``: the best plan does not depend on the values.
     """
 
     scope: tuple[Clause, ...]
@@ -47,6 +53,7 @@ class Conditions:
     scope_but_places: tuple[Clause, ...] = ()
     marks: tuple[tuple[Clause, int], ...] = ()
     stays: tuple[tuple[Stay, Clause], ...] = ()
+    steady: bool = False
 
 
 def of(query: SearchQuery, now: datetime, known: Known | None) -> Conditions:
@@ -59,7 +66,7 @@ def of(query: SearchQuery, now: datetime, known: Known | None) -> Conditions:
     stays = _stays(query, now, known) if known else ()
     filters = [*_size(query), *_kind(query), *area, *_price(query)]
     if stays:
-        filters.append(either([clause for _stay, clause in stays]))
+        filters.append(either([clause for _stay, clause, _everywhere in stays]))
     if query.q:
         scope.append(Clause("t.words @@ websearch_to_tsquery('listing_text', %s)", (query.q,)))
     if query.ordering == "distance":
@@ -81,8 +88,26 @@ def of(query: SearchQuery, now: datetime, known: Known | None) -> Conditions:
         places=found.ids,
         scope_but_places=tuple(scope),
         marks=tuple(marks),
-        stays=stays,
+        stays=tuple((stay, clause) for stay, clause, _everywhere in stays),
+        steady=_is_steady(query, found.ids) and all(everywhere for _stay, _clause, everywhere in stays),
     )
+
+
+def _is_steady(query: SearchQuery, found: Sequence[int]) -> bool:
+    """Whether one plan does for all values of such a query, so that it is made once.
+
+    Not for words, other orders, or areas and numbers of places that may be most of the world; nor for pages by their
+    number, each of which is a statement of its own. A circle is asked faster with its numbers in the statement, of so many
+    rows.
+    """
+    if query.q or query.ordering != "recommended" or query.radius_km is not None:
+        return False
+    if query.page > 1 or len(found) > FEW_PLACES:
+        return False
+    if query.bbox is None:
+        return True
+    runs = geo.cell_ranges(geo.boxes(*query.bbox))
+    return sum(last - first + 1 for first, last in runs) <= SMALL_MAP
 
 
 def _area(query: SearchQuery) -> tuple[list[Clause], list[Clause]]:
@@ -98,13 +123,15 @@ def _area(query: SearchQuery) -> tuple[list[Clause], list[Clause]]:
 def within(areas: list[geo.Box]) -> list[Clause]:
     """Rows with a point in one of the boxes: by their cells, then exactly."""
     cells = geo.cell_ranges(areas)
+    inside = " OR ".join(["(s.lat BETWEEN %s AND %s AND s.lon BETWEEN %s AND %s)"] * len(areas))
     return [
         Clause(
             f"({' OR '.join(['s.cell BETWEEN %s AND %s'] * len(cells))})",
             tuple(end for run in cells for end in run),
         ),
+        # Most rows of the cells lie inside. As one condition it is asked after the cheaper ones, which say more.
         Clause(
-            f"({' OR '.join(['(s.lat BETWEEN %s AND %s AND s.lon BETWEEN %s AND %s)'] * len(areas))})",
+            f"CASE WHEN {inside} THEN true ELSE false END",
             tuple(edge for box in areas for edge in (box.south, box.north, box.west, box.east)),
         ),
     ]
@@ -113,20 +140,24 @@ def within(areas: list[geo.Box]) -> list[Clause]:
 def around(point: tuple[float, float], radius_km: float) -> list[Clause]:
     """Rows within ``radius_km`` of a point: by their cells, then exactly.
 
-    What lies in a smaller box, all of it inside the circle, needs no sine and cosine.
+    Sine and cosine are asked only of what lies in the thin ring that the flat map leaves open.
     """
     cells, box = within(geo.around(*point, radius_km))
     distance = Clause("search_distance_km(s.lat, s.lon, %s, %s) <= %s", (*point, radius_km))
-    inner = geo.inside(*point, radius_km)
-    if inner is None:
+    flat = geo.flattened(*point, radius_km)
+    if flat is None:
         return [cells, box, distance]
-    edges = (inner.south, inner.north, inner.west, inner.east)
-    near = "s.lat BETWEEN %s AND %s AND s.lon BETWEEN %s AND %s"
+    lat, lon = point
+    square = "(s.lat - %s) * (s.lat - %s) + (s.lon - %s) * (s.lon - %s) * %s"
     return [
         cells,
         Clause(
-            f"CASE WHEN {near} THEN true WHEN {box.sql} THEN {distance.sql} ELSE false END",
-            (*edges, *box.params, *distance.params),
+            f"CASE WHEN {square} <= %s THEN true WHEN {square} > %s THEN false ELSE {distance.sql} END",
+            (
+                *(lat, lat, lon, lon, flat.widest, flat.inside),
+                *(lat, lat, lon, lon, flat.narrowest, flat.outside),
+                *distance.params,
+            ),
         ),
     ]
 
@@ -167,13 +198,13 @@ def _price(query: SearchQuery) -> Iterable[Clause]:
     # Its index is for walking by price; as a filter it would lead through the whole heap, hence the sum.
     price = "s.price_euro" if query.ordering in ("price", "-price") else "(s.price_euro + 0)"
     # The rate that the rows were made with, read by the same statement as they.
-    per_euro = "coalesce((SELECT per_euro FROM search_rates WHERE currency = %s), %s)"
+    in_euro = "(SELECT %s::float8 / coalesce((SELECT per_euro FROM search_rates WHERE currency = %s), %s))"
     limits = (("price_min", query.price_min, ">=", -0.5), ("price_max", query.price_max, "<=", 0.5))
     for name, limit, operator, slack in limits:
         if limit is not None:
             # Half a minor unit either way: a price passes as it is shown, rounded.
             major = (_minor(name, limit, currency) + slack) / 10.0 ** exponent(currency)
-            yield Clause(f"{price} {operator} %s::float8 / {per_euro}", (major, currency, today))
+            yield Clause(f"{price} {operator} {in_euro}", (major, currency, today))
 
 
 def _minor(name: str, limit: Decimal, currency: str) -> int:
@@ -186,14 +217,15 @@ def _minor(name: str, limit: Decimal, currency: str) -> int:
         raise Invalid.field(name, "too_large", _("The number is too large.")) from error
 
 
-def _stays(query: SearchQuery, now: datetime, known: Known) -> tuple[tuple[Stay, Clause], ...]:
-    """The stays that will do, the nearest to the wish first, each with what a row must fulfil for it."""
+def _stays(query: SearchQuery, now: datetime, known: Known) -> tuple[tuple[Stay, Clause, bool], ...]:
+    """The stays that will do, the nearest to the wish first, each with what a row must fulfil for it, and whether every
+    clock allows it."""
     found, over = [], True
     for stay in query.stays():
         clock = clocks.allowing(stay.check_in, now, known)
         over = over and clock.past
         if not clock.past:
-            found.append((stay, _both([*_on_clocks(clock), _bookable(stay, now)])))
+            found.append((stay, _both([*_on_clocks(clock), _bookable(stay, now)]), clock.all))
     if over:
         raise CheckInPast.field("check_in", CheckInPast.code, CheckInPast.title)
     return tuple(found)
@@ -207,20 +239,14 @@ def _on_clocks(clock: Clocks) -> Iterable[Clause]:
 
 
 def _both(clauses: Sequence[Clause]) -> Clause:
-    return Clause(
-        " AND ".join(clause.sql for clause in clauses),
-        tuple(value for clause in clauses for value in clause.params),
-    )
+    return Clause(" AND ".join(clause.sql for clause in clauses), _params_of(*clauses))
 
 
 def either(clauses: Sequence[Clause]) -> Clause:
     """One of the conditions, each of which may hold several."""
     if len(clauses) == 1:
         return clauses[0]
-    return Clause(
-        f"({' OR '.join(f'({clause.sql})' for clause in clauses)})",
-        tuple(value for clause in clauses for value in clause.params),
-    )
+    return Clause(f"({' OR '.join(f'({clause.sql})' for clause in clauses)})", _params_of(*clauses))
 
 
 def _bookable(stay: Stay, now: datetime) -> Clause:
@@ -231,22 +257,34 @@ def _bookable(stay: Stay, now: datetime) -> Clause:
     the row speaks of, a hold that has run out but still has its bits, preparation between two stays.
     """
     words = nights.masks(stay)
-    spoken_of = f"s.first_word BETWEEN {max(words) - nights.WORDS + 1} AND {min(words)}"
-    open_nights = " AND ".join(f"(s.w{word % nights.WORDS} & {mask}) < 1" for word, mask in words.items())
-    arrival, departure = stay.check_in.isoweekday() - 1, stay.check_out.isoweekday() - 1
-    fewest = f"((s.min_nights >> {9 * arrival}) & 511)"
-    no_arrival, no_departure = f"(s.arrivals >> {arrival}) & 1 < 1", f"(s.departures >> {departure}) & 1 < 1"
-    own_rules = (
-        f"{fewest} <= {stay.nights} AND s.max_nights >= {stay.nights}"
-        f" AND (s.closed & {1 << arrival | 1 << departure + 7}) < 1"
+    spoken_of = Clause("s.first_word BETWEEN %s AND %s", (max(words) - nights.WORDS + 1, min(words)))
+    open_nights = _both(
+        [Clause(f"(s.w{word % nights.WORDS} & %s) < 1", (mask,)) for word, mask in words.items()]
+    )
+    arrival, departure = 1 << stay.check_in.isoweekday() - 1, 1 << stay.check_out.isoweekday() + 6
+    unit = 1 << 9 * (stay.check_in.isoweekday() - 1)
+    own_rules = Clause(
+        "(s.min_nights & %s) <= %s AND s.max_nights >= %s AND (s.closed & %s) < 1",
+        (511 * unit, stay.nights * unit, stay.nights, arrival | departure),
     )
     return Clause(
-        f"CASE WHEN s.easy AND {spoken_of} THEN {open_nights} AND {own_rules}"
-        f" ELSE (({open_nights}) OR s.hold_lapses_at <= %s OR NOT {spoken_of})"
+        f"CASE WHEN s.easy AND {spoken_of.sql} THEN {open_nights.sql} AND {own_rules.sql}"
+        f" ELSE (({open_nights.sql}) OR s.hold_lapses_at <= %s OR NOT {spoken_of.sql})"
         f" AND CASE WHEN s.day_rules THEN"
-        f" search_days_allow(s.listing_id, %s, %s, {fewest}::int, s.max_nights, {no_arrival}, {no_departure})"
-        f" ELSE {own_rules} END"
-        f" AND CASE WHEN {spoken_of} AND s.gap < 1 AND {open_nights} THEN true"
+        f" search_days_allow(s.listing_id, %s, %s, ((s.min_nights & %s) / %s)::int, s.max_nights,"
+        f" (s.closed & %s) > 0, (s.closed & %s) > 0)"
+        f" ELSE {own_rules.sql} END"
+        f" AND CASE WHEN {spoken_of.sql} AND s.gap < 1 AND {open_nights.sql} THEN true"
         f" ELSE search_is_free(s.listing_id, %s, %s, s.gap, %s) END END",
-        (now, stay.check_in, stay.check_out, stay.check_in, stay.check_out, now),
+        (
+            *_params_of(spoken_of, open_nights, own_rules),
+            *_params_of(open_nights, Clause("", (now,)), spoken_of),
+            *(stay.check_in, stay.check_out, 511 * unit, unit, arrival, departure),
+            *_params_of(own_rules, spoken_of, open_nights),
+            *(stay.check_in, stay.check_out, now),
+        ),
     )
+
+
+def _params_of(*clauses: Clause) -> tuple[Any, ...]:
+    return tuple(value for clause in clauses for value in clause.params)

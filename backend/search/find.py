@@ -20,6 +20,7 @@ from typing import Any
 
 from django.db import connection
 
+from backend.core.db import prepared
 from backend.search import breadth, clocks, conditions, geo, places
 from backend.search.conditions import Clause, Conditions
 from backend.search.query import CheckInPast, Found, Hit, InvalidSearch, Position, SearchQuery
@@ -32,9 +33,6 @@ PROBE = 1_001
 
 NUMBERED = 5_000
 """Of a list that is too long to count, so many results can be reached by the number of their page; all by its links."""
-
-FEW_PLACES = 64
-"""Up to so many places are walked one by one, each in the order of its index."""
 
 FIRST_CIRCLE_KM = 2.0
 
@@ -64,10 +62,8 @@ ORDERS = {
 }
 
 Row = tuple[Any, ...]
-"""The listing's id and point, the values of the order's keys, and with several stays the number of one."""
-
-FIXED = 3
-"""So many values stand before the keys."""
+"""The values of the order's keys, the listing's id last among them; around a point the listing's own point; with several
+stays the number of one."""
 
 
 class _Outdated(Exception):
@@ -140,7 +136,7 @@ def _wide_page(search: _Search, order: Order) -> list[Row]:
     """A page of more hits than are counted."""
     if not _is_numbered(search.query):
         return []
-    return _circles(search, order) if order.name == "distance" else _run(_walk(search, order))
+    return _circles(search, order) if order.name == "distance" else _run(search, _walk(search, order))
 
 
 def _order(query: SearchQuery) -> Order:
@@ -163,10 +159,10 @@ def _distance(query: SearchQuery) -> str:
 
 
 def _hits(query: SearchQuery, clauses: Sequence[Clause], order: Order) -> Clause:
-    """``SELECT id, lat, lon, k0, k1 … FROM … WHERE …``, unordered."""
+    """``SELECT k0, k1 … FROM … WHERE …``, unordered."""
     keys = ", ".join(f"{key} AS {name}" for key, name in zip(order.keys, order.names, strict=True))
     return Clause(
-        f"SELECT s.listing_id AS id, s.lat, s.lon, {keys} FROM {_tables(query)} WHERE {_all(clauses)}",  # noqa: S608 - fixed words, values are parameters
+        f"SELECT {keys} FROM {_tables(query)} WHERE {_all(clauses)}",  # noqa: S608 - fixed words, values are parameters
         (*order.params, *_params(clauses)),
     )
 
@@ -235,8 +231,9 @@ def _window(
     wanted, page = search.wanted, _page(search.query, order, order.names)
     hits = _hits(search.query, (*wanted.scope, *wanted.filters), order)
     where = f"WHERE {_all(page.beyond)}" if page.beyond else ""
-    shown = _with_stay(
+    shown = _completed(
         search,
+        order,
         Clause(f"SELECT * FROM hits {where} {page.order} {page.limit}", _params(page.beyond)),  # noqa: S608 - as above
     )
     if walk:
@@ -248,29 +245,37 @@ def _window(
         )
     marks = [clause for clause, _known in wanted.marks]
     rows = _run(
+        search,
         Clause(
             f"WITH hits AS MATERIALIZED ({hits.sql}{'' if most is None else f' LIMIT {most}'}),"  # noqa: S608 - as above
             f" total AS MATERIALIZED (SELECT count(*) AS n FROM hits)"
             f" SELECT {''.join(f'{mark.sql}, ' for mark in marks)} total.n, page.*"
             f" FROM total LEFT JOIN ({shown.sql}) AS page ON true {page.order}",
             (*hits.params, *_params(marks), *shown.params),
-        )
+        ),
     )
     if rows[0][: len(marks)] != tuple(known for _clause, known in wanted.marks):
         raise _Outdated
     start = len(marks) + 1
-    return [row[start:] for row in rows if row[start] is not None], rows[0][start - 1]
+    identity = start + len(order.keys) - 1
+    return [row[start:] for row in rows if row[identity] is not None], rows[0][start - 1]
 
 
-def _with_stay(search: _Search, page: Clause) -> Clause:
-    """``page`` with the number of the first stay that each row can be booked for, where several will do."""
-    stays = search.wanted.stays
-    if len(stays) < 2:
+def _completed(search: _Search, order: Order, page: Clause) -> Clause:
+    """``page`` with what only its rows are asked for: around a point their own, and the number of the first stay that each
+    can be booked for, where several will do."""
+    stays, more = search.wanted.stays, []
+    if search.query.point:
+        more.append(Clause("s.lat, s.lon"))
+    if len(stays) > 1:
+        cases = " ".join(f"WHEN {clause.sql} THEN {number}" for number, (_stay, clause) in enumerate(stays))
+        more.append(Clause(f"CASE {cases} END", _params([clause for _stay, clause in stays])))
+    if not more:
         return page
-    cases = " ".join(f"WHEN {clause.sql} THEN {number}" for number, (_stay, clause) in enumerate(stays))
     return Clause(
-        f"SELECT shown.*, CASE {cases} END FROM ({page.sql}) AS shown JOIN search_row s ON s.listing_id = shown.id",  # noqa: S608 - as above
-        (*_params([clause for _stay, clause in stays]), *page.params),
+        f"SELECT shown.*, {', '.join(clause.sql for clause in more)} FROM ({page.sql}) AS shown"  # noqa: S608 - as above
+        f" JOIN search_row s ON s.listing_id = shown.{order.names[-1]}",
+        (*_params(more), *page.params),
     )
 
 
@@ -278,7 +283,7 @@ def _count_scope(search: _Search) -> int:
     """How many listings are in the scope, ``NARROW`` + 1 when there are more."""
     scope = search.wanted.scope
     inner = f"SELECT FROM {_tables(search.query)} WHERE {_all(scope)} LIMIT {NARROW + 1}"
-    rows = _run(Clause(f"SELECT count(*) FROM ({inner}) AS scope", _params(scope)))  # noqa: S608 - as above
+    rows = _run(search, Clause(f"SELECT count(*) FROM ({inner}) AS scope", _params(scope)))  # noqa: S608 - as above
     return int(rows[0][0])
 
 
@@ -287,7 +292,7 @@ def _walk(search: _Search, order: Order) -> Clause:
     query, wanted = search.query, search.wanted
     page = _page(query, order, order.keys)
     by_name = _page(query, order, order.names)
-    if order is RECOMMENDED and 0 < len(wanted.places) <= FEW_PLACES:
+    if order is RECOMMENDED and 0 < len(wanted.places) <= conditions.FEW_PLACES:
         clauses = (Clause("s.place = place.id"), *wanted.scope_but_places, *wanted.filters, *page.beyond)
         hits = _hits(query, clauses, order)
         first = f"{hits.sql} {page.order} LIMIT {page.offset + page.size}"
@@ -299,7 +304,7 @@ def _walk(search: _Search, order: Order) -> Clause:
     else:
         hits = _hits(query, (*wanted.scope, *wanted.filters, *page.beyond), order)
         walked = Clause(f"{hits.sql} {page.order} {page.limit}", hits.params)
-    return _in_order(_with_stay(search, walked), by_name)
+    return _in_order(_completed(search, order, walked), by_name)
 
 
 def _in_order(shown: Clause, page: _Page) -> Clause:
@@ -327,14 +332,14 @@ def _circles(search: _Search, order: Order) -> list[Row]:
             f"SELECT * FROM ({hits.sql}) AS hits {where} {page.order} {page.limit}",  # noqa: S608 - as above
             (*hits.params, *_params(page.beyond)),
         )
-        rows = _run(_in_order(_with_stay(search, nearest), page))
+        rows = _run(search, _in_order(_completed(search, order, nearest), page))
         if len(rows) > query.page_size or radius >= limit:
             return rows
         radius *= 2
 
 
-def _run(statement: Clause) -> list[Row]:
-    with connection.cursor() as cursor:
+def _run(search: _Search, statement: Clause) -> list[Row]:
+    with prepared() if search.wanted.steady else connection.cursor() as cursor:
         cursor.execute(statement.sql, statement.params)
         return cursor.fetchall()
 
@@ -360,18 +365,18 @@ def _found(search: _Search, order: Order, rows: list[Row], count: int, *, exact:
 
 
 def _hit(search: _Search, order: Order, row: Row) -> Hit:
-    stays = search.wanted.stays
-    number = row[FIXED + len(order.keys)] if len(stays) > 1 else 0
-    point, (identity, lat, lon) = search.query.point, row[:FIXED]
+    stays, point = search.wanted.stays, search.query.point
+    keys, rest = len(order.keys), row[len(order.keys) :]
+    number = row[-1] if len(stays) > 1 else 0
     return Hit(
-        identity,
-        None if point is None or lat is None else geo.distance_km(lat, lon, *point),
+        row[keys - 1],
+        None if point is None or rest[0] is None else geo.distance_km(rest[0], rest[1], *point),
         stays[number][0] if stays else None,
     )
 
 
 def _keys(order: Order, row: Row) -> tuple[Any, ...]:
-    return (order.name, *row[FIXED : FIXED + len(order.keys)])
+    return (order.name, *row[: len(order.keys)])
 
 
 def every(query: SearchQuery, now: datetime) -> list[int]:

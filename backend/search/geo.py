@@ -50,16 +50,44 @@ def around(lat: float, lon: float, radius_km: float) -> list[Box]:
     return boxes(_turned(lon - reach), south, _turned(lon + reach), north)
 
 
-def inside(lat: float, lon: float, radius_km: float) -> Box | None:
-    """A box all of whose points lie within ``radius_km``; None for circles that are not small or lie at an edge."""
+@dataclass(frozen=True, slots=True)
+class Flat:
+    """Bounds for a circle on a flat map, with rise and run from its centre in degrees.
+
+    ``rise² + widest * run² <= inside`` holds only of points in the circle, ``rise² + narrowest * run² > outside`` only of
+    points that are not.
+    """
+
+    widest: float
+    inside: float
+    narrowest: float
+    outside: float
+
+
+def flattened(lat: float, lon: float, radius_km: float) -> Flat | None:
+    """The bounds of a circle; None for those that are not small, lie at a pole or may cross the date line.
+
+    The square of half the chord is sin²(rise/2) + cos(lat) cos(its lat) sin²(run/2). A sine is at most its angle, and its
+    square at least (1 - m²/12) of the angle's for halves of angles up to m; a cosine lies between those of the circle's edges.
+    """
+    angle = radius_km / EARTH_RADIUS_KM
     if radius_km > 100 or abs(lat) > 80:
         return None
-    # The corners of a square in a circle, a hundredth less for the curvature; the side nearer the pole is the shorter.
-    rise = 0.99 * degrees(radius_km / EARTH_RADIUS_KM) / sqrt(2)
-    reach = rise / cos(radians(abs(lat) - rise))
-    if abs(lon) + reach >= 180:
+    reach = asin(sin(angle) / cos(radians(lat)))
+    if abs(lon) + degrees(reach) >= 180:
         return None
-    return Box(lon - reach, lat - rise, lon + reach, lat + rise)
+    near, far = max(0.0, radians(abs(lat)) - angle), radians(abs(lat)) + angle
+    square = degrees(2 * sin(angle / 2)) ** 2
+    return Flat(
+        widest=cos(radians(lat)) * cos(near),
+        inside=square * (1 - ROUNDING),
+        narrowest=cos(radians(lat)) * cos(far),
+        outside=square / (1 - max(angle, reach) ** 2 / 12) * (1 + ROUNDING),
+    )
+
+
+ROUNDING = 1e-9
+"""More than floats lose in a few steps."""
 
 
 def _turned(lon: float) -> float:
