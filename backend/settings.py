@@ -315,10 +315,23 @@ if ENV.storage_bucket:
             "querystring_auth": not ENV.storage_public_url,
         },
     }
+    # What only our own code hands out; never under a public address.
+    _private_storage: dict[str, Any] = {
+        "BACKEND": _default_storage["BACKEND"],
+        "OPTIONS": {
+            **_default_storage["OPTIONS"],
+            **{"custom_domain": None, "location": "private", "querystring_auth": True},
+        },
+    }
 else:
     _default_storage = {"BACKEND": "django.core.files.storage.FileSystemStorage"}
+    _private_storage = {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": STATE_DIR / "private", "base_url": None, "file_permissions_mode": 0o600},
+    }
 STORAGES = {
     "default": _default_storage,
+    "private": _private_storage,
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 # Our own ground parses multipart bodies of every method; see api/ground.py.
