@@ -23,6 +23,7 @@ from backend.core import idempotency, limits
 from backend.identity import sessions
 from backend.jobs.models import SweepRun
 from backend.notifications import retention
+from backend.payments import reconciliation
 from backend.search import maintenance
 
 EVERY_MINUTE = "* * * * *"
@@ -82,6 +83,7 @@ def _purge(now: datetime) -> dict[str, int]:
         "rate_counters": limits.purge(),
         "sessions": sessions.purge(now=real),
         "jobs": _purge_jobs(),
+        "reconciliations": reconciliation.purge(now=real),
         "feed_entries": feeds.purge(now=real),
         **retention.purge(now=real),
     }
@@ -95,6 +97,7 @@ SWEEPS = [
     Sweep("expire_inquiries", lambda now: inquiries.expire(now=now)),
     Sweep("complete_stays", lambda now: bookings.complete(now=now)),
     Sweep("send_money", _reconcile, cron=""),
+    Sweep("reconcile_providers", lambda now: reconciliation.reconcile(now=now), cron=EVERY_TEN_MINUTES),
     Sweep(
         "poll_feeds",
         lambda now: feeds.poll_due(now=now, all_of_them=True),

@@ -58,8 +58,10 @@ CHECKS = [
             SELECT o.id AS op, p.id AS payment, f.id AS folio
             FROM money_ops o JOIN payments p ON p.id = o.payment_id JOIN folios f ON f.id = p.folio_id
             LEFT JOIN payments paid ON paid.id = p.parent_id
-            WHERE o.currency <> p.currency OR p.currency <> f.currency OR o.provider <> p.provider
-               OR o.amount_minor <> p.amount_minor OR (o.kind = 'refund') <> (p.kind = 'refund')
+            WHERE p.currency <> f.currency OR o.provider <> p.provider
+               OR (o.amount_minor, o.currency) <> (p.charged_minor, p.charged_currency)
+               OR p.charged_currency <> coalesce(nullif(f.charge_currency, ''), f.currency)
+               OR (o.kind = 'refund') <> (p.kind = 'refund')
                OR paid.folio_id <> p.folio_id OR paid.provider <> p.provider
         """,
         meaning="An operation is about another amount, currency, provider or stay than its payment.",
@@ -194,5 +196,14 @@ CHECKS = [
               AND created_at <= %(seen)s
         """,
         meaning="Nobody knows for two days what became of a movement of money.",
+    ),
+    Check(
+        name="differences_are_settled",
+        sql="""
+            SELECT id AS difference, provider, key, what, ours, theirs, first_seen_at
+            FROM reconciliation_differences
+            WHERE settled_at IS NULL AND first_seen_at < %(now)s - interval '1 hour' AND first_seen_at <= %(seen)s
+        """,
+        meaning="For over an hour a provider has told another story of an order than we do, and nobody said why.",
     ),
 ]

@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from backend.payments import inbox, reconciliation
 from backend.payments import services as payments
 from backend.payments.invariants import CHECKS
-from backend.payments.models import MoneyOp, Payment, SandboxRecord
+from backend.payments.models import MoneyOp, ReconciliationDifference, SandboxRecord
 from backend.payments.providers import sandbox
 from tests.damage import plant
 from tests.factories import NOW
@@ -235,12 +235,14 @@ def test_invariants_find_operations_without_an_outcome() -> None:
     assert violated() == {"operations_are_settled"}
 
 
-def test_reconciliation_finds_other_outcomes_and_other_terms() -> None:
-    declined, charged = settle(start(make_folio(), "decline")).op, settle(start(make_folio())).op
-    SandboxRecord.objects.filter(key=str(declined.pk)).update(state="succeeded")
-    SandboxRecord.objects.filter(key=str(charged.pk)).update(amount_minor=1)
+def test_invariants_find_a_difference_that_nobody_explains() -> None:
+    op = settle(start(make_folio())).op
+    SandboxRecord.objects.filter(key=str(op.pk)).update(amount_minor=1)
+    reconciliation.reconcile(now=NOW)
+    assert violated() == {"sandbox_agrees"}
 
-    found = {(each.key, each.what) for each in reconciliation.differences(now=NOW)}
+    ReconciliationDifference.objects.update(first_seen_at=NOW - timedelta(seconds=1))
 
-    assert found == {(str(declined.pk), "outcome"), (str(charged.pk), "terms")}
-    assert Payment.objects.filter(status="completed").count() == 1
+    assert violated() == {"sandbox_agrees", "differences_are_settled"}
+    ReconciliationDifference.objects.update(settled_at=NOW)
+    assert violated() == {"sandbox_agrees"}
