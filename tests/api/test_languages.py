@@ -19,7 +19,7 @@ from babel.messages.pofile import read_po
 from django.conf import settings
 from django.utils.translation import override
 
-from api.lines import describe
+from backend.bookings.sentences import describe
 from backend.notifications.kinds import KINDS
 from backend.rates import services as rates
 from backend.rates.models import Fee, PriceRule, Tax
