@@ -64,4 +64,9 @@ def _apply(pattern: str, minor: int, currency: str, language: str) -> str:
         currency_digits=False,
         numbering_system="default",
     )
+    return digits(text, language)
+
+
+def digits(text: str, language: str) -> str:
+    """``text`` with the digits that ``language`` writes by default; Babel writes numbers and dates with Western ones."""
     return text.translate(_DIGITS.get(locale(language).default_numbering_system, {}))
