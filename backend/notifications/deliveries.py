@@ -14,6 +14,7 @@ from django.template.loader import render_to_string
 from django.utils.translation import get_language_info, override
 
 from backend.core.db import outside_transaction
+from backend.notifications import attachments
 from backend.notifications.models import Delivery
 from backend.notifications.rendering import render, supported
 
@@ -56,7 +57,7 @@ def deliver(delivery_id: int, *, now: datetime, last: bool = False) -> str:
         return _note(delivery, Delivery.FAILED, now, error="the account is closed")
     try:
         compose(delivery).send()
-    except (OSError, smtplib.SMTPException) as error:
+    except (OSError, smtplib.SMTPException, attachments.NotReady) as error:
         if _is_final(error):
             # The address is wrong for good; trying again annoys the mail server only.
             return _note(delivery, Delivery.FAILED, now, error=str(error))
@@ -67,11 +68,15 @@ def deliver(delivery_id: int, *, now: datetime, last: bool = False) -> str:
             error=f"{type(error).__name__}: {error}",
         )
         raise NotDelivered(str(error)) from error
+    attachments.sent(delivery.notification, now=now)
     return _note(delivery, Delivery.SENT, now)
 
 
 def compose(delivery: Delivery) -> EmailMultiAlternatives:
-    """The mail of a delivery: plain text and HTML in the language of its reader."""
+    """The mail of a delivery: plain text and HTML in the language of its reader, with what belongs to the notice.
+
+    Raises: attachments.NotReady.
+    """
     notification = delivery.notification
     user = notification.user
     language = supported(user.profile.language if hasattr(user, "profile") else "")
@@ -101,6 +106,8 @@ def compose(delivery: Delivery) -> EmailMultiAlternatives:
         },
     )
     message.attach_alternative(html, "text/html")
+    for each in attachments.of(notification):
+        message.attach(each.name, each.content, each.media_type)
     return message
 
 

@@ -9,6 +9,7 @@ Texts are translated when they are read. Values in them come from the notice's `
 ``guests``              a number
 ``total amount``        minor units of ``currency``
 ``reason message``      what a person wrote
+``number``              a document's
 ``device address``      of a sign-in
 =====================  =====================================================================
 """
@@ -155,6 +156,7 @@ KINDS: dict[str, Kind] = {
     "payment.completed": Kind(
         _("Payment received: %(amount)s"),
         _("%(amount)s for the booking %(reference)s at %(listing)s were paid."),
+        email=True,
     ),
     "payment.failed": Kind(
         _("The payment of %(amount)s failed"),
@@ -165,6 +167,12 @@ KINDS: dict[str, Kind] = {
     "payment.refunded": Kind(
         _("Refund: %(amount)s"),
         _("%(amount)s for the booking %(reference)s at %(listing)s go back to %(guest)s."),
+        email=True,
+        mandatory=True,
+    ),
+    "document.sent": Kind(
+        _("Your document %(number)s"),
+        _("The document %(number)s is attached to this mail."),
         email=True,
         mandatory=True,
     ),

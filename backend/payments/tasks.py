@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from django.utils import timezone
+from procrastinate import RetryStrategy
 from procrastinate.contrib.django import app
 
 from backend.payments import inbox
+from backend.payments.documents import issuing, storing
 from backend.payments.providers import sandbox
 
 
@@ -15,3 +17,13 @@ def sandbox_webhook(key: str) -> None:
     now = timezone.now()
     body, headers = sandbox.webhook(sandbox.settle_pending(key), now=now)
     inbox.receive(provider=sandbox.Sandbox.name, body=body, headers=headers, now=now)
+
+
+@app.task(
+    name=issuing.RENDER_JOB,
+    queue="documents",
+    retry=RetryStrategy(max_attempts=8, exponential_wait=3),
+)
+def render_documents(document_ids: list[int]) -> None:
+    """Make the PDFs of documents that were issued."""
+    storing.render(document_ids)
