@@ -55,6 +55,9 @@ class Environment:
     email_from: str = "Karibu <no-reply@localhost>"
     sms_url: str = field(default="", repr=False)
     sandbox_webhook_secret: str = field(default="", repr=False)
+    stripe_api_base: str = "https://api.stripe.com"
+    stripe_secret_key: str = field(default="", repr=False)
+    stripe_webhook_secret: tuple[str, ...] = field(default=(), repr=False)
     allow_loopback_fetch: str = ""
     log_level: str = "INFO"
 
@@ -92,6 +95,12 @@ class Environment:
                 )
             if not env.public_url.startswith("https://"):
                 raise ImproperlyConfigured("Production needs PUBLIC_URL with https.")
+            if env.stripe_secret_key and not env.stripe_webhook_secret:
+                raise ImproperlyConfigured(
+                    "Stripe's webhooks cannot be told from forged ones without STRIPE_WEBHOOK_SECRET."
+                )
+            if not env.stripe_api_base.startswith("https://"):
+                raise ImproperlyConfigured("Production talks to Stripe over https: see STRIPE_API_BASE.")
             if env.allow_loopback_fetch not in ("", "0"):
                 raise ImproperlyConfigured(
                     "Production fetches nothing from itself: leave ALLOW_LOOPBACK_FETCH out."
@@ -362,6 +371,11 @@ ALLOW_LOOPBACK_FETCH = ENV.allow_loopback_fetch == "1"
 # The sandbox provider stands in for a real one outside production; its webhooks are signed like theirs.
 SANDBOX_ENABLED = not PRODUCTION
 SANDBOX_WEBHOOK_SECRET = ENV.sandbox_webhook_secret or f"sandbox:{SECRET_KEY}"
+
+# Stripe is offered when its key is set. Each of its webhook endpoints (the account's, Connect's) has a secret of its own.
+STRIPE_API_BASE = ENV.stripe_api_base.rstrip("/")
+STRIPE_SECRET_KEY = ENV.stripe_secret_key
+STRIPE_WEBHOOK_SECRETS = ENV.stripe_webhook_secret
 
 SESSION_COOKIE_SECURE = PRODUCTION
 SESSION_COOKIE_HTTPONLY = True
