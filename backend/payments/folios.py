@@ -13,9 +13,9 @@ from django.db import connection
 from django.db.models import Sum
 
 from backend.accounts.models import User
-from backend.core import fx
 from backend.core.db import prepared
-from backend.core.money import Money, exponent
+from backend.core.money import exponent
+from backend.payments import charging
 from backend.payments.models import Folio, FolioLine
 
 GUEST, HOST = FolioLine.GUEST, FolioLine.HOST
@@ -202,8 +202,7 @@ def charged_minor(folio: Folio, amount_minor: int) -> int:
     """What the guest is charged for ``amount_minor`` of the folio, in minor units of the currency that they pay in."""
     if folio.charge_rate is None:
         return amount_minor
-    charged = fx.exchange(Money(amount_minor, folio.currency), folio.charge_currency, at=folio.charge_rate)
-    return max(1, charged.minor)
+    return charging.charged(amount_minor, folio.currency, to=folio.charge_currency, rate=folio.charge_rate)
 
 
 def shares(folio: Folio) -> Shares:

@@ -90,14 +90,14 @@ def moved(
 ) -> list[Entry]:
     """What a movement does to what the provider holds for us: positive amounts came in, negative ones went out.
 
-    Where the money moved in another currency than it counts in, ``fx`` stands between the two; its balance in each
-    currency is what the platform has gained or lost by rates and rounding. ``fee_minor`` of the charged currency is
-    what the provider kept.
+    Where the money moved in another currency than it counts in, or in the steps that the provider can move, ``fx``
+    stands between the two; its balance in each currency is what the platform has gained or lost by rates and rounding.
+    ``fee_minor`` of the charged currency is what the provider kept.
     """
     entries = [Entry(clearing(provider), charged_minor - fee_minor, charged_currency)]
     if fee_minor:
         entries.append(Entry(PROVIDER_FEES, fee_minor, charged_currency))
-    if charged_currency != currency:
+    if (charged_minor, charged_currency) != (amount_minor, currency):
         entries += [Entry(FX, -charged_minor, charged_currency), Entry(FX, amount_minor, currency)]
     return entries
 

@@ -86,6 +86,17 @@ def unit(provider: str, currency: str, *, payout: bool = False) -> Unit:
     return Unit(decimals, 1)
 
 
+def step(provider: str, currency: str) -> int:
+    """The smallest amount, in our minor units, whose multiples ``provider`` can move. Raises: CannotMove."""
+    return unit(provider, currency).step
+
+
+def common_step(currency: str) -> int:
+    """The smallest amount, in our minor units, whose multiples every provider that takes ``currency`` can move."""
+    steps = [step(provider, currency) for provider in _TAKES if takes(provider, currency)]
+    return max(steps, default=1)
+
+
 def to_provider(provider: str, minor: int, currency: str, *, payout: bool = False) -> int:
     """``minor`` of ours in units of ``provider``. Raises: CannotMove rather than round."""
     known = unit(provider, currency, payout=payout)
@@ -120,12 +131,6 @@ def from_text(provider: str, amount: str | int | Decimal, currency: str) -> int:
         return Money.from_major(Decimal(amount), currency).minor
     except (MoneyError, InvalidOperation, ValueError):
         raise _refusal() from None
-
-
-def nearest(provider: str, minor: int, currency: str) -> int:
-    """The amount nearest to ``minor`` that ``provider`` can move, at least one step; ties go up. Raises: CannotMove."""
-    step = unit(provider, currency).step
-    return max(step, (minor + step // 2) // step * step)
 
 
 def _refusal() -> Invalid:
