@@ -14,6 +14,7 @@ from admin_site import (  # noqa: F401
     payments,
     policies,
     rates,
+    reconciliation,
     service_fees,
     settings,
 )

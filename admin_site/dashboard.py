@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from admin_site import figures, waiting
+from admin_site import figures, reconciliation, waiting
 from admin_site.display import BOOKING_COLOURS, label, link, money
 from backend.bookings.models import Booking
 from backend.core.money import Money
@@ -49,6 +49,7 @@ def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
                 if kind.key in counts
             ],
             "sees_bookings": request.user.has_perm("bookings.view_booking"),
+            **reconciliation.card(request, now),
         }
     )
     if context["sees_bookings"]:

@@ -45,6 +45,7 @@ GROUPS: list[tuple[Any, bool, list[Page]]] = [
             (_("Money operations"), "sync_alt", "payments.moneyop", ("money",)),
             (_("Hosts' penalties"), "money_off", "bookings.hostpenalty", ()),
             (_("Ledger"), "account_balance", "payments.ledgerentry", ()),
+            (_("Reconciliation"), "difference", "payments.reconciliationdifference", ("differences",)),
         ],
     ),
     (
@@ -67,6 +68,7 @@ GROUPS: list[tuple[Any, bool, list[Page]]] = [
             (_("Folios"), "receipt_long", "payments.folio", ()),
             (_("Ledger transactions"), "menu_book", "payments.ledgertransaction", ()),
             (_("Provider events"), "webhook", "payments.providerevent", ()),
+            (_("Comparisons with providers"), "compare_arrows", "payments.reconciliationrun", ()),
             (_("Notifications"), "notifications", "notifications.notification", ()),
         ],
     ),

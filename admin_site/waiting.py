@@ -95,6 +95,15 @@ KINDS = [
         f" AND (state = '{OpState.UNKNOWN}' OR created_at < %(late)s)",
     ),
     Kind(
+        "differences",
+        _("Differences with providers"),
+        "payments/reconciliationdifference/?settled=open",
+        "payments.view_reconciliationdifference",
+        "difference",
+        "danger",
+        "SELECT FROM reconciliation_differences WHERE settled_at IS NULL",
+    ),
+    Kind(
         "deliveries",
         _("Mails that failed"),
         "notifications/delivery/?state__exact=failed",

@@ -19,7 +19,6 @@ from uuid import UUID
 
 import structlog
 from django.db import connection, transaction
-from django.db.models import Max
 from django.utils.translation import gettext_lazy as _
 
 from backend.accounts.models import ADMIN, FINANCE
@@ -42,7 +41,7 @@ LONG_EVERY = timedelta(hours=24)
 LAG = timedelta(minutes=10)
 """How long a provider may take until its list has what it told us itself."""
 
-RUNS_KEPT = timedelta(days=90)
+RUNS_KEPT = timedelta(days=30)
 
 BATCH = 1_000
 
@@ -173,34 +172,29 @@ def settle(*, actor: Any, difference_id: int, note: str, now: datetime) -> None:
 
 
 def standing() -> list[Standing]:
-    """How every provider stands that is configured or still has a difference, by name."""
-    runs = ReconciliationRun.objects.filter(pk__in=_newest_runs()).in_bulk(field_name="id").values()
-    failures = {run.provider: run.failure for run in runs}
-    good = dict(
-        ReconciliationRun.objects.filter(failure="")
-        .values_list("provider")
-        .annotate(at=Max("ran_at"))
-        .order_by()
-    )
-    open_ones: dict[str, int] = {}
-    for provider in ReconciliationDifference.objects.filter(settled_at=None).values_list(
-        "provider", flat=True
-    ):
-        open_ones[provider] = open_ones.get(provider, 0) + 1
-    return [
-        Standing(name, open_ones.get(name, 0), good.get(name), failures.get(name, ""))
-        for name in sorted({*registry.configured(), *open_ones})
-    ]
+    """How every provider stands that is configured or still has a difference, by name. One query."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT provider, coalesce(different.count, 0), good_at, coalesce(failure, '')
+            FROM (
+                SELECT provider, max(ran_at) FILTER (WHERE failure = '') AS good_at,
+                       (array_agg(failure ORDER BY id DESC))[1] AS failure
+                FROM reconciliation_runs GROUP BY provider
+            ) AS runs
+            FULL JOIN (
+                SELECT provider, count(*) FROM reconciliation_differences WHERE settled_at IS NULL GROUP BY provider
+            ) AS different USING (provider)
+            """
+        )
+        known = {row[0]: Standing(*row) for row in cursor.fetchall()}
+    names = {*registry.configured(), *(name for name, found in known.items() if found.differences)}
+    return [known.get(name) or Standing(name, 0, None, "") for name in sorted(names)]
 
 
 def purge(*, now: datetime) -> int:
     """Forget runs that are older than ``RUNS_KEPT``. Differences stay."""
     return ReconciliationRun.objects.filter(ran_at__lt=now - RUNS_KEPT).delete()[0]
-
-
-def _newest_runs() -> list[int]:
-    newest = ReconciliationRun.objects.values_list("provider").annotate(newest=Max("id")).order_by()
-    return [pk for _provider, pk in newest]
 
 
 def _reconcile_one(provider: Provider, now: datetime) -> ReconciliationRun:

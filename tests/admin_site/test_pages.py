@@ -38,6 +38,7 @@ NOTICES = {"notifications.notification", "notifications.delivery"}
 MONEY = {
     *("payments.payment", "payments.moneyop", "payments.ledgertransaction", "payments.ledgerentry"),
     *("payments.folio", "payments.providerevent"),
+    *("payments.reconciliationdifference", "payments.reconciliationrun"),
 }
 RATES = {"core.currency", "core.exchangerate"}
 LOG = {"audit.auditentry"}
