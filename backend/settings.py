@@ -58,6 +58,20 @@ class Environment:
     stripe_api_base: str = "https://api.stripe.com"
     stripe_secret_key: str = field(default="", repr=False)
     stripe_webhook_secret: tuple[str, ...] = field(default=(), repr=False)
+    paypal_api_base: str = "https://api-m.paypal.com"
+    paypal_client_id: str = ""
+    paypal_secret: str = field(default="", repr=False)
+    paypal_webhook_id: str = ""
+    paypal_return_url: str = ""
+    mpesa_api_base: str = "https://api.safaricom.co.ke"
+    mpesa_consumer_key: str = ""
+    mpesa_consumer_secret: str = field(default="", repr=False)
+    mpesa_short_code: str = ""
+    mpesa_passkey: str = field(default="", repr=False)
+    mpesa_payout_short_code: str = ""
+    mpesa_initiator: str = ""
+    mpesa_security_credential: str = field(default="", repr=False)
+    mpesa_callback_secret: str = field(default="", repr=False)
     allow_loopback_fetch: str = ""
     log_level: str = "INFO"
 
@@ -101,6 +115,11 @@ class Environment:
                 )
             if not env.stripe_api_base.startswith("https://"):
                 raise ImproperlyConfigured("Production talks to Stripe over https: see STRIPE_API_BASE.")
+            if env.paypal_client_id and not env.paypal_webhook_id:
+                raise ImproperlyConfigured("PayPal's webhooks cannot be checked without PAYPAL_WEBHOOK_ID.")
+            for name, base in (("PAYPAL", env.paypal_api_base), ("MPESA", env.mpesa_api_base)):
+                if not base.startswith("https://"):
+                    raise ImproperlyConfigured(f"Production moves money over https: see {name}_API_BASE.")
             if env.allow_loopback_fetch not in ("", "0"):
                 raise ImproperlyConfigured(
                     "Production fetches nothing from itself: leave ALLOW_LOOPBACK_FETCH out."
@@ -376,6 +395,24 @@ SANDBOX_WEBHOOK_SECRET = ENV.sandbox_webhook_secret or f"sandbox:{SECRET_KEY}"
 STRIPE_API_BASE = ENV.stripe_api_base.rstrip("/")
 STRIPE_SECRET_KEY = ENV.stripe_secret_key
 STRIPE_WEBHOOK_SECRETS = ENV.stripe_webhook_secret
+
+# PayPal sends the guest back to the front end when an order is approved or left.
+PAYPAL_API_BASE = ENV.paypal_api_base.rstrip("/")
+PAYPAL_CLIENT_ID = ENV.paypal_client_id
+PAYPAL_SECRET = ENV.paypal_secret
+PAYPAL_WEBHOOK_ID = ENV.paypal_webhook_id
+PAYPAL_RETURN_URL = ENV.paypal_return_url or PUBLIC_URL
+
+# Safaricom's Daraja. Its callbacks carry no signature: each has an address of its own, made with the secret.
+MPESA_API_BASE = ENV.mpesa_api_base.rstrip("/")
+MPESA_CONSUMER_KEY = ENV.mpesa_consumer_key
+MPESA_CONSUMER_SECRET = ENV.mpesa_consumer_secret
+MPESA_SHORT_CODE = ENV.mpesa_short_code
+MPESA_PASSKEY = ENV.mpesa_passkey
+MPESA_PAYOUT_SHORT_CODE = ENV.mpesa_payout_short_code or ENV.mpesa_short_code
+MPESA_INITIATOR = ENV.mpesa_initiator
+MPESA_SECURITY_CREDENTIAL = ENV.mpesa_security_credential
+MPESA_CALLBACK_SECRET = ENV.mpesa_callback_secret or f"mpesa:{SECRET_KEY}"
 
 SESSION_COOKIE_SECURE = PRODUCTION
 SESSION_COOKIE_HTTPONLY = True

@@ -11,9 +11,11 @@ from django.utils.translation import gettext_lazy as _
 from backend.core.errors import Invalid, Unavailable
 from backend.payments.models import ProviderRoute
 from backend.payments.providers.base import PaysOut, Provider
+from backend.payments.providers.paypal import PayPal
 from backend.payments.providers.sandbox import Sandbox
+from backend.payments.providers.stripe import Stripe
 
-ADAPTERS: tuple[type[Provider], ...] = ()
+ADAPTERS: tuple[type[Provider], ...] = (Stripe,)
 """The adapters of real providers, the preferred first; each says itself whether its keys are set."""
 
 Chosen = TypeVar("Chosen", bound=Provider)
