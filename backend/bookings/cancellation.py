@@ -26,6 +26,7 @@ from backend.core.db import lock, retrying
 from backend.core.errors import Invalid, NotAllowed, Stale, WrongState
 from backend.core.money import Money, MoneyError
 from backend.core.stay import Stay
+from backend.payments import bearing
 from backend.payments import services as payments
 from backend.payments.models import Folio
 
@@ -123,7 +124,7 @@ def cancel(
             raise NotAllowed
         # Staff refund under the account's lock alone: what is left to split must not change while it is split.
         folio = lock(Folio.objects.all(), pk=booking.folio_id)
-        terms = replace(terms_of(booking), paid_minor=payments.refundable(folio))
+        terms = replace(terms_of(booking), paid_minor=payments.paid(folio))
         decision = _decided(terms, side, refund, booking.currency, now)
         step(
             booking,
@@ -208,8 +209,16 @@ def _move_money(booking: Booking, decision: Decision, side: str, now: datetime) 
         tax_minor=decision.taxes_kept_minor,
         now=now,
     )
-    if decision.refund_minor:
+    # What the guest's bank has taken meanwhile is given back when it is ours again (``disputing``).
+    refund_minor = min(decision.refund_minor, payments.refundable(booking.folio))
+    if refund_minor:
         ops += payments.refund(
-            folio=booking.folio, amount_minor=decision.refund_minor, cause=f"canceled_by_{side}", now=now
+            folio=booking.folio, amount_minor=refund_minor, cause=f"canceled_by_{side}", now=now
         )
+    bearing.release(
+        folio=booking.folio,
+        refund_minor=decision.refund_minor,
+        waiting_minor=decision.refund_minor - refund_minor,
+        now=now,
+    )
     return ops

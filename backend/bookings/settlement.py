@@ -7,7 +7,6 @@ between leaves an open operation; ``reconcile`` sends it again under the same ke
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,7 +14,6 @@ from uuid import UUID
 
 import structlog
 from django.db import transaction
-from procrastinate.contrib.django import app
 
 from backend.availability import services as availability
 from backend.availability.models import Reason
@@ -30,11 +28,10 @@ from backend.core.errors import Conflict, DomainError, Invalid
 from backend.listings.models import ListingStatus
 from backend.payments import inbox, sending
 from backend.payments import services as payments
+from backend.payments.intents import SETTLE_JOB as SETTLE_JOB
+from backend.payments.intents import settle_later as settle_later
 from backend.payments.models import MoneyOp, Payment
 from backend.payments.providers.base import Result
-
-SETTLE_JOB = "bookings.settle"
-"""The job that sends one money operation; it stands in ``bookings.tasks``."""
 
 log = structlog.get_logger(__name__)
 
@@ -57,12 +54,6 @@ def settle(op_id: UUID, *, now: datetime) -> Settled:
     if result is None:
         return Settled(MoneyOp.objects.select_related("payment").get(pk=op_id), None)
     return Settled(_apply(op_id, result, now=now), result)
-
-
-def settle_later(ops: Iterable[MoneyOp]) -> None:
-    """Have operations sent by the worker as soon as the transaction around commits."""
-    for op in ops:
-        app.configure_task(SETTLE_JOB, queue="payments").defer(op_id=str(op.pk))
 
 
 def apply_events(*, now: datetime) -> dict[str, int]:

@@ -48,11 +48,24 @@ ACCOUNTS = frozenset({GUEST_FUNDS, HOST_PAYABLE, REVENUE, TAX, PROVIDER_FEES, DI
 CAPTURED = "payment.captured"
 REFUNDED = "payment.refunded"
 EARNED = "stay.completed"
+EARNED_PART = "stay.part"
 KEPT = "stay.canceled"
 PENALTY = "host.penalty"
 FORGIVEN = "host.penalty_waived"
+SPLIT = "payout.split"
+PAID_OUT = "payout.sent"
+NETTED = "payout.netted"
+TAKEN_BACK = "payout.taken_back"
+PAYOUT_RETURNED = "payout.returned"
+GIVEN_BY_HOST, GIVEN_BY_PLATFORM = "refund.by_host", "refund.by_platform"
+GIFTS_DIVIDED = "refund.divided"
+CAME_BACK = ".returned"
+DISPUTE_OPENED, DISPUTE_WON = "dispute.opened", "dispute.won"
+DISPUTE_LOST, DISPUTE_UNDONE = "dispute.lost", "dispute.loss_undone"
+DISPUTE_FEE = "dispute.fee"
 """The causes. A folio is earned once, and the others stand once too: the database refuses a second one
-(``ledger_stay_earned_once``, ``ledger_end_of_stay_once``)."""
+(``ledger_stay_earned_once``, ``ledger_end_of_stay_once``). A refund that came back has the refund's cause with
+``CAME_BACK`` behind it."""
 
 
 class Unbalanced(ValueError):

@@ -12,10 +12,9 @@ from django.db.models.functions import Coalesce
 
 from backend.core.db import lock
 from backend.core.errors import NotFound
-from backend.core.money import allocate
-from backend.payments import ledger
+from backend.payments import bearing, ledger, payout_results
 from backend.payments.ledger import Entry
-from backend.payments.models import Folio, MoneyOp, Payment
+from backend.payments.models import Folio, LedgerTransaction, MoneyOp, Payment
 from backend.payments.providers.base import Result
 from backend.payments.states import OPEN_OPS, PAYMENT_TRANSITIONS, OpState, PaymentStatus
 
@@ -30,10 +29,14 @@ GONE = frozenset({"already_voided", "authorization_expired"})
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """The operation as it is now (with its payment and folio), and whether this result moved it."""
+    """The operation as it is now (with its payment and folio), and whether this result moved it.
+
+    ``came_back``: the money of a refund that had succeeded.
+    """
 
     op: MoneyOp
     changed: bool
+    came_back: bool = False
 
 
 def record(*, op_id: UUID, result: Result, now: datetime) -> Recorded:
@@ -41,7 +44,8 @@ def record(*, op_id: UUID, result: Result, now: datetime) -> Recorded:
 
     Call it inside the transaction that also draws the consequences; it holds the folio's row. ``succeeded`` and
     ``failed`` are final: whatever comes after them changes nothing. ``pending`` and ``unknown`` leave the operation
-    open (state ``unknown``) to be sent or looked up again.
+    open (state ``unknown``) to be sent or looked up again. Only a refund goes on after it has succeeded: the guest's
+    bank may send it back.
 
     Raises: NotFound.
     """
@@ -50,21 +54,32 @@ def record(*, op_id: UUID, result: Result, now: datetime) -> Recorded:
     if folio_id is None:
         raise NotFound
     folio = lock(Folio.objects.all(), pk=folio_id)
-    ops = MoneyOp.objects.select_related("payment__folio", "payment__parent")
+    ops = MoneyOp.objects.select_related("payment__folio", "payment__parent", "payment__refund_request")
     op = ops.select_for_update(no_key=True, of=("self",)).get(pk=op_id)
+    if _has_come_back(op, result):
+        _taken_back(folio, op, result, now)
+        return Recorded(op, changed=True, came_back=True)
     if op.state not in OPEN_OPS:
+        if op.payout_id is not None and result.stage:
+            return Recorded(op, changed=payout_results.staged(folio, op, result.stage, now))
         if result.status in ("succeeded", "failed") and result.status != op.state:
             log.error("payments.contradiction", op=str(op.pk), state=op.state, said=result.status)
         return Recorded(op, changed=False)
     if result.status in ("pending", "unknown"):
         return _leave_open(op, result, now)
     _close(op, result, now)
+    if op.payout_id is not None:
+        payout_results.settled(folio, op, result, now)
+        return Recorded(op, changed=True)
     if result.status == "failed":
         _failed(op)
     elif op.kind in (MoneyOp.Kind.CHARGE, MoneyOp.Kind.CAPTURE):
         _taken(folio, op, now)
     elif op.kind == MoneyOp.Kind.REFUND:
         _given_back(folio, op, now)
+        if result.stage == "returned":
+            _taken_back(folio, op, result, now)
+            return Recorded(op, changed=True, came_back=True)
     elif op.kind == MoneyOp.Kind.VOID:
         _move(op.of_payment, PaymentStatus.FAILED)
     else:
@@ -115,21 +130,61 @@ def _taken(folio: Folio, op: MoneyOp, now: datetime) -> None:
 
 
 def _given_back(folio: Folio, op: MoneyOp, now: datetime) -> None:
-    _move(op.of_payment, PaymentStatus.COMPLETED, completed_at=now)
-    paid = op.of_payment.parent
-    assert paid is not None, "a refund has a parent by constraint"  # noqa: S101
-    refunded = paid.refunded_minor + op.of_payment.amount_minor
-    whole = refunded == paid.amount_minor
-    _move(
-        paid, PaymentStatus.REFUNDED if whole else PaymentStatus.PARTIALLY_REFUNDED, refunded_minor=refunded
-    )
+    refund = op.of_payment
+    bearer = bearing.bearer_of(refund)
+    _move(refund, PaymentStatus.COMPLETED, completed_at=now)
+    _count(refund, refund.amount_minor)
+    # A gift leaves alone what a policy owes and is still on its way; what a policy owes comes first.
+    reserved = 0 if refund.refund_request is None else bearing.reserved_minor(folio)
+    borne = bearing.borne(folio, refund.amount_minor, bearer, reserved_minor=reserved)
     ledger.post(
-        cause=ledger.REFUNDED,
-        entries=[*_moved(op, -1), *_bearers(folio, op.of_payment.amount_minor)],
+        cause=bearing.CAUSES[bearer],
+        entries=[*_moved(op, -1), *borne],
         folio=folio,
         money_op=op,
         now=now,
     )
+
+
+def _has_come_back(op: MoneyOp, result: Result) -> bool:
+    """Whether a refund that was carried out is not with the guest any more, and we do not know it yet."""
+    says_so = result.stage == "returned" or result.status == "failed"
+    is_done = op.kind == MoneyOp.Kind.REFUND and op.state == OpState.SUCCEEDED
+    return is_done and says_so and op.of_payment.status == PaymentStatus.COMPLETED
+
+
+def _taken_back(folio: Folio, op: MoneyOp, result: Result, now: datetime) -> None:
+    """The refund failed after all: who had borne it has it again, and the guest is owed it as before."""
+    refund = op.of_payment
+    op.error_code = (result.error_code or "returned")[:60]
+    op.updated_at = now
+    op.save(update_fields=["error_code", "updated_at"])
+    _move(refund, PaymentStatus.FAILED, completed_at=None)
+    _count(refund, -refund.amount_minor)
+    posted = LedgerTransaction.objects.get(money_op=op)
+    # What the provider kept for the refund it does not give back.
+    ours = (ledger.PROVIDER_FEES, ledger.clearing(op.provider))
+    ledger.post(
+        cause=posted.cause + ledger.CAME_BACK,
+        entries=[
+            Entry(ledger.clearing(op.provider), op.amount_minor, op.currency),
+            *bearing.mirrored(posted, besides=ours),
+        ],
+        folio=folio,
+        now=now,
+    )
+    log.warning("payments.refund_returned", op=str(op.pk), error_code=op.error_code)
+
+
+def _count(refund: Payment, amount_minor: int) -> None:
+    """Let the payment that ``refund`` belongs to be refunded by so much more."""
+    paid = refund.parent
+    assert paid is not None, "a refund has a parent by constraint"  # noqa: S101
+    refunded = paid.refunded_minor + amount_minor
+    status = PaymentStatus.PARTIALLY_REFUNDED if refunded else PaymentStatus.COMPLETED
+    if refunded == paid.amount_minor:
+        status = PaymentStatus.REFUNDED
+    _move(paid, status, refunded_minor=refunded)
 
 
 def _moved(op: MoneyOp, sign: int) -> list[Entry]:
@@ -142,20 +197,6 @@ def _moved(op: MoneyOp, sign: int) -> list[Entry]:
         currency=op.of_payment.currency,
         fee_minor=op.fee_minor,
     )
-
-
-def _bearers(folio: Folio, amount_minor: int) -> list[Entry]:
-    """Who gives back: what is held for the guest first; after the stay those who earned it, in proportion."""
-    balances = ledger.balances(folio)
-    held = min(amount_minor, -balances[ledger.GUEST_FUNDS])
-    entries = [Entry(ledger.GUEST_FUNDS, held, folio.currency)]
-    if held < amount_minor:
-        earners = (ledger.HOST_PAYABLE, ledger.REVENUE, ledger.TAX)
-        parts = allocate(amount_minor - held, [-balances[account] for account in earners])
-        entries += [
-            Entry(account, part, folio.currency) for account, part in zip(earners, parts, strict=True)
-        ]
-    return entries
 
 
 def _move(payment: Payment, status: PaymentStatus, **changes: Any) -> None:

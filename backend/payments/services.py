@@ -14,28 +14,26 @@ They lock the folio's row; callers that lock a listing or a booking do so before
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from fractions import Fraction
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
-from django.db.models import F, Sum
+from django.db.models import Sum
 from django.utils.translation import gettext_lazy as _
 
 from backend.accounts.models import ADMIN, FINANCE
-from backend.audit import services as audit
 from backend.core import access
-from backend.core.db import constraint_errors, lock, retrying
-from backend.core.errors import Conflict, Invalid, WrongState
+from backend.core.db import constraint_errors, lock
+from backend.core.errors import Conflict, WrongState
 from backend.payments import folios
 from backend.payments.dividing import earned, forgive, kept, penalize
 from backend.payments.folios import open_folio
+from backend.payments.intents import intend, reference
 from backend.payments.models import Folio, MoneyOp, Payment
-from backend.payments.providers import registry
+from backend.payments.providers import registry, units
 from backend.payments.recording import Recorded, record
+from backend.payments.refunds import RefundTooLarge, paid, refund, refundable
 from backend.payments.sending import due
 from backend.payments.states import OPEN_OPS, OpState, PaymentStatus
 
@@ -51,11 +49,11 @@ __all__ = [
     "kept",
     "open_folio",
     "open_ops",
+    "paid",
     "penalize",
     "pending_payment",
     "record",
     "refund",
-    "refund_by_staff",
     "refundable",
     "start",
     "status_of",
@@ -63,11 +61,7 @@ __all__ = [
     "void",
 ]
 
-REFERENCE_LETTERS = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
-"""Letters and digits that nobody mixes up when reading them out."""
-
 UNPAID = "unpaid"
-PAID = [PaymentStatus.COMPLETED, PaymentStatus.PARTIALLY_REFUNDED, PaymentStatus.REFUNDED]
 
 
 class AlreadyPaid(Conflict):
@@ -82,19 +76,6 @@ class PaymentInProgress(Conflict):
 
     code = "payment_in_progress"
     title = _("An earlier payment is still being processed.")
-
-
-class RefundTooLarge(Invalid):
-    """More than was taken and not given back yet."""
-
-    code = "refund_too_large"
-    title = _("This is more than what can be given back.")
-
-
-@access.rule("payment.refund")
-def may_refund(actor: Any, folio: Folio) -> bool:
-    """By hand, beside what a policy says: the finance team."""
-    return actor.has_role(FINANCE, ADMIN)
 
 
 @access.rule("ledger.view")
@@ -117,30 +98,33 @@ def start(
     ``capture`` takes the money at once; without it it is only set aside, for ``capture`` or ``void`` later. An empty
     ``provider`` is the preferred one; ``options`` are the provider's own (the sandbox: ``outcome``).
     ``owed_minor`` is what the stay costs in all, where that is agreed but written to the folio only when it is paid.
-    Raises: ProviderUnknown, NoProvider, Invalid (an option), AlreadyPaid, PaymentInProgress.
+    Raises: ProviderUnknown, NoProvider, Invalid (an option), CannotMove, AlreadyPaid, PaymentInProgress.
     """
-    adapter = registry.choose(provider)
+    currency = folio.charge_currency or folio.currency
+    adapter = registry.choose(provider, currency)
     accepted = adapter.accepted_options(options)
     folio = lock(Folio.objects.all(), pk=folio.pk)
     pending = pending_payment(folio)
     if pending is not None:
         raise AlreadyPaid if pending.authorized_at else PaymentInProgress
     owed = folios.total(folio) if owed_minor is None else owed_minor
-    if amount_minor > owed - refundable(folio):
+    if amount_minor > owed - paid(folio):
         raise AlreadyPaid
+    charged_minor = _charge(folio, amount_minor)
+    units.to_provider(adapter.name, charged_minor, currency)
     with constraint_errors({"payments_one_pending": PaymentInProgress}):
         payment = Payment.objects.create(
-            reference=_reference("P"),
+            reference=reference("P"),
             folio=folio,
             kind=Payment.Kind.PAYMENT,
             provider=adapter.name,
             amount_minor=amount_minor,
             currency=folio.currency,
-            charged_minor=folios.charged_minor(folio, amount_minor),
-            charged_currency=folio.charge_currency or folio.currency,
+            charged_minor=charged_minor,
+            charged_currency=currency,
             created_at=now,
         )
-        return _intend(payment, MoneyOp.Kind.CHARGE if capture else MoneyOp.Kind.AUTHORIZE, accepted, now)
+        return intend(payment, MoneyOp.Kind.CHARGE if capture else MoneyOp.Kind.AUTHORIZE, accepted, now)
 
 
 def capture(*, payment: Payment, now: datetime) -> MoneyOp:
@@ -170,75 +154,6 @@ def abandon(*, payment: Payment, now: datetime) -> bool:
         return False
     Payment.objects.filter(pk=payment.pk).update(status=PaymentStatus.FAILED)
     return True
-
-
-def refund(*, folio: Folio, amount_minor: int, cause: str, now: datetime) -> list[MoneyOp]:
-    """Write down that ``amount_minor`` of the folio's currency is given back; the newest payments first.
-
-    ``cause`` is a word about why, kept with the operations. Zero gives no operation.
-    Raises: RefundTooLarge.
-    """
-    folio = lock(Folio.objects.all(), pk=folio.pk)
-    if amount_minor < 0:
-        raise ValueError("a refund is not negative")
-    ops, left = [], amount_minor
-    for paid in Payment.objects.filter(folio=folio, kind=Payment.Kind.PAYMENT, status__in=PAID).order_by(
-        "-id"
-    ):
-        part = min(left, paid.amount_minor - paid.refunded_minor - _underway(paid))
-        if part <= 0:
-            continue
-        back = Payment.objects.create(
-            reference=_reference("R"),
-            folio=folio,
-            parent=paid,
-            kind=Payment.Kind.REFUND,
-            provider=paid.provider,
-            amount_minor=part,
-            currency=paid.currency,
-            charged_minor=_charged_part(paid, part),
-            charged_currency=paid.charged_currency,
-            created_at=now,
-        )
-        ops.append(_intend(back, MoneyOp.Kind.REFUND, {"cause": cause}, now))
-        left -= part
-    if left:
-        raise RefundTooLarge.field("amount", RefundTooLarge.code, RefundTooLarge.title)
-    return ops
-
-
-@retrying
-@transaction.atomic
-def refund_by_staff(
-    *, actor: Any, folio: Folio, amount_minor: int, reason: str, now: datetime
-) -> list[MoneyOp]:
-    """Give money back by hand, with a reason, beside whatever a policy says.
-
-    Raises: NotAllowed, Invalid (no reason), RefundTooLarge.
-    """
-    access.require(actor, "payment.refund", folio)
-    if not reason.strip():
-        raise Invalid.field("reason", "required", _("Say why."))
-    if amount_minor <= 0:
-        raise Invalid.field("amount", "not_positive", _("The amount must be above zero."))
-    ops = refund(folio=folio, amount_minor=amount_minor, cause="staff", now=now)
-    audit.record(
-        actor=actor,
-        action="payment.refund",
-        subject=folio,
-        after={"amount_minor": amount_minor, "currency": folio.currency, "ops": [str(op.pk) for op in ops]},
-        reason=reason.strip(),
-        now=now,
-    )
-    return ops
-
-
-def refundable(folio: Folio) -> int:
-    """What was taken and is neither given back nor on its way back, in minor units."""
-    paid = Payment.objects.filter(folio=folio, kind=Payment.Kind.PAYMENT, status__in=PAID)
-    taken = paid.aggregate(sum=Sum(F("amount_minor") - F("refunded_minor")))["sum"] or 0
-    back = Payment.objects.filter(folio=folio, kind=Payment.Kind.REFUND, status=PaymentStatus.PENDING)
-    return int(taken) - int(back.aggregate(sum=Sum("amount_minor"))["sum"] or 0)
 
 
 def pending_payment(folio: Folio) -> Payment | None:
@@ -280,36 +195,20 @@ def _on_authorized(payment: Payment, kind: MoneyOp.Kind, now: datetime) -> Money
         return underway
     if underway is not None or payment.status != PaymentStatus.PENDING or payment.authorized_at is None:
         raise WrongState(extra={"state": payment.status})
-    return _intend(payment, kind, {}, now)
+    return intend(payment, kind, {}, now)
 
 
-def _intend(payment: Payment, kind: MoneyOp.Kind, options: dict[str, Any], now: datetime) -> MoneyOp:
-    return MoneyOp.objects.create(
-        payment=payment,
-        kind=kind,
-        provider=payment.provider,
-        amount_minor=payment.charged_minor,
-        currency=payment.charged_currency,
-        options=options,
-        created_at=now,
-        updated_at=now,
-    )
-
-
-def _underway(paid: Payment) -> int:
-    """What is on its way back of a payment, in minor units."""
-    pending = Payment.objects.filter(parent=paid, status=PaymentStatus.PENDING)
-    return int(pending.aggregate(sum=Sum("amount_minor"))["sum"] or 0)
-
-
-def _charged_part(paid: Payment, part_minor: int) -> int:
-    """``part_minor`` of a payment in the currency that was charged: its share of it, so that all parts make the whole."""
-    refunds = Payment.objects.filter(parent=paid).exclude(status=PaymentStatus.FAILED)
-    before = refunds.aggregate(amount=Sum("amount_minor"), charged=Sum("charged_minor"))
-    share = Fraction(((before["amount"] or 0) + part_minor) * paid.charged_minor, paid.amount_minor)
-    return max(1, round(share) - (before["charged"] or 0))
-
-
-def _reference(letter: str) -> str:
-    """A fresh ``P-7K3M9Q2X``: 30⁸ of them, so that a second use is refused by the database rather than expected."""
-    return f"{letter}-{''.join(secrets.choice(REFERENCE_LETTERS) for _ in range(8))}"
+def _charge(folio: Folio, amount_minor: int) -> int:
+    """``amount_minor`` in the currency that the guest pays in, reckoned from the running total: see ``charging``."""
+    if folio.charge_rate is None:
+        return amount_minor
+    moved = Payment.objects.filter(folio=folio).exclude(status=PaymentStatus.FAILED)
+    sums = {
+        kind: (amount, charged)
+        for kind, amount, charged in moved.values_list("kind")
+        .annotate(amount=Sum("amount_minor"), charged=Sum("charged_minor"))
+        .order_by()
+    }
+    (amount, charged), (back, charged_back) = (sums.get(kind, (0, 0)) for kind in ("payment", "refund"))
+    so_far = folios.charged_minor(folio, amount - back + amount_minor) - (charged - charged_back)
+    return max(units.common_step(folio.charge_currency), so_far)

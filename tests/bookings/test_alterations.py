@@ -24,8 +24,7 @@ from backend.jobs import books
 from backend.jobs.sweeps import Clock
 from backend.listings.models import Listing
 from backend.notifications.models import LiveEvent, Notification
-from backend.payments import folios, inbox
-from backend.payments import services as payments
+from backend.payments import folios, inbox, refund_requests
 from backend.payments.models import MoneyOp, SandboxRecord
 from backend.payments.providers import sandbox
 from backend.payments.services import AlreadyPaid
@@ -638,8 +637,13 @@ def test_ask_after_the_host_changed_the_currency_stays_in_the_bookings() -> None
 def test_ask_after_staff_gave_money_back_gives_no_more_than_there_is() -> None:
     booking = confirmed(make_listing())
     finance = make_user("finance")
-    payments.refund_by_staff(
-        actor=finance, folio=booking.folio, amount_minor=35_000, reason="Noise all night.", now=NOW
+    refund_requests.ask(
+        actor=finance,
+        folio=booking.folio,
+        amount_minor=35_000,
+        bearer="shared",
+        reason="Noise all night.",
+        now=NOW,
     )
     _settle()
 

@@ -7,14 +7,13 @@ from datetime import timedelta
 import pytest
 from django.db import transaction
 
-from backend.audit.models import AuditEntry
-from backend.core.errors import Invalid, NotAllowed, WrongState
+from backend.core.errors import Invalid, WrongState
 from backend.payments import sending
 from backend.payments import services as payments
 from backend.payments.models import LedgerTransaction, MoneyOp, Payment, SandboxRecord
 from backend.payments.providers.base import Result
 from backend.payments.providers.registry import ProviderUnknown
-from tests.factories import NOW, make_user
+from tests.factories import NOW
 from tests.payments.desk import TOTAL, authorize, books, give_back, make_folio, pay, settle, start
 
 pytestmark = pytest.mark.usefixtures("db")
@@ -334,21 +333,3 @@ def test_refund_after_the_stay_is_borne_by_those_who_earned_it() -> None:
         ("payment.refunded", "revenue", 2_325),
         ("payment.refunded", "tax", 750),
     ]
-
-
-def test_refund_by_staff_needs_the_role_and_a_reason_and_is_audited() -> None:
-    folio = make_folio()
-    pay(folio)
-    finance, support = make_user("finance"), make_user("support")
-
-    with pytest.raises(NotAllowed):
-        payments.refund_by_staff(actor=support, folio=folio, amount_minor=1, reason="kind", now=NOW)
-    with pytest.raises(Invalid):
-        payments.refund_by_staff(actor=finance, folio=folio, amount_minor=1, reason="  ", now=NOW)
-    assert (MoneyOp.objects.filter(kind="refund").count(), AuditEntry.objects.count()) == (0, 0)
-
-    (op,) = payments.refund_by_staff(actor=finance, folio=folio, amount_minor=100, reason="late key", now=NOW)
-
-    entry = AuditEntry.objects.get()
-    assert (entry.action, entry.actor, entry.reason) == ("payment.refund", finance, "late key")
-    assert entry.after["ops"] == [str(op.pk)]
