@@ -10,10 +10,12 @@ from django.views.static import serve
 from api import documents
 from api.health import live, ready
 from api.main import api
+from api.metrics import metrics
 
 urlpatterns = [
     path("health/live", live),
     path("health/ready", ready),
+    path("metrics", metrics),
     path("admin/", admin.site.urls),
     path("api/openapi.json", documents.openapi),
     path("api/docs", documents.docs),

@@ -1,0 +1,71 @@
+"""The figures for a monitoring system, and who gets them."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from math import isnan
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from backend.payments import reconciliation
+from backend.payments.models import SandboxRecord
+from tests.bookings.making import book, pay
+from tests.factories import make_listing
+
+pytestmark = pytest.mark.usefixtures("db")
+
+
+def figures() -> dict[str, float]:
+    answer = Client().get("/metrics")
+    assert (answer.status_code, answer["Content-Type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
+    lines = [line for line in answer.content.decode().splitlines() if not line.startswith("#")]
+    assert all(re.fullmatch(r'[a-z_]+\{[a-z_]+="[^"]*"\} \S+', line) for line in lines)
+    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
+
+
+def test_metrics_tell_what_waits_and_what_differs() -> None:
+    empty = figures()
+    assert isnan(empty.pop('karibu_reconciliation_age_seconds{provider="sandbox"}'))
+    assert empty == {'karibu_reconciliation_differences{provider="sandbox"}': 0}
+    now = timezone.now()
+    pay(book(make_listing(), now=now), now=now)
+    pay(book(make_listing(), now=now), "timeout", now=now)
+    SandboxRecord.objects.filter(outcome="succeed").update(amount_minor=1)
+
+    reconciliation.reconcile(now=now - timedelta(minutes=5))
+    shown = figures()
+
+    ages = {name: shown.pop(name) for name in list(shown) if "_age_" in name}
+    assert shown == {
+        'karibu_reconciliation_differences{provider="sandbox"}': 1,
+        'karibu_money_operations_open{provider="sandbox"}': 1,
+    }
+    assert ages.keys() == {
+        'karibu_reconciliation_age_seconds{provider="sandbox"}',
+        'karibu_money_operations_open_age_seconds{provider="sandbox"}',
+    }
+    assert 300 <= ages['karibu_reconciliation_age_seconds{provider="sandbox"}'] < 400
+
+
+@pytest.mark.parametrize(
+    "request_from",
+    [
+        {"REMOTE_ADDR": "93.184.216.34"},
+        {"REMOTE_ADDR": "127.0.0.1", "HTTP_X_FORWARDED_FOR": "10.0.0.1"},
+        {"REMOTE_ADDR": ""},
+    ],
+)
+def test_metrics_are_not_public(request_from: dict[str, str]) -> None:
+    answer = Client().get("/metrics", **request_from)
+
+    assert answer.status_code == 404
+    assert b"karibu_" not in answer.content
+
+
+def test_metrics_are_not_given_to_a_proxy(settings: object) -> None:
+    settings.TRUSTED_PROXIES = ["127.0.0.1"]  # type: ignore[attr-defined]
+
+    assert Client().get("/metrics").status_code == 404
