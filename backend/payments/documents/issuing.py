@@ -59,7 +59,7 @@ def issue_invoice(*, payment: Payment, subject: Subject, now: datetime) -> Docum
     if found is not None:
         return found
     data = contents.invoice(_common(payment.folio.guest), subject, payment, _earlier(payment.folio))
-    return _issue(DocumentKind.INVOICE, payment.folio.guest, data, now, payment=payment)
+    return _about(payment, DocumentKind.INVOICE, data, now)
 
 
 def issue_receipt(*, payment: Payment, subject: Subject, now: datetime) -> Document:
@@ -75,7 +75,7 @@ def issue_receipt(*, payment: Payment, subject: Subject, now: datetime) -> Docum
         invoice=invoice.reference if invoice else "",
         paid_minor=_paid(payment.folio),
     )
-    return _issue(DocumentKind.RECEIPT, payment.folio.guest, data, now, payment=payment)
+    return _about(payment, DocumentKind.RECEIPT, data, now)
 
 
 def issue_credit_note(
@@ -83,11 +83,12 @@ def issue_credit_note(
 ) -> Document:
     """The credit note over ``refund``, which is given back; again it gives the same one. The caller holds the folio.
 
-    It corrects the invoice over the payment that the refund is of, or that one's receipt where there is no invoice.
+    A refund that is made again, since the first one came back, has the first one's: the guest was credited once.
+    The note corrects the invoice over the payment that the refund is of, or its receipt where there is no invoice.
     ``cause`` is the word that the refund was written down with; ``tax_due_minor`` the taxes that the guest still owes
     after it: what was invoiced beyond them is in this note, as far as its amount goes.
     """
-    found = existing(refund, DocumentKind.CREDIT_NOTE)
+    found = _credited(refund)
     if found is not None:
         return found
     paid = refund.parent
@@ -103,7 +104,7 @@ def issue_credit_note(
         corrects=_corrected(corrected),
         tax_minor=min(max(invoiced - tax_due_minor, 0), refund.amount_minor) if invoice else 0,
     )
-    return _issue(DocumentKind.CREDIT_NOTE, refund.folio.guest, data, now, payment=refund, corrects=corrected)
+    return _about(refund, DocumentKind.CREDIT_NOTE, data, now, corrects=corrected)
 
 
 @transaction.atomic
@@ -122,9 +123,10 @@ def issue_statement(*, host: User, statement: Statement, now: datetime) -> Docum
     if found is not None:
         return found
     data = contents.statement(_common(host), statement)
-    about = {"month": statement.month, "currency": statement.currency}
     try:
-        return _issue(DocumentKind.STATEMENT, host, data, now, **about)
+        return _issue(
+            DocumentKind.STATEMENT, host, data, now, currency=statement.currency, month=statement.month
+        )
     except IssuedBefore:
         return mine.get()
 
@@ -134,11 +136,20 @@ def existing(payment: Payment, kind: DocumentKind) -> Document | None:
     return Document.objects.filter(payment=payment, kind=kind).first()
 
 
+def _about(
+    payment: Payment, kind: DocumentKind, data: dict[str, Any], now: datetime, **fields: Any
+) -> Document:
+    """A document of the guest about a payment or refund."""
+    folio = payment.folio
+    return _issue(
+        kind, folio.guest, data, now, currency=payment.currency, payment=payment, folio=folio, **fields
+    )
+
+
 def _issue(
-    kind: DocumentKind, recipient: User, data: dict[str, Any], now: datetime, **about: Any
+    kind: DocumentKind, recipient: User, data: dict[str, Any], now: datetime, *, currency: str, **fields: Any
 ) -> Document:
     """Number and write a document, and have it rendered once that is committed. Raises: IssuedBefore."""
-    payment = about.get("payment")
     language, issuer, year = language_of(recipient), data["issuer"]["code"], numbering.year_of(now)
     second = str(platform.get("law_language"))
     once = {"documents_once_per_payment": IssuedBefore, "documents_one_statement_a_month": IssuedBefore}
@@ -151,14 +162,13 @@ def _issue(
             number=number,
             reference=numbering.text(issuer, kind, year, number),
             recipient=recipient,
-            folio=payment.folio if payment else None,
             language=language,
             law_language=second if second != language else "",
-            currency=about.pop("currency", "") or payment.currency,
+            currency=currency,
             total_minor=data["total_minor"],
             data=data,
             issued_at=now,
-            **about,
+            **fields,
         )
     app.configure_task(RENDER_JOB, queue="documents").defer(document_ids=[document.pk])
     return document
@@ -187,7 +197,23 @@ def _earlier(folio: Folio) -> list[Earlier]:
         status=Payment.Status.PENDING,
         parent__documents__kind=DocumentKind.INVOICE,
     )
-    return found + [Earlier(one.reference, "refund", -one.amount_minor) for one in coming.order_by("id")]
+    found += [
+        Earlier(one.reference, "refund", -one.amount_minor)
+        for one in coming.order_by("id")
+        if _credited(one) is None
+    ]
+    return found
+
+
+def _credited(refund: Payment) -> Document | None:
+    """The credit note of a refund, or of the one that it makes again."""
+    one: Payment | None = refund
+    while one is not None:
+        found = existing(one, DocumentKind.CREDIT_NOTE)
+        if found is not None:
+            return found
+        one = one.retry_of
+    return None
 
 
 def _sign(document: Document) -> int:

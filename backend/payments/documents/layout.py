@@ -66,14 +66,17 @@ class Speaker:
         return self._both(lambda language: words.get(language) or words.get("en", ""))
 
     def amount(self, minor: int, currency: str) -> str:
-        return _isolated(formats.money(minor, currency, self.language))
+        # A minus belongs to its number, which is written from left to right in every language.
+        return _isolated(
+            formats.money(minor, currency, self.language).replace("-", "\N{LEFT-TO-RIGHT MARK}-")
+        )
 
     def number(self, value: float) -> str:
         return self._digits(format_decimal(value, locale=formats.locale(self.language)))
 
     def percent(self, value: float) -> str:
         """``10`` as 10 %."""
-        return f"{self.number(value)} %"
+        return _isolated(f"{self.number(value)} %")
 
     def day(self, iso: str) -> str:
         return _isolated(self._date(iso, "medium"))
