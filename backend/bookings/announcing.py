@@ -10,6 +10,11 @@ from backend.accounts.models import User
 from backend.bookings.models import Booking
 from backend.notifications import services as notifications
 from backend.notifications.services import Event
+from backend.payments.documents.mailing import NAMED
+from backend.payments.models import Document, Payment
+
+CARRY_PAPERS = ("payment.completed", "payment.refunded")
+"""The kinds whose notice to the guest names the documents about the money, which go with its mail."""
 
 
 def announce(
@@ -22,32 +27,45 @@ def announce(
     reason: str = "",
     key: str = "",
     values: Mapping[str, Any] | None = None,
+    papers: Sequence[Document] = (),
+    payment: Payment | None = None,
 ) -> None:
     """Notify the guest of the kinds ``guest`` and the host of the kinds ``host``, inside the transaction.
 
     Both are told once per kind and ``key`` (default: the booking). Both get a live ``booking`` event with its state.
-    ``values`` of the texts stand over the booking's own.
+    ``values`` of the texts stand over the booking's own; ``papers`` are the documents about what the guest is told.
+    ``payment`` is the one that changed, and stands in the event.
     """
     values = {**params(booking, amount_minor=amount_minor, reason=reason), **(values or {})}
     for kinds, user in ((guest, booking.guest), (host, booking.host)):
         for kind in kinds:
-            _notify(booking, user, kind, key or f"booking:{booking.pk}", values, now)
+            given = papers if user is booking.guest and kind in CARRY_PAPERS else ()
+            _notify(booking, user, kind, key or f"booking:{booking.pk}", values, given, now)
     frame = live_data(booking)
+    if payment is not None:
+        frame["payment"] = {"id": payment.pk, "kind": payment.kind, "status": payment.status}
     notifications.push_on_commit(
         [Event(booking.guest_id, "booking", frame), Event(booking.host_id, "booking", frame)], now=now
     )
 
 
 def _notify(
-    booking: Booking, user: User, kind: str, key: str, values: Mapping[str, Any], now: datetime
+    booking: Booking,
+    user: User,
+    kind: str,
+    key: str,
+    values: Mapping[str, Any],
+    papers: Sequence[Document],
+    now: datetime,
 ) -> None:
+    named = {NAMED: [paper.pk for paper in papers]} if papers else {}
     notifications.notify(
         user=user,
         kind=kind,
         object_key=key,
         now=now,
         params=dict(values),
-        data={"booking_id": booking.pk, "property_id": booking.listing_id},
+        data={"booking_id": booking.pk, "property_id": booking.listing_id, **named},
         url=f"/bookings/{booking.pk}",
     )
 

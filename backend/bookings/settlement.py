@@ -17,7 +17,7 @@ from django.db import transaction
 
 from backend.availability import services as availability
 from backend.availability.models import Reason
-from backend.bookings import altering
+from backend.bookings import altering, disputing, papers
 from backend.bookings.announcing import announce
 from backend.bookings.models import Alteration, AlterationStatus, Booking
 from backend.bookings.states import BookingStatus
@@ -26,12 +26,22 @@ from backend.core.access import SYSTEM
 from backend.core.db import retrying
 from backend.core.errors import Conflict, DomainError, Invalid
 from backend.listings.models import ListingStatus
-from backend.payments import inbox, sending
+from backend.payments import inbox, payout_accounts, payout_results, payout_reversals, sending
 from backend.payments import services as payments
 from backend.payments.intents import SETTLE_JOB as SETTLE_JOB
 from backend.payments.intents import settle_later as settle_later
-from backend.payments.models import MoneyOp, Payment
-from backend.payments.providers.base import Result
+from backend.payments.models import MoneyOp, Payment, ProviderEvent
+from backend.payments.providers import registry
+from backend.payments.providers.base import (
+    KeyReused,
+    OpensAccounts,
+    PaysOut,
+    ProviderUnavailable,
+    Result,
+    TellsDisputes,
+)
+
+NOT_OURS = "nothing of ours"
 
 log = structlog.get_logger(__name__)
 
@@ -57,19 +67,29 @@ def settle(op_id: UUID, *, now: datetime) -> Settled:
 
 
 def apply_events(*, now: datetime) -> dict[str, int]:
-    """Apply what the inbox of provider events holds. Events of a provider that does not answer wait for the next time."""
-    done = 0
-    for event in inbox.waiting():
-        found = inbox.resolve(event)
-        if found is None:
-            inbox.mark(event, outcome="nothing of ours", now=now)
-        elif found[1].status == "unknown":
+    """Apply what the inbox of provider events holds: how many are dealt with, how many are left for later.
+
+    An event whose provider does not answer, or that cannot be applied, is put off and holds no other one up.
+    """
+    counts = {"applied": 0, "left": 0}
+    for event in inbox.waiting(now=now):
+        if not inbox.take(event, now=now):
             continue
+        try:
+            outcome = _hear(event, now)
+        except (DomainError, ProviderUnavailable) as error:
+            log.warning("event_put_off", event_id=event.pk, attempts=event.attempts, error=str(error))
+            outcome = ""
+        except Exception:
+            # A defect of ours, for this one event: it waits for whoever mends it, and the others go on.
+            log.exception("event_failed", event_id=event.pk, attempts=event.attempts)
+            outcome = ""
+        if outcome:
+            inbox.mark(event, outcome=outcome, now=now)
         else:
-            op = _apply(*found, now=now)
-            inbox.mark(event, outcome=f"{op.kind} {op.state}", now=now)
-        done += 1
-    return {"applied": done}
+            inbox.put_off(event, now=now)
+        counts["applied" if outcome else "left"] += 1
+    return counts
 
 
 def reconcile(*, now: datetime, older_than: timedelta = timedelta(0)) -> dict[str, int]:
@@ -81,12 +101,37 @@ def reconcile(*, now: datetime, older_than: timedelta = timedelta(0)) -> dict[st
     for op_id in payments.open_ops(now, older_than=older_than):
         try:
             settled = settle(op_id, now=now)
-        except DomainError as error:
-            log.warning("settling_failed", op_id=str(op_id), code=error.code)
+        except (DomainError, ProviderUnavailable, KeyReused) as error:
+            code = getattr(error, "code", type(error).__name__)
+            log.error("settling_failed", op_id=str(op_id), code=code, error=str(error))
             counts["errors"] += 1
             continue
         counts["settled" if settled.op.state in ("succeeded", "failed") else "open"] += 1
     return counts
+
+
+def _hear(event: ProviderEvent, now: datetime) -> str:
+    """Apply one event by asking the provider about what it names; what came of it, or empty when nobody answered."""
+    adapter = registry.get(event.provider)
+    if event.topic == "dispute" and isinstance(adapter, TellsDisputes):
+        return disputing.hear(adapter, event.object_ref, now=now)
+    if event.topic == "account" and isinstance(adapter, OpensAccounts):
+        state = adapter.account(event.account or event.object_ref)
+        account = payout_accounts.learn(provider=event.provider, state=state, now=now)
+        return f"account {account.status}" if account else NOT_OURS
+    if event.topic == "delivery" and isinstance(adapter, PaysOut):
+        keys = adapter.delivered(event.object_ref, event.account)
+        arrived = [payout_results.arrived(op_id=UUID(key), now=now) for key in keys]
+        return f"{sum(arrived)} of {len(arrived)} arrived"
+    if event.topic != "order":
+        return "not acted on"
+    found = inbox.resolve(event)
+    if found is None:
+        return NOT_OURS
+    if found[1].status == "unknown":
+        return ""
+    op = _apply(*found, now=now)
+    return f"{op.kind} {op.state}"
 
 
 def _apply(op_id: UUID, result: Result, *, now: datetime) -> MoneyOp:
@@ -106,6 +151,9 @@ def _record(op_id: UUID, result: Result, *, now: datetime) -> tuple[MoneyOp, lis
         recorded = payments.record(op_id=op_id, result=result, now=now)
         if booking is None or not recorded.changed:
             return recorded.op, []
+        if recorded.came_back:
+            _came_back(booking, recorded.op, now)
+            return recorded.op, []
         following = _react(booking, recorded.op, now)
     return recorded.op, following
 
@@ -119,12 +167,14 @@ def _react(booking: Booking, op: MoneyOp, now: datetime) -> list[MoneyOp]:
         if kind in (MoneyOp.Kind.CHARGE, MoneyOp.Kind.CAPTURE):
             return _paid(booking, op.of_payment, now)
         if kind == MoneyOp.Kind.REFUND:
-            _refunded(booking, op, now)
+            return _refunded(booking, op, now)
+        if kind == MoneyOp.Kind.VOID:
+            announce(booking, now=now, payment=op.of_payment)
     elif state == MoneyOp.State.FAILED:
         if kind in (MoneyOp.Kind.AUTHORIZE, MoneyOp.Kind.CHARGE, MoneyOp.Kind.CAPTURE):
             _refused(booking, op, now)
         elif kind == MoneyOp.Kind.REFUND:
-            step(booking, event="refund_failed", by=PLATFORM, reason=op.error_code, now=now)
+            _not_refunded(booking, op, "refund_failed", now)
     return []
 
 
@@ -132,6 +182,7 @@ def _authorized(booking: Booking, payment: Payment, now: datetime) -> list[Money
     if booking.status != BookingStatus.PENDING:
         return [payments.void(payment=payment, now=now)]
     step(booking, event="authorized", by=GUEST, actor=booking.guest, now=now)
+    announce(booking, now=now, payment=payment)
     if booking.pending_reason == "payment":
         return [payments.capture(payment=payment, now=now)]
     return []
@@ -155,7 +206,12 @@ def _paid(booking: Booking, payment: Payment, now: datetime) -> list[MoneyOp]:
             ended_at=None,
         )
         announce(
-            booking, now=now, guest=["booking.confirmed", "payment.completed"], host=["booking.confirmed"]
+            booking,
+            now=now,
+            guest=["booking.confirmed", "payment.completed"],
+            host=["booking.confirmed"],
+            payment=payment,
+            papers=papers.paid(booking, payment, now=now),
         )
         return []
     if booking.status == BookingStatus.PENDING:
@@ -169,6 +225,8 @@ def _paid(booking: Booking, payment: Payment, now: datetime) -> list[MoneyOp]:
         now=now,
         refund_minor=(booking.refund_minor or 0) + payment.amount_minor,
     )
+    papers.paid(booking, payment, sold=False, now=now)
+    announce(booking, now=now, payment=payment)
     return payments.refund(
         folio=booking.folio, amount_minor=payment.amount_minor, cause="late_payment", now=now
     )
@@ -199,6 +257,8 @@ def _difference_paid(
     if booking.status == BookingStatus.CANCELED:
         back["refund_minor"] = (booking.refund_minor or 0) + payment.amount_minor
     step(booking, event="late_payment", by=GUEST, actor=booking.guest, now=now, **back)
+    papers.paid(booking, payment, sold=False, now=now)
+    announce(booking, now=now, payment=payment)
     return payments.refund(
         folio=booking.folio, amount_minor=payment.amount_minor, cause="late_payment", now=now
     )
@@ -206,7 +266,15 @@ def _difference_paid(
 
 def _tell_paid(booking: Booking, payment: Payment, now: datetime) -> None:
     key = f"payment:{payment.pk}"
-    announce(booking, now=now, guest=["payment.completed"], amount_minor=payment.amount_minor, key=key)
+    announce(
+        booking,
+        now=now,
+        guest=["payment.completed"],
+        amount_minor=payment.amount_minor,
+        key=key,
+        payment=payment,
+        papers=papers.paid(booking, payment, now=now),
+    )
 
 
 def _secure_nights(booking: Booking, now: datetime) -> bool:
@@ -228,15 +296,39 @@ def _secure_nights(booking: Booking, now: datetime) -> bool:
     return True
 
 
-def _refunded(booking: Booking, op: MoneyOp, now: datetime) -> None:
+def _refunded(booking: Booking, op: MoneyOp, now: datetime) -> list[MoneyOp]:
+    """The guest has it: tell both who did not know, and take back what hosts were paid of it."""
+    refund = op.of_payment
     step(booking, event="refunded", by=PLATFORM, now=now)
     announce(
         booking,
         now=now,
         guest=["payment.refunded"],
+        # Of what a cancellation or a change gives back the host was told then.
+        host=["payment.refunded"] if refund.refund_request else [],
+        amount_minor=refund.amount_minor,
+        key=f"payment:{refund.pk}",
+        payment=refund,
+        papers=papers.refunded(booking, op, now=now),
+    )
+    return payout_reversals.take_back(refund=refund, now=now)
+
+
+def _not_refunded(booking: Booking, op: MoneyOp, event: str, now: datetime) -> None:
+    """The guest does not have it, and is told so; staff see it among what needs attention."""
+    step(booking, event=event, by=PLATFORM, reason=op.error_code, now=now)
+    announce(
+        booking,
+        now=now,
+        guest=["payment.refund_failed"],
         amount_minor=op.of_payment.amount_minor,
         key=f"payment:{op.payment_id}",
+        payment=op.of_payment,
     )
+
+
+def _came_back(booking: Booking, op: MoneyOp, now: datetime) -> None:
+    _not_refunded(booking, op, "refund_returned", now)
 
 
 def _refused(booking: Booking, op: MoneyOp, now: datetime) -> None:
@@ -247,4 +339,5 @@ def _refused(booking: Booking, op: MoneyOp, now: datetime) -> None:
         guest=["payment.failed"],
         amount_minor=op.of_payment.amount_minor,
         key=f"payment:{op.payment_id}",
+        payment=op.of_payment,
     )
