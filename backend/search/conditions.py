@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from math import ceil
-from typing import Any, NamedTuple
 
 from django.utils.translation import gettext_lazy as _
 
@@ -22,19 +21,13 @@ from backend.core.stay import Stay
 from backend.search import clocks, codes, geo, nights, places, rarity
 from backend.search.clocks import Clocks, Known
 from backend.search.query import CheckInPast, SearchQuery
+from backend.search.statements import Clause, both, either, params
 
 FEW_PLACES = 64
 """Up to so many places are walked one by one, each in the order of its index."""
 
 SMALL_MAP = 2_000
 """Cells: half a degree or so each way."""
-
-
-class Clause(NamedTuple):
-    """A condition in SQL about ``s`` (``search_row``) with its parameters."""
-
-    sql: str
-    params: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +75,10 @@ def of(query: SearchQuery, now: datetime, known: Known | None) -> Conditions:
         in_places = [Clause("s.place = ANY(%s::bigint[])", (list(found.ids),))]
     if found.condition:
         marks.append((Clause(places.MARK, (found.condition,)), found.mark))
+    scope = [clause.shared() for clause in scope]
     return Conditions(
-        scope=(*scope, *in_places),
-        filters=tuple(filters),
+        scope=(*scope, *(clause.shared() for clause in in_places)),
+        filters=tuple(clause.shared() for clause in filters),
         places=found.ids,
         scope_but_places=tuple(scope),
         marks=tuple(marks),
@@ -225,7 +219,7 @@ def _stays(query: SearchQuery, now: datetime, known: Known) -> tuple[tuple[Stay,
         clock = clocks.allowing(stay.check_in, now, known)
         over = over and clock.past
         if not clock.past:
-            found.append((stay, _both([*_on_clocks(clock), _bookable(stay, now)]), clock.all))
+            found.append((stay, both([*_on_clocks(clock), _bookable(stay, now)]), clock.all))
     if over:
         raise CheckInPast.field("check_in", CheckInPast.code, CheckInPast.title)
     return tuple(found)
@@ -238,17 +232,6 @@ def _on_clocks(clock: Clocks) -> Iterable[Clause]:
             yield Clause("(s.instant OR s.clock = ANY(%s::bigint[]))", (clock.askable,))
 
 
-def _both(clauses: Sequence[Clause]) -> Clause:
-    return Clause(" AND ".join(clause.sql for clause in clauses), _params_of(*clauses))
-
-
-def either(clauses: Sequence[Clause]) -> Clause:
-    """One of the conditions, each of which may hold several."""
-    if len(clauses) == 1:
-        return clauses[0]
-    return Clause(f"({' OR '.join(f'({clause.sql})' for clause in clauses)})", _params_of(*clauses))
-
-
 def _bookable(stay: Stay, now: datetime) -> Clause:
     """The rules of length and weekdays allow the stay, and its nights are free.
 
@@ -257,34 +240,29 @@ def _bookable(stay: Stay, now: datetime) -> Clause:
     the row speaks of, a hold that has run out but still has its bits, preparation between two stays.
     """
     words = nights.masks(stay)
-    spoken_of = Clause("s.first_word BETWEEN %s AND %s", (max(words) - nights.WORDS + 1, min(words)))
-    open_nights = _both(
+    spoken_of = Clause("s.first_word BETWEEN %s AND %s", (max(words) - nights.WORDS + 1, min(words))).shared()
+    open_nights = both(
         [Clause(f"(s.w{word % nights.WORDS} & %s) < 1", (mask,)) for word, mask in words.items()]
-    )
+    ).shared()
     arrival, departure = 1 << stay.check_in.isoweekday() - 1, 1 << stay.check_out.isoweekday() + 6
     unit = 1 << 9 * (stay.check_in.isoweekday() - 1)
     own_rules = Clause(
         "(s.min_nights & %s) <= %s AND s.max_nights >= %s AND (s.closed & %s) < 1",
         (511 * unit, stay.nights * unit, stay.nights, arrival | departure),
-    )
+    ).shared()
+    dates, at = Clause("%s, %s", (stay.check_in, stay.check_out)).shared(), Clause("%s", (now,)).shared()
     return Clause(
         f"CASE WHEN s.easy AND {spoken_of.sql} THEN {open_nights.sql} AND {own_rules.sql}"
         f" ELSE (({open_nights.sql}) OR s.hold_lapses_at <= %s OR NOT {spoken_of.sql})"
-        f" AND CASE WHEN s.day_rules THEN"
-        f" search_days_allow(s.listing_id, %s, %s, ((s.min_nights & %s) / %s)::int, s.max_nights,"
-        f" (s.closed & %s) > 0, (s.closed & %s) > 0)"
+        f" AND CASE WHEN s.day_rules THEN search_days_allow(s.listing_id, {dates.sql},"
+        f" ((s.min_nights & %s) / %s)::int, s.max_nights, (s.closed & %s) > 0, (s.closed & %s) > 0)"
         f" ELSE {own_rules.sql} END"
         f" AND CASE WHEN {spoken_of.sql} AND s.gap < 1 AND {open_nights.sql} THEN true"
-        f" ELSE search_is_free(s.listing_id, %s, %s, s.gap, %s) END END",
+        f" ELSE search_is_free(s.listing_id, {dates.sql}, s.gap, %s) END END",
         (
-            *_params_of(spoken_of, open_nights, own_rules),
-            *_params_of(open_nights, Clause("", (now,)), spoken_of),
-            *(stay.check_in, stay.check_out, 511 * unit, unit, arrival, departure),
-            *_params_of(own_rules, spoken_of, open_nights),
-            *(stay.check_in, stay.check_out, now),
+            *params([spoken_of, open_nights, own_rules]),
+            *params([open_nights, at, spoken_of, dates]),
+            *(511 * unit, unit, arrival, departure),
+            *params([own_rules, spoken_of, open_nights, dates, at]),
         ),
     )
-
-
-def _params_of(*clauses: Clause) -> tuple[Any, ...]:
-    return tuple(value for clause in clauses for value in clause.params)

@@ -21,9 +21,10 @@ from typing import Any
 from django.db import connection
 
 from backend.core.db import prepared
-from backend.search import breadth, clocks, conditions, geo, places
-from backend.search.conditions import Clause, Conditions
+from backend.search import breadth, clocks, conditions, geo, places, statements
+from backend.search.conditions import Conditions
 from backend.search.query import CheckInPast, Found, Hit, InvalidSearch, Position, SearchQuery
+from backend.search.statements import Clause
 
 NARROW = 20_000
 """Up to so many listings in scope are looked through completely."""
@@ -110,21 +111,35 @@ def _find(query: SearchQuery, wanted: Conditions) -> Found:
     narrow = breadth.is_narrow(scope)
     # What is known to be wide is walked at once, should the hits turn out too many to count.
     way = RECOMMENDED if order.name == "rank" else order
-    walk = _walk(search, way) if narrow is False and way is order and order.name != "distance" else None
-    if walk and not _is_numbered(query):
-        walk = None
-    rows, count = _window(search, order, None if narrow else PROBE, walk)
+    walk = None
+    if narrow is False and way is order and order.name != "distance" and _is_numbered(query):
+        walk = _walk(search, way)
+    rows, count = _exactly(search, order) if narrow else _window(search, order, PROBE, walk)
     if not narrow and count >= PROBE:
         if narrow is None:
             narrow = _count_scope(search) <= NARROW
             breadth.remember(scope, narrow=narrow)
             if narrow:
-                rows, count = _window(search, order, None)
+                rows, count = _exactly(search, order)
         if not narrow:
             if walk is None:
                 rows = _wide_page(search, way)
             return _found(search, way, rows, PROBE - 1, exact=False)
     return _found(search, order, rows, count, exact=True)
+
+
+def _exactly(search: _Search, order: Order) -> tuple[list[Row], int]:
+    """The page of all hits of a narrow scope, and how many those are.
+
+    Where an index has them in their order, many are counted without being kept, and the page is walked to.
+    """
+    query, wanted = search.query, search.wanted
+    indexed = order in ORDERS.values() and len(wanted.scope_but_places) == 1
+    if wanted.places:
+        indexed = indexed and order is RECOMMENDED and len(wanted.places) <= conditions.FEW_PLACES
+    if not indexed or (query.position is None and query.page * query.page_size >= PROBE):
+        return _window(search, order, None)
+    return _window(search, order, PROBE, _walk(search, order), counted=True)
 
 
 def _is_numbered(query: SearchQuery) -> bool:
@@ -162,21 +177,13 @@ def _hits(query: SearchQuery, clauses: Sequence[Clause], order: Order) -> Clause
     """``SELECT k0, k1 … FROM … WHERE …``, unordered."""
     keys = ", ".join(f"{key} AS {name}" for key, name in zip(order.keys, order.names, strict=True))
     return Clause(
-        f"SELECT {keys} FROM {_tables(query)} WHERE {_all(clauses)}",  # noqa: S608 - fixed words, values are parameters
-        (*order.params, *_params(clauses)),
+        f"SELECT {keys} FROM {_tables(query)} WHERE {statements.every(clauses)}",  # noqa: S608 - fixed words, values are parameters
+        (*order.params, *statements.params(clauses)),
     )
 
 
 def _tables(query: SearchQuery) -> str:
     return "search_row s JOIN search_text t ON t.listing_id = s.listing_id" if query.q else "search_row s"
-
-
-def _all(clauses: Sequence[Clause]) -> str:
-    return " AND ".join(clause.sql for clause in clauses)
-
-
-def _params(clauses: Sequence[Clause]) -> tuple[Any, ...]:
-    return tuple(value for clause in clauses for value in clause.params)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,19 +229,20 @@ def _values(position: Position, order: Order) -> tuple[Any, ...]:
 
 
 def _window(
-    search: _Search, order: Order, most: int | None, walk: Clause | None = None
+    search: _Search, order: Order, most: int | None, walk: Clause | None = None, *, counted: bool = False
 ) -> tuple[list[Row], int]:
     """The page among the first ``most`` hits as they come (else among all), and how many those are.
 
-    With ``walk`` the page is read by that instead, when there are as many as ``most``. Raises: _Outdated.
+    With ``walk`` the page is read by that instead, when there are as many as ``most``; ``counted``: and all are counted
+    then. Raises: _Outdated.
     """
     wanted, page = search.wanted, _page(search.query, order, order.names)
     hits = _hits(search.query, (*wanted.scope, *wanted.filters), order)
-    where = f"WHERE {_all(page.beyond)}" if page.beyond else ""
+    where = f"WHERE {statements.every(page.beyond)}" if page.beyond else ""
     shown = _completed(
         search,
         order,
-        Clause(f"SELECT * FROM hits {where} {page.order} {page.limit}", _params(page.beyond)),  # noqa: S608 - as above
+        Clause(f"SELECT * FROM hits {where} {page.order} {page.limit}", statements.params(page.beyond)),  # noqa: S608 - as above
     )
     if walk:
         total = "(SELECT n FROM total)"
@@ -243,15 +251,23 @@ def _window(
             f" UNION ALL SELECT * FROM ({walk.sql}) AS many WHERE {total} >= {most}",
             (*shown.params, *walk.params),
         )
+    count = Clause("total.n")
+    if counted:
+        clauses = (*wanted.scope, *wanted.filters)
+        count = Clause(
+            f"CASE WHEN total.n < {most} THEN total.n"  # noqa: S608 - as above
+            f" ELSE (SELECT count(*) FROM {_tables(search.query)} WHERE {statements.every(clauses)}) END",
+            statements.params(clauses),
+        )
     marks = [clause for clause, _known in wanted.marks]
     rows = _run(
         search,
         Clause(
             f"WITH hits AS MATERIALIZED ({hits.sql}{'' if most is None else f' LIMIT {most}'}),"  # noqa: S608 - as above
             f" total AS MATERIALIZED (SELECT count(*) AS n FROM hits)"
-            f" SELECT {''.join(f'{mark.sql}, ' for mark in marks)} total.n, page.*"
+            f" SELECT {''.join(f'{mark.sql}, ' for mark in marks)} {count.sql}, page.*"
             f" FROM total LEFT JOIN ({shown.sql}) AS page ON true {page.order}",
-            (*hits.params, *_params(marks), *shown.params),
+            (*hits.params, *statements.params(marks), *count.params, *shown.params),
         ),
     )
     if rows[0][: len(marks)] != tuple(known for _clause, known in wanted.marks):
@@ -269,21 +285,21 @@ def _completed(search: _Search, order: Order, page: Clause) -> Clause:
         more.append(Clause("s.lat, s.lon"))
     if len(stays) > 1:
         cases = " ".join(f"WHEN {clause.sql} THEN {number}" for number, (_stay, clause) in enumerate(stays))
-        more.append(Clause(f"CASE {cases} END", _params([clause for _stay, clause in stays])))
+        more.append(Clause(f"CASE {cases} END", statements.params([clause for _stay, clause in stays])))
     if not more:
         return page
     return Clause(
         f"SELECT shown.*, {', '.join(clause.sql for clause in more)} FROM ({page.sql}) AS shown"  # noqa: S608 - as above
         f" JOIN search_row s ON s.listing_id = shown.{order.names[-1]}",
-        (*_params(more), *page.params),
+        (*statements.params(more), *page.params),
     )
 
 
 def _count_scope(search: _Search) -> int:
     """How many listings are in the scope, ``NARROW`` + 1 when there are more."""
     scope = search.wanted.scope
-    inner = f"SELECT FROM {_tables(search.query)} WHERE {_all(scope)} LIMIT {NARROW + 1}"
-    rows = _run(search, Clause(f"SELECT count(*) FROM ({inner}) AS scope", _params(scope)))  # noqa: S608 - as above
+    inner = f"SELECT FROM {_tables(search.query)} WHERE {statements.every(scope)} LIMIT {NARROW + 1}"
+    rows = _run(search, Clause(f"SELECT count(*) FROM ({inner}) AS scope", statements.params(scope)))  # noqa: S608 - as above
     return int(rows[0][0])
 
 
@@ -324,13 +340,13 @@ def _circles(search: _Search, order: Order) -> list[Row]:
     elif query.position:
         radius = limit
     page = _page(query, order, order.names)
-    where = f"WHERE {_all(page.beyond)}" if page.beyond else ""
+    where = f"WHERE {statements.every(page.beyond)}" if page.beyond else ""
     while True:
         radius = min(radius, limit)
         hits = _hits(query, (*clauses, *conditions.around(point, radius)), order)
         nearest = Clause(
             f"SELECT * FROM ({hits.sql}) AS hits {where} {page.order} {page.limit}",  # noqa: S608 - as above
-            (*hits.params, *_params(page.beyond)),
+            (*hits.params, *statements.params(page.beyond)),
         )
         rows = _run(search, _in_order(_completed(search, order, nearest), page))
         if len(rows) > query.page_size or radius >= limit:
@@ -339,8 +355,9 @@ def _circles(search: _Search, order: Order) -> list[Row]:
 
 
 def _run(search: _Search, statement: Clause) -> list[Row]:
+    sql, values = statements.named(statement)
     with prepared() if search.wanted.steady else connection.cursor() as cursor:
-        cursor.execute(statement.sql, statement.params)
+        cursor.execute(sql, values)
         return cursor.fetchall()
 
 

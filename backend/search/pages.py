@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,7 +17,8 @@ import orjson
 from django.db import models
 
 from backend.availability.rules import DayRule
-from backend.bookings import quotes
+from backend.bookings import pricing, quotes
+from backend.bookings.pricing import Priced
 from backend.core.db import prepared
 from backend.core.money import MoneyError
 from backend.core.stay import Stay
@@ -124,7 +126,13 @@ def _total(
 ) -> int | None:
     days = {date.fromisoformat(day): DayRule(price_minor=minor) for day, minor in (prices or {}).items()}
     try:
-        return quotes.total_for(listing, days, stay, guests, rates, now)
+        return _total_of(quotes.priced_for(listing, days, stay, guests, rates, now=now))
     except MoneyError:
         # Beyond what can be paid at once: shown without a price, and refused by the quote.
         return None
+
+
+@lru_cache(maxsize=5_000)
+def _total_of(priced: Priced) -> int:
+    """What a guest pays. Equal inputs have equal prices; the same few nights are asked for again and again."""
+    return pricing.price(priced).total_minor

@@ -337,14 +337,24 @@ ORDERS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("wide", [False, True])
+@pytest.mark.parametrize(
+    ("narrow", "probe", "counted"),
+    [
+        pytest.param(20_000, 1_001, (33, True), id="few hits"),
+        pytest.param(20_000, 8, (33, True), id="many hits of a narrow scope"),
+        pytest.param(10, 8, (7, False), id="a wide scope"),
+    ],
+)
 @pytest.mark.parametrize("query", ORDERS)
 def test_find_reads_on_and_back_through_every_order(
-    query: dict[str, Any], wide: bool, monkeypatch: pytest.MonkeyPatch
+    query: dict[str, Any],
+    narrow: int,
+    probe: int,
+    counted: tuple[int, bool],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    if wide:
-        monkeypatch.setattr(finding, "NARROW", 10)
-        monkeypatch.setattr(finding, "PROBE", 8)
+    monkeypatch.setattr(finding, "NARROW", narrow)
+    monkeypatch.setattr(finding, "PROBE", probe)
     random = Random(9)
     for _ in range(33):
         make_listing(
@@ -370,7 +380,7 @@ def test_find_reads_on_and_back_through_every_order(
     assert len({pk for page in hits for pk in page}) == 33
     assert [[hit.listing_id for hit in page.hits] for page in reversed(back)] == hits
     assert [[hit.listing_id for hit in page.hits] for page in numbered] == [*hits, []]
-    assert {(page.count, page.exact) for page in pages} == {(7, False) if wide else (33, True)}
+    assert {(page.count, page.exact) for page in pages} == {counted}
     assert (pages[0].previous, numbered[-1].next) == (None, None)
     after_the_end = numbered[-1].previous
     assert after_the_end is not None
@@ -399,8 +409,11 @@ def test_find_reaches_what_is_too_deep_for_numbers_by_links(
     assert len(every(asked, NOW)) == 22
 
 
-def test_find_walks_a_few_places_in_one_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(finding, "NARROW", 5)
+@pytest.mark.parametrize(("narrow", "counted"), [(5, (3, False)), (20_000, (14, True))])
+def test_find_walks_a_few_places_in_one_order(
+    narrow: int, counted: tuple[int, bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finding, "NARROW", narrow)
     monkeypatch.setattr(finding, "PROBE", 4)
     made = [
         make_listing(city="Lisbon", location=f"Street {number % 3}, Lisbon", review_count=number, rating=5)
@@ -413,6 +426,7 @@ def test_find_walks_a_few_places_in_one_order(monkeypatch: pytest.MonkeyPatch) -
 
     assert shown == [listing.pk for listing in reversed(made)]
     assert [hit.listing_id for hit in second.hits] == shown[4:8]
+    assert (second.count, second.exact) == counted
 
 
 def test_find_refuses_the_cursor_of_another_order() -> None:
