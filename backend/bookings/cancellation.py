@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from backend.audit import services as audit
 from backend.availability import services as availability
 from backend.availability.models import Block, Reason
-from backend.bookings import penalties, policies, pricing, quotes, settlement
+from backend.bookings import earnings, penalties, policies, pricing, quotes, settlement
 from backend.bookings.announcing import announce
 from backend.bookings.models import Booking
 from backend.bookings.payment import let_go
@@ -202,7 +202,7 @@ def _let_nights_go(booking: Booking, terms: Terms, *, closes: bool, now: datetim
 def _move_money(booking: Booking, decision: Decision, side: str, now: datetime) -> list[Any]:
     """Give up what is open, divide what is kept, write the refund down; returns the operations to send."""
     ops = let_go(booking, now=now)
-    payments.kept(
+    division = payments.kept(
         folio=booking.folio,
         host_minor=decision.host_keeps_minor - decision.service_fee_kept_minor,
         service_fee_minor=decision.service_fee_kept_minor,
@@ -221,4 +221,5 @@ def _move_money(booking: Booking, decision: Decision, side: str, now: datetime) 
         waiting_minor=decision.refund_minor - refund_minor,
         now=now,
     )
+    earnings.share(booking, division, due_at=now, now=now)
     return ops

@@ -93,8 +93,14 @@ CHECKS = [
                            WHERE kind = 'refund' AND status IN ('pending', 'completed')), 0) AS back
                 FROM payments p WHERE p.folio_id = b.folio_id
             ) AS money
-            WHERE b.status IN ('pending', 'declined', 'expired') AND money.paid <> money.back
-               OR b.status = 'canceled' AND (b.refund_minor IS NULL OR money.back < b.refund_minor)
+            CROSS JOIN LATERAL (
+                SELECT coalesce(sum(d.folio_minor), 0) AS minor FROM disputes d JOIN payments p ON p.id = d.payment_id
+                WHERE p.folio_id = b.folio_id AND d.funds_withdrawn
+            ) AS disputed
+            WHERE b.status IN ('pending', 'declined', 'expired')
+                  AND (money.back > money.paid OR money.back + disputed.minor < money.paid)
+               OR b.status = 'canceled'
+                  AND (b.refund_minor IS NULL OR money.back + disputed.minor < b.refund_minor)
         """,
         meaning="A guest's money is kept for a stay that is not, or a promised refund is neither made nor under way.",
     ),
@@ -113,7 +119,11 @@ CHECKS = [
                 SELECT coalesce(sum(amount_minor), 0) AS underway FROM payments
                 WHERE folio_id = b.folio_id AND kind = 'refund' AND status = 'pending'
             ) AS refunds
-            WHERE b.status = 'canceled' AND (books.held > refunds.underway
+            CROSS JOIN LATERAL (
+                SELECT coalesce(sum(d.folio_minor), 0) AS minor FROM disputes d JOIN payments p ON p.id = d.payment_id
+                WHERE p.folio_id = b.folio_id AND d.funds_withdrawn AND d.loss_id IS NULL
+            ) AS disputed
+            WHERE b.status = 'canceled' AND (books.held > refunds.underway + disputed.minor
                   OR books.kept <> coalesce(b.host_keeps_minor, 0) + coalesce(b.taxes_kept_minor, 0))
                OR b.status <> 'canceled' AND books.kept <> 0
         """,
@@ -148,6 +158,9 @@ CHECKS = [
                     SELECT FROM payments p
                     WHERE p.folio_id = b.folio_id AND p.kind = 'payment'
                       AND p.status IN ('completed', 'partially_refunded'))
+                    AND NOT EXISTS (
+                    SELECT FROM ledger_transactions part
+                    WHERE part.folio_id = b.folio_id AND part.cause = 'stay.part')
         """,
         meaning="A host's share was booked for a stay that did not end, or was not booked for one that did.",
     ),

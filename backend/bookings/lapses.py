@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from backend.availability import services as availability
-from backend.bookings import settlement, sweeping
+from backend.bookings import earnings, settlement, sweeping
 from backend.bookings.announcing import announce
 from backend.bookings.models import Booking
 from backend.bookings.payment import let_go
@@ -15,7 +15,6 @@ from backend.bookings.states import BookingStatus
 from backend.bookings.steps import HOST, PLATFORM, hold_still, step
 from backend.core.access import SYSTEM
 from backend.core.db import retrying
-from backend.payments import services as payments
 from backend.payments.models import MoneyOp
 
 UNKNOWN_GRACE = timedelta(minutes=5)
@@ -90,6 +89,6 @@ def _complete_one(booking_id: int, *, now: datetime) -> bool:
         if booking.status != BookingStatus.CONFIRMED or booking.check_out_at > now:
             return False
         step(booking, new=BookingStatus.COMPLETED, event="completed", by=PLATFORM, now=now, ended_at=now)
-        payments.earned(folio=booking.folio, now=now)
+        earnings.completed(booking, now=now)
         announce(booking, now=now, guest=["booking.completed"], host=["booking.completed"])
     return True

@@ -39,6 +39,7 @@ from backend.core.db import lock, retrying
 from backend.core.errors import Invalid, NotFound, WrongState
 from backend.core.money import Money, share
 from backend.notifications import services as notifications
+from backend.payments import payouts
 from backend.payments import services as payments
 
 AT_LEAST, AT_MOST = Money(50_00, "USD"), Money(1_000_00, "USD")
@@ -127,6 +128,8 @@ def waive(*, actor: Any, penalty_id: int, reason: str, now: datetime, free_night
         penalty.waived_at, penalty.waived_by, penalty.waiver_reason = now, actor, reason.strip()[:500]
         penalty.save(update_fields=["waived_at", "waived_by", "waiver_reason"])
         payments.forgive(folio=booking.folio, amount_minor=penalty.amount_minor, now=now)
+        # Where it had been taken from a payout already, it is owed to the host again.
+        payouts.schedule(folio=booking.folio, due_at=now, now=now)
         if free_nights and penalty.block is not None:
             availability.release(block=penalty.block, now=now)
         audit.record(

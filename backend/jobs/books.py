@@ -13,6 +13,7 @@ from backend.core.checks import Check
 from backend.jobs.sweeps import Clock, clock
 from backend.notifications import invariants as notifications
 from backend.payments import invariants as payments
+from backend.payments import payout_invariants as payouts
 from backend.rates import invariants as rates
 from backend.search import invariants as search
 
@@ -21,6 +22,7 @@ CHECKS: list[Check] = [
     *bookings.CHECKS,
     *notifications.CHECKS,
     *payments.CHECKS,
+    *payouts.CHECKS,
     *rates.CHECKS,
     *search.CHECKS,
 ]

@@ -17,13 +17,13 @@ from django.db import connection
 from django.utils import timezone
 
 from backend.availability import feeds
-from backend.bookings import alterations, inquiries, settlement
+from backend.bookings import alterations, earnings, inquiries, settlement
 from backend.bookings import services as bookings
 from backend.core import idempotency, limits
 from backend.identity import sessions
 from backend.jobs.models import SweepRun
 from backend.notifications import retention
-from backend.payments import reconciliation
+from backend.payments import payout_accounts, payouts, reconciliation
 from backend.search import maintenance
 
 EVERY_MINUTE = "* * * * *"
@@ -96,7 +96,11 @@ SWEEPS = [
     Sweep("expire_alterations", lambda now: alterations.expire(now=now)),
     Sweep("expire_inquiries", lambda now: inquiries.expire(now=now)),
     Sweep("complete_stays", lambda now: bookings.complete(now=now)),
+    Sweep("earn_parts", lambda now: earnings.earn_parts(now=now)),
+    Sweep("owed_to_hosts", lambda now: payouts.schedule_rest(now=now), cron=EVERY_HOUR),
+    Sweep("payouts", lambda now: earnings.pay_out(now=now)),
     Sweep("send_money", _reconcile, cron=""),
+    Sweep("payout_accounts", lambda now: payout_accounts.refresh_pending(now=now), cron=EVERY_TEN_MINUTES),
     Sweep("reconcile_providers", lambda now: reconciliation.reconcile(now=now), cron=EVERY_TEN_MINUTES),
     Sweep(
         "poll_feeds",

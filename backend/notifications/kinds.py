@@ -11,6 +11,7 @@ Texts are translated when they are read. Values in them come from the notice's `
 ``reason message``      what a person wrote
 ``number``              a document's
 ``device address``      of a sign-in
+``provider account``    where a host is paid, as it may be shown
 =====================  =====================================================================
 """
 
@@ -170,9 +171,66 @@ KINDS: dict[str, Kind] = {
         email=True,
         mandatory=True,
     ),
+    "payment.refund_failed": Kind(
+        _("The refund of %(amount)s did not reach you"),
+        _("%(amount)s for the booking %(reference)s at %(listing)s could not be given back in the way that you paid. We are looking for another one; you do not have to do anything."),
+        email=True,
+        mandatory=True,
+    ),
+    "dispute.opened": Kind(
+        _("A guest's bank questions the payment for %(listing)s"),
+        _("The bank of %(guest)s asks for %(amount)s of the booking %(reference)s back. Payouts for this stay wait until it is decided. Keep what shows that the stay took place as agreed."),
+        email=True,
+        mandatory=True,
+    ),
+    "dispute.won": Kind(
+        _("Decided for you: %(amount)s for %(listing)s"),
+        _("The bank of %(guest)s has left %(amount)s of the booking %(reference)s with us. Payouts for this stay go on."),
+        email=True,
+        mandatory=True,
+    ),
+    "dispute.lost": Kind(
+        _("Decided for the guest: %(amount)s for %(listing)s"),
+        _("The bank of %(guest)s has taken %(amount)s of the booking %(reference)s back."),
+        email=True,
+        mandatory=True,
+    ),
     "document.sent": Kind(
         _("Your document %(number)s"),
         _("The document %(number)s is attached to this mail."),
+        email=True,
+        mandatory=True,
+    ),
+    "payout.sent": Kind(
+        _("Payout of %(amount)s"),
+        _("The payout %(reference)s of %(amount)s is on its way to your account."),
+        email=True,
+    ),
+    "payout.netted": Kind(
+        _("%(amount)s were taken for what you owe"),
+        _("Nothing is left to pay of the payout %(reference)s: %(amount)s were taken for what you owe for other stays."),
+        email=True,
+    ),
+    "payout.on_hold": Kind(
+        _("A payout of %(amount)s waits"),
+        _("The payout %(reference)s of %(amount)s is on hold. Your payouts say why, and what you can do."),
+        email=True,
+    ),
+    "payout.failed": Kind(
+        _("The payout of %(amount)s failed"),
+        _("The payout %(reference)s of %(amount)s could not be paid to your account. Please check the account."),
+        email=True,
+        mandatory=True,
+    ),
+    "payout.returned": Kind(
+        _("The payout of %(amount)s came back"),
+        _("Your bank has sent the payout %(reference)s of %(amount)s back. Please check your account; we will look at it, too."),
+        email=True,
+        mandatory=True,
+    ),
+    "payout_account.restricted": Kind(
+        _("Your payout account needs attention"),
+        _("%(provider)s asks for something before it pays to your account %(account)s again. Your payouts wait until then."),
         email=True,
         mandatory=True,
     ),
@@ -215,6 +273,12 @@ KINDS: dict[str, Kind] = {
     "security.new_device": Kind(
         _("New sign-in to your account"),
         _("Somebody signed in with %(device)s from %(address)s. If that was not you, sign this device out and change your password."),
+        email=True,
+        mandatory=True,
+    ),
+    "security.payout_account_changed": Kind(
+        _("Your payouts go to another account now"),
+        _("From now on you are paid to %(account)s (%(provider)s). If that was not you, change your password and tell us at once."),
         email=True,
         mandatory=True,
     ),

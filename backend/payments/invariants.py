@@ -26,12 +26,13 @@ CHECKS = [
                  AND e.account = 'clearing:' || o.provider
             GROUP BY o.id
             HAVING count(t.id) <> CASE
-                    WHEN o.state = 'succeeded' AND o.kind IN ('charge', 'capture', 'refund') THEN 1 ELSE 0
+                    WHEN o.state = 'succeeded' AND o.kind IN ('charge', 'capture', 'refund', 'payout', 'reverse')
+                    THEN 1 ELSE 0
                 END
                 OR coalesce(sum(e.amount_minor), 0) <> CASE
                     WHEN o.state <> 'succeeded' THEN 0
-                    WHEN o.kind IN ('charge', 'capture') THEN o.amount_minor
-                    WHEN o.kind = 'refund' THEN -o.amount_minor
+                    WHEN o.kind IN ('charge', 'capture', 'reverse') THEN o.amount_minor - o.fee_minor
+                    WHEN o.kind IN ('refund', 'payout') THEN -o.amount_minor - o.fee_minor
                     ELSE 0
                 END
         """,
@@ -45,7 +46,8 @@ CHECKS = [
             FROM payments p LEFT JOIN money_ops o ON o.payment_id = p.id
             GROUP BY p.id
             HAVING (p.status IN ('completed', 'refunded', 'partially_refunded')) IS DISTINCT FROM
-                   coalesce(bool_or(o.state = 'succeeded' AND o.kind IN ('charge', 'capture', 'refund')), false)
+                   coalesce(bool_or(o.state = 'succeeded' AND (o.kind IN ('charge', 'capture')
+                       OR o.kind = 'refund' AND o.error_code = '')), false)
                 OR (p.status = 'failed' AND bool_or(o.state IN ('created', 'sending', 'unknown')))
                 OR (p.status IN ('completed', 'refunded', 'partially_refunded')) <> (p.completed_at IS NOT NULL)
                 OR count(o.id) = 0
@@ -105,18 +107,45 @@ CHECKS = [
         name="folio_money_is_where_it_belongs",
         sql="""
             SELECT folio, currency, held, at_provider, passed_on FROM (
-                SELECT t.folio_id AS folio, e.currency,
+                SELECT e.folio_id AS folio, e.currency,
                     coalesce(sum(e.amount_minor) FILTER (WHERE e.account = 'guest_funds'), 0) AS held,
-                    coalesce(sum(e.amount_minor) FILTER (WHERE e.account LIKE 'clearing:%%'), 0) AS at_provider,
-                    coalesce(sum(e.amount_minor)
-                        FILTER (WHERE e.account IN ('host_payable', 'revenue', 'tax')), 0) AS passed_on
+                    coalesce(sum(e.amount_minor) FILTER (WHERE e.account LIKE 'clearing:%%'
+                        AND t.cause !~ '^(dispute|payout)'), 0) AS at_provider,
+                    coalesce(sum(e.amount_minor) FILTER (WHERE e.account IN ('host_payable', 'revenue', 'tax')
+                        AND t.cause ~ '^(payment|stay)'), 0) AS passed_on
                 FROM ledger_transactions t JOIN ledger_entries e ON e.transaction_id = t.id
-                WHERE t.cause IN ('payment.captured', 'payment.refunded', 'stay.completed', 'stay.canceled')
+                WHERE t.cause ~ '^(payment|refund|dispute|stay|payout)'
                 GROUP BY 1, 2
             ) AS sums
             WHERE folio IS NULL OR held > 0 OR at_provider < 0 OR passed_on > 0
         """,
         meaning="More was given back or passed on for a stay than was ever taken for it.",
+    ),
+    Check(
+        name="disputes_are_booked",
+        sql="""
+            SELECT folio, currency, disputed, booked FROM (
+                SELECT p.folio_id AS folio, d.currency, sum(d.amount_minor) AS disputed
+                FROM disputes d JOIN payments p ON p.id = d.payment_id
+                WHERE d.funds_withdrawn AND d.loss_id IS NULL GROUP BY 1, 2
+            ) AS told FULL JOIN (
+                SELECT folio_id AS folio, currency, sum(amount_minor) AS booked FROM ledger_entries
+                WHERE account = 'disputes' GROUP BY 1, 2 HAVING sum(amount_minor) <> 0
+            ) AS books USING (folio, currency)
+            WHERE disputed IS DISTINCT FROM booked
+        """,
+        meaning="What guests' banks hold of our payments is not what the books say of it.",
+    ),
+    Check(
+        name="gifts_are_what_was_agreed",
+        sql="""
+            SELECT r.id AS request, r.status, r.amount_minor, coalesce(sum(p.amount_minor), 0) AS given
+            FROM refund_requests r
+            LEFT JOIN payments p ON p.refund_request_id = r.id AND p.retry_of_id IS NULL
+            GROUP BY r.id
+            HAVING coalesce(sum(p.amount_minor), 0) <> CASE r.status WHEN 'approved' THEN r.amount_minor ELSE 0 END
+        """,
+        meaning="More or less was given back by generosity than was agreed.",
     ),
     Check(
         name="sandbox_agrees",
@@ -126,7 +155,7 @@ CHECKS = [
             FULL JOIN sandbox_journal s ON s.key = o.id::text
             WHERE s.key IS NULL AND o.state = 'succeeded'
                OR o.id IS NULL AND s.state = 'succeeded'
-               OR o.state = 'succeeded' AND s.state <> 'succeeded'
+               OR o.state = 'succeeded' AND s.state NOT IN ('succeeded', 'returned')
                OR o.state = 'failed' AND s.state = 'succeeded'
                OR (o.kind, o.amount_minor, o.currency) <> (s.kind, s.amount_minor, s.currency)
         """,

@@ -13,6 +13,7 @@ from uuid import UUID
 import structlog
 from django.db.models import F, Q
 
+from backend.core import crypto
 from backend.core.db import outside_transaction, retrying
 from backend.payments.models import MoneyOp
 from backend.payments.providers import registry
@@ -46,7 +47,7 @@ def lease(op_id: UUID, *, now: datetime) -> MoneyOp | None:
     taken = MoneyOp.objects.filter(due(now), pk=op_id).update(
         state=OpState.SENDING, lease_until=now + LEASE, attempts=F("attempts") + 1, updated_at=now
     )
-    return MoneyOp.objects.select_related("payment").get(pk=op_id) if taken else None
+    return MoneyOp.objects.select_related("payment", "payout__account").get(pk=op_id) if taken else None
 
 
 def send(op_id: UUID, *, now: datetime) -> Result | None:
@@ -96,8 +97,10 @@ def _ask(op: MoneyOp, now: datetime) -> Result:
 
 
 def _order(op: MoneyOp, now: datetime) -> Order:
-    parent_ref = taken_ref = ""
-    if op.kind not in ROOTS:
+    parent_ref = taken_ref = destination = ""
+    if op.payout is not None:
+        parent_ref, destination = _of_payout(op)
+    elif op.kind not in ROOTS:
         root = MoneyOp.objects.filter(
             payment_id=op.of_payment.parent_id or op.of_payment.pk, kind__in=ROOTS, state=OpState.SUCCEEDED
         )
@@ -116,6 +119,18 @@ def _order(op: MoneyOp, now: datetime) -> Order:
         parent_ref=parent_ref,
         reference=op.provider_ref,
         taken_ref=taken_ref,
+        destination=destination,
         is_open=op.state in OPEN_OPS,
         options=op.options,
     )
+
+
+def _of_payout(op: MoneyOp) -> tuple[str, str]:
+    """What is taken back, and where a payout goes: the provider's own account, or what the host has named."""
+    assert op.payout is not None, "the operation is about a payout"  # noqa: S101
+    if op.kind == MoneyOp.Kind.REVERSE:
+        paid = op.payout.ops.filter(kind=MoneyOp.Kind.PAYOUT, state=OpState.SUCCEEDED)
+        return paid.values_list("provider_ref", flat=True).get(), ""
+    account = op.payout.account
+    assert account is not None, "a payout that is sent has an account"  # noqa: S101
+    return "", crypto.unseal(account.destination) if account.destination else account.provider_ref

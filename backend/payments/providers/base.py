@@ -200,6 +200,13 @@ class Provider(abc.ABC):
 class PaysOut(Provider):
     """A provider that pays hosts, too."""
 
+    pays_to: Literal["nothing", "email", "phone"] = "nothing"
+    """What a host names to be paid there. ``nothing``: the provider has accounts of its own, or needs none."""
+
+    def payable(self, amount_minor: int, currency: str) -> int:
+        """What of an amount is paid, in the same minor units: whole units where the provider knows no smaller ones."""
+        return amount_minor
+
     def pays(self, currency: str, country: str) -> bool:
         """Whether hosts in ``country`` (ISO 3166, empty: unknown) can be paid in ``currency``."""
         return self.takes(currency)

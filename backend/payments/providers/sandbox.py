@@ -7,6 +7,10 @@ it complains. It keeps the limits that a real one keeps. An order may name its `
 - ``succeed`` (the default), ``decline`` (``card_declined``);
 - ``pending``: the answer stays open for ``PENDING_DELAY``, then a signed webhook comes;
 - ``timeout``: the journal has it, but the caller hears nothing.
+
+A payout goes by its destination in the same way: an account called ``decline``, ``pending`` or ``timeout`` behaves so.
+Money sent to one called ``return`` arrives and comes back after ``PENDING_DELAY``; one called ``spent`` gives nothing
+back.
 """
 
 from __future__ import annotations
@@ -34,9 +38,10 @@ from backend.payments.providers.base import (
     KeyReused,
     Movement,
     Order,
-    Provider,
+    PaysOut,
     ProviderUnavailable,
     Result,
+    Stage,
     Status,
 )
 
@@ -51,10 +56,18 @@ SIGNATURE_TOLERANCE = timedelta(minutes=5)
 WEBHOOK_JOB = "payments.sandbox_webhook"
 """The job that settles a pending order and delivers its webhook; it stands in ``payments.tasks``."""
 
-_JOURNAL_STATE: dict[str, Status] = {"succeeded": "succeeded", "declined": "failed", "pending": "pending"}
+_JOURNAL_STATE: dict[str, Status] = {
+    "succeeded": "succeeded",
+    "declined": "failed",
+    "pending": "pending",
+    "returned": "succeeded",
+}
+
+OF_ACCOUNTS = ("return", "spent")
+"""The further outcomes that an account to pay to may be called by."""
 
 
-class Sandbox(Provider):
+class Sandbox(PaysOut):
     """The adapter and the provider in one: the journal is the other side's database."""
 
     name = "sandbox"
@@ -78,6 +91,12 @@ class Sandbox(Provider):
         return self._do(order)
 
     def refund(self, order: Order) -> Result:
+        return self._do(order)
+
+    def payout(self, order: Order) -> Result:
+        return self._do(order)
+
+    def reverse(self, order: Order) -> Result:
         return self._do(order)
 
     def look_up(self, order: Order) -> Result | None:
@@ -118,7 +137,7 @@ class Sandbox(Provider):
 
     def _do(self, order: Order) -> Result:
         outside_transaction("the sandbox provider")
-        outcome = str(order.options.get("outcome", "succeed"))
+        outcome = _outcome(order)
         try:
             record, is_new = _enter(order, outcome)
         except OperationalError as error:
@@ -133,8 +152,12 @@ class Sandbox(Provider):
 
 
 def settle_pending(key: str) -> SandboxRecord:
-    """Let a pending order succeed, as its bank would after a while. Raises: SandboxRecord.DoesNotExist."""
+    """Let a pending order succeed, as its bank would after a while; a payout that is to come back does.
+
+    Raises: SandboxRecord.DoesNotExist.
+    """
     SandboxRecord.objects.filter(key=key, state="pending").update(state="succeeded")
+    SandboxRecord.objects.filter(key=key, state="succeeded", outcome="return").update(state="returned")
     return SandboxRecord.objects.get(key=key)
 
 
@@ -170,11 +193,27 @@ def _signature(stamp: str, body: bytes) -> str:
 
 
 def _answer(record: SandboxRecord) -> Result:
-    return Result(_JOURNAL_STATE[record.state], reference=record.reference, error_code=record.error_code)
+    stage: Stage = ""
+    if record.kind == "payout" and record.state in ("succeeded", "returned"):
+        stage = "returned" if record.state == "returned" else "arrived"
+    return Result(
+        _JOURNAL_STATE[record.state],
+        reference=record.reference,
+        error_code=record.error_code,
+        stage=stage,
+    )
+
+
+def _outcome(order: Order) -> str:
+    """The outcome that an order asks for: a payout's account is called by it."""
+    if order.kind == "payout":
+        return order.destination if order.destination in (*OUTCOMES, *OF_ACCOUNTS) else "succeed"
+    return str(order.options.get("outcome", "succeed"))
 
 
 def _after_delay(record: SandboxRecord, at: datetime) -> SandboxRecord:
-    if record.state == "pending" and at >= record.created_at + PENDING_DELAY:
+    moves_on = record.state == "pending" or (record.state, record.outcome) == ("succeeded", "return")
+    if moves_on and at >= record.created_at + PENDING_DELAY:
         return settle_pending(record.key)
     return record
 
@@ -185,7 +224,7 @@ def _enter(order: Order, outcome: str) -> tuple[SandboxRecord, bool]:
         refusal = "card_declined" if outcome == "decline" else _refusal(order)
         state = "declined" if refusal else "pending" if outcome == "pending" else "succeeded"
         record, is_new = _write(order, outcome, state, refusal)
-        if is_new and state == "pending":
+        if is_new and (state == "pending" or outcome == "return"):
             delay = int(PENDING_DELAY.total_seconds())
             app.configure_task(WEBHOOK_JOB, schedule_in={"seconds": delay}).defer(key=order.key)
     return record, is_new
@@ -224,7 +263,7 @@ def _refusal(order: Order) -> str:
 
     Holds the row of what is captured, voided or refunded, so that two orders on it cannot both fit.
     """
-    if order.kind in ("authorize", "charge"):
+    if order.kind in ("authorize", "charge", "payout"):
         return ""
     parent = SandboxRecord.objects.select_for_update().filter(reference=order.parent_ref).first()
     if parent is None:
@@ -233,11 +272,17 @@ def _refusal(order: Order) -> str:
         return "currency_mismatch"
     if _after_delay(parent, order.at).state != "succeeded":
         return "not_authorized"
+    if parent.outcome == "spent":
+        return "insufficient_funds"
     children = SandboxRecord.objects.filter(parent_ref=parent.reference).exclude(state="declined")
     done = dict(children.values_list("kind").annotate(sum=Sum("amount_minor")).order_by())
     if order.kind == "refund":
         taken = parent.amount_minor if parent.kind == "charge" else done.get("capture", 0)
         return "" if order.amount_minor <= taken - done.get("refund", 0) else "amount_too_large"
+    if order.kind == "reverse":
+        return (
+            "" if order.amount_minor <= parent.amount_minor - done.get("reverse", 0) else "amount_too_large"
+        )
     if parent.kind != "authorize":
         return "not_authorized"
     if "capture" in done:
