@@ -21,6 +21,9 @@ def on_app_ready(app: App) -> None:
     from backend.jobs import sweeps
 
     jobs.make_transactional(app)
+    # Without a lock: one that dies itself must not keep the next from running.
+    taking_over = app.task(name="jobs.take_over", queue="upkeep", queueing_lock="jobs.take_over")(_take_over)
+    app.periodic(cron=sweeps.EVERY_MINUTE)(taking_over)
     for sweep in sweeps.SWEEPS:
         if sweep.cron:
             name = f"sweep.{sweep.name}"
@@ -38,3 +41,10 @@ def _job(sweep: Sweep) -> Callable[[int], None]:
 
     run.__doc__ = f"Run the sweep {sweep.name}."
     return run
+
+
+def _take_over(timestamp: int) -> None:
+    """Have the jobs of dead workers done by others."""
+    from backend.jobs import stalled
+
+    stalled.take_over()
