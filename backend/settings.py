@@ -456,6 +456,7 @@ LOGGING: dict[str, Any] = {
         "django.request": {"level": "ERROR"},
         "procrastinate": {"level": "WARNING"},
         "httpx": {"level": "WARNING"},
+        "stripe": {"level": "WARNING"},
     },
 }
 structlog.configure(
