@@ -46,6 +46,16 @@ BOOKING = {
         "property": {"type": "string"},
         "check_in": {"type": "string", "format": "date"},
         "check_out": {"type": "string", "format": "date"},
+        "payment": {
+            "type": "object",
+            "description": "The payment or refund that changed, where it is one.",
+            "properties": {
+                "id": {"type": "integer"},
+                "kind": {"enum": ["payment", "refund"]},
+                "status": {"enum": ["pending", "completed", "failed", "refunded", "partially_refunded"]},
+            },
+            "required": ["id", "kind", "status"],
+        },
     },
     "required": ["id", "reference", "status", "property_id"],
 }

@@ -18,6 +18,9 @@ from api.types import MoneyOut, Out
 from backend.bookings import services as bookings
 from backend.bookings.models import Alteration, Booking
 from backend.core.errors import NotFound
+from backend.core.money import Money
+from backend.payments import folios
+from backend.payments.models import Folio
 
 BookingStatus = Literal["pending", "confirmed", "canceled", "completed", "declined", "expired"]
 
@@ -77,6 +80,19 @@ class CompanionOut(Out):
     age: Annotated[int | None, Field(examples=[None])]
 
 
+class ChargedOut(Out):
+    """What the guest pays in another currency than the stay's, at the rate that the quote promised."""
+
+    amount: Annotated[MoneyOut, Field(description="What `total_price` comes to.", examples=[53052])]
+    currency: Annotated[str, Field(examples=["JPY"])]
+    exchange_rate: Annotated[
+        float,
+        Field(description="How much of it one unit of the booking's currency costs.", examples=[175.68]),
+    ]
+    rate_date: Annotated[date, Field(examples=["2026-10-30"])]
+    source: Annotated[str, Field(description="Who said the rate.", examples=["European Central Bank"])]
+
+
 class BookingOut(Out):
     """A guest's agreement about one stay."""
 
@@ -96,6 +112,9 @@ class BookingOut(Out):
     canceled_by: Annotated[Literal["guest", "host", "platform"] | None, Field(examples=[None])]
     total_price: MoneyOut
     currency: str
+    charged: Annotated[
+        ChargedOut | None, Field(description="Null where `currency` is charged.", examples=[None])
+    ] = None
     price_breakdown: list[LineOut]
     refund_amount: Annotated[MoneyOut | None, Field(examples=[None])]
     host_payout: Annotated[MoneyOut | None, Field(description="For the host only.", examples=[None])]
@@ -166,6 +185,7 @@ def booking_payload(booking: Booking, viewer: Any, now: datetime) -> dict[str, A
         "canceled_by": booking.canceled_by or None,
         "total_price": show(booking.total_minor),
         "currency": booking.currency,
+        "charged": _charged(booking.folio, booking.total_minor),
         "price_breakdown": [
             line_payload(line, show, line.unit_minor, line.amount_minor) for line in booking.detail.lines
         ],
@@ -196,6 +216,18 @@ def booking_payload(booking: Booking, viewer: Any, now: datetime) -> dict[str, A
         ],
         "created_at": booking.created_at,
         "updated_at": booking.updated_at,
+    }
+
+
+def _charged(folio: Folio, total_minor: int) -> dict[str, Any] | None:
+    if folio.charge_rate is None:
+        return None
+    return {
+        "amount": Money(folios.charged_minor(folio, total_minor), folio.charge_currency).number(),
+        "currency": folio.charge_currency,
+        "exchange_rate": float(folio.charge_rate),
+        "rate_date": folio.charge_rate_on,
+        "source": folio.charge_rate_source,
     }
 
 
@@ -241,6 +273,7 @@ SENTENCES = {
     "canceled": gettext_lazy("The booking was canceled."),
     "refunded": gettext_lazy("The money is on its way back to the guest."),
     "refund_failed": gettext_lazy("The provider could not give the money back; our staff look into it."),
+    "refund_returned": gettext_lazy("The guest's bank sent the money back; our staff look into it."),
     "completed": gettext_lazy("The stay is completed."),
     "alteration_proposed": gettext_lazy("A change was asked for."),
     "alteration_accepted": gettext_lazy("The change was accepted; it counts when the difference is paid."),

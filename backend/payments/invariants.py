@@ -106,18 +106,19 @@ CHECKS = [
     Check(
         name="folio_money_is_where_it_belongs",
         sql="""
-            SELECT folio, currency, held, at_provider, passed_on FROM (
+            SELECT folio, currency, held, at_provider, passed_on, astray FROM (
                 SELECT e.folio_id AS folio, e.currency,
                     coalesce(sum(e.amount_minor) FILTER (WHERE e.account = 'guest_funds'), 0) AS held,
                     coalesce(sum(e.amount_minor) FILTER (WHERE e.account LIKE 'clearing:%%'
                         AND t.cause !~ '^(dispute|payout)'), 0) AS at_provider,
                     coalesce(sum(e.amount_minor) FILTER (WHERE e.account IN ('host_payable', 'revenue', 'tax')
-                        AND t.cause ~ '^(payment|stay)'), 0) AS passed_on
+                        AND t.cause ~ '^(payment|stay)'), 0) AS passed_on,
+                    count(*) FILTER (WHERE t.cause !~ '^payout' AND e.folio_id <> t.folio_id) AS astray
                 FROM ledger_transactions t JOIN ledger_entries e ON e.transaction_id = t.id
                 WHERE t.cause ~ '^(payment|refund|dispute|stay|payout)'
                 GROUP BY 1, 2
             ) AS sums
-            WHERE folio IS NULL OR held > 0 OR at_provider < 0 OR passed_on > 0
+            WHERE folio IS NULL OR held > 0 OR at_provider < 0 OR passed_on > 0 OR astray > 0
         """,
         meaning="More was given back or passed on for a stay than was ever taken for it.",
     ),
