@@ -146,7 +146,7 @@ class PayPalFake(Fake):
             capture = next(each for each in self.captures.values() if each["invoice_id"] == key)
             capture["status"] = status
             if status == "COMPLETED":
-                self._enter(capture["kind"], key, capture)
+                self._book(capture["kind"], key, capture)
             self._tell(f"PAYMENT.CAPTURE.{status}", "capture", _public(capture))
 
     @act
@@ -310,7 +310,7 @@ class PayPalFake(Fake):
         }
         self.refunds[refund["id"]] = refund
         if refund["status"] == "COMPLETED":
-            self._enter("refund", refund["custom_id"], refund, reference)
+            self._book("refund", refund["custom_id"], refund, reference)
         capture["status"] = "REFUNDED" if _minor(amount) == left else "PARTIALLY_REFUNDED"
         self._tell("PAYMENT.CAPTURE.REFUNDED", "refund", refund)
         return Reply(refund, 201)
@@ -440,7 +440,7 @@ class PayPalFake(Fake):
         }
         self.captures[capture["id"]] = capture
         if self.funding == "COMPLETED":
-            self._enter(kind, invoice, capture)
+            self._book(kind, invoice, capture)
             self._tell("PAYMENT.CAPTURE.COMPLETED", "capture", _public(capture))
         return capture
 
@@ -457,11 +457,11 @@ class PayPalFake(Fake):
         if status in ("SUCCESS", "UNCLAIMED") and not has_left:
             moved = {"id": batch["batch_header"]["payout_batch_id"]}
             moved["amount"] = {"currency_code": amount["currency"], "value": amount["value"]}
-            self._enter("payout", item["payout_item"]["sender_item_id"], moved)
+            self._book("payout", item["payout_item"]["sender_item_id"], moved)
         ending = {"SUCCESS": "SUCCEEDED", "PENDING": "HELD"}.get(status, status)
         self._tell(f"PAYMENT.PAYOUTS-ITEM.{ending}", "payouts_item", item)
 
-    def _enter(self, kind: str, key: str, moved: Resource, parent: str = "") -> None:
+    def _book(self, kind: str, key: str, moved: Resource, parent: str = "") -> None:
         amount = moved["amount"]
         self.move(
             kind,

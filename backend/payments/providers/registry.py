@@ -15,7 +15,7 @@ from backend.payments.providers.paypal import PayPal
 from backend.payments.providers.sandbox import Sandbox
 from backend.payments.providers.stripe import Stripe
 
-ADAPTERS: tuple[type[Provider], ...] = (Stripe,)
+ADAPTERS: tuple[type[Provider], ...] = (Stripe, PayPal)
 """The adapters of real providers, the preferred first; each says itself whether its keys are set."""
 
 Chosen = TypeVar("Chosen", bound=Provider)
