@@ -1,0 +1,652 @@
+"""A pretend Stripe: intents, refunds, transfers, connected accounts, disputes, balance, signed webhooks.
+
+It refuses what Stripe refuses, keeps its units and its codes, and forgets nothing under a key. ``python -m
+tests.fakes.stripe --port 4242 --webhooks URL`` runs it by itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import itertools
+import re
+from collections import defaultdict
+from typing import Any
+
+from tests.fakes.base import Call, Fake, Refused, Reply, Webhook, act, on
+from tests.fakes.process import serve
+
+KEY = "sk_test_fake"
+SECRET, CONNECT_SECRET = "whsec_account", "whsec_connect"
+API_VERSION = "2026-10-28.endive"
+
+Object = dict[str, Any]
+
+AUTHORIZED_FOR_S = 7 * 24 * 3600
+
+WAITING = ("requires_payment_method", "requires_confirmation", "requires_action")
+
+
+class StripeFake(Fake):
+    """Stripe on loopback."""
+
+    name = "stripe"
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.objects: dict[str, Object] = {}
+        self.balance: dict[str, int] = defaultdict(int)
+        """What the platform has with Stripe, in Stripe's units by currency."""
+        self.account_balance: dict[str, int] = defaultdict(int)
+        """What a connected account has, of one currency."""
+        self.settles_in = ""
+        """The platform's own currency with Stripe; empty: each currency settles in itself."""
+        self.rate = 1.0
+        self._ids = itertools.count(1)
+
+    # The manner of Stripe.
+
+    def error(self, refused: Refused) -> Reply:
+        kinds = {402: "card_error", 429: "rate_limit_error", 500: "api_error"}
+        body = {
+            "type": refused.more.get("type", kinds.get(refused.status, "invalid_request_error")),
+            "code": refused.code,
+            "message": refused.message or refused.code,
+        }
+        body |= {name: value for name, value in refused.more.items() if name != "type"}
+        return Reply({"error": body}, refused.status, {"Request-Id": f"req_{next(self._ids)}"})
+
+    def reused(self, call: Call) -> Refused:
+        return Refused(400, "idempotency_key_in_use", type="idempotency_error")
+
+    def replayed_headers(self) -> dict[str, str]:
+        return {"Idempotent-Replayed": "true"}
+
+    def remembers(self, reply: Reply) -> bool:
+        """What was refused before anything began is not kept."""
+        return reply.status not in (400, 401, 404)
+
+    def sign(self, webhook: Webhook, *, forged: bool = False) -> dict[str, str]:
+        secret = "whsec_wrong" if forged else CONNECT_SECRET if webhook.channel == "connect" else SECRET
+        stamp = str(self.now())
+        mac = hmac.new(secret.encode(), stamp.encode() + b"." + webhook.body, hashlib.sha256)
+        return {"Stripe-Signature": f"t={stamp},v1={mac.hexdigest()}"}
+
+    # Payments.
+
+    @on("POST", "/v1/payment_intents")
+    def create_intent(self, call: Call) -> Reply:
+        given = self._given(call)
+        amount = self._positive(given)
+        id_ = self._id("pi")
+        intent = self._keep(
+            id_,
+            "payment_intent",
+            amount=amount,
+            amount_capturable=0,
+            amount_received=0,
+            currency=given["currency"],
+            capture_method=given.get("capture_method", "automatic_async"),
+            client_secret=f"{id_}_secret_{next(self._ids)}",
+            status="requires_payment_method",
+            metadata=given.get("metadata", {}),
+            transfer_group=given.get("transfer_group"),
+            latest_charge=None,
+            cancellation_reason=None,
+            last_payment_error=None,
+        )
+        self._event("payment_intent.created", intent)
+        return self._say(intent, given)
+
+    @on("GET", "/v1/payment_intents/search")
+    def search_intents(self, call: Call) -> Reply:
+        given = self._given(call)
+        asked = re.fullmatch(r"metadata\['(\w+)'\]:'([^']*)'", given["query"])
+        if asked is None:
+            raise Refused(400, "parameter_invalid", param="query")
+        name, value = asked.groups()
+        found = [each for each in self._of("payment_intent") if each["metadata"].get(name) == value]
+        return Reply(
+            {
+                "object": "search_result",
+                "data": [self._expanded(each, given) for each in found],
+                "has_more": False,
+            }
+        )
+
+    @on("GET", "/v1/payment_intents/{id}")
+    def get_intent(self, call: Call, id: str) -> Reply:
+        return self._say(self._get(id, "payment_intent"), self._given(call))
+
+    @on("GET", "/v1/payment_intents")
+    def list_intents(self, call: Call) -> Reply:
+        return self._list("payment_intent", call)
+
+    @on("POST", "/v1/payment_intents/{id}/capture")
+    def capture(self, call: Call, id: str) -> Reply:
+        given, intent = self._given(call), self._get(id, "payment_intent")
+        self._expire(intent)
+        if intent["status"] != "requires_capture":
+            raise Refused(400, "payment_intent_unexpected_state", payment_intent=intent)
+        amount = int(given.get("amount_to_capture", intent["amount_capturable"]))
+        if amount > intent["amount_capturable"]:
+            raise Refused(400, "amount_too_large", param="amount_to_capture")
+        intent["metadata"] |= given.get("metadata", {})
+        self._take(intent, amount, "capture", self.key_of(call))
+        return self._say(intent, given)
+
+    @on("POST", "/v1/payment_intents/{id}/cancel")
+    def cancel(self, call: Call, id: str) -> Reply:
+        given, intent = self._given(call), self._get(id, "payment_intent")
+        self._expire(intent)
+        if intent["status"] not in (*WAITING, "requires_capture"):
+            raise Refused(400, "payment_intent_unexpected_state", payment_intent=intent)
+        self._cancel(intent, given.get("cancellation_reason"))
+        return self._say(intent, given)
+
+    @on("POST", "/v1/refunds")
+    def create_refund(self, call: Call) -> Reply:
+        given = self._given(call)
+        intent = self._get(given["payment_intent"], "payment_intent")
+        charge = self.objects.get(intent["latest_charge"] or "", {})
+        if not charge.get("captured"):
+            raise Refused(400, "charge_not_captured", param="payment_intent")
+        if charge["disputed"]:
+            raise Refused(400, "charge_disputed")
+        left = charge["amount_captured"] - charge["amount_refunded"]
+        amount = int(given.get("amount", left))
+        if not left:
+            raise Refused(400, "charge_already_refunded")
+        if amount > left:
+            raise Refused(400, "", param="amount", message="Refund amount is greater than unrefunded amount")
+        refund = self._refund(charge, amount, given.get("metadata", {}), self.key_of(call))
+        return self._say(refund, given)
+
+    @on("GET", "/v1/refunds/{id}")
+    def get_refund(self, call: Call, id: str) -> Reply:
+        return self._say(self._get(id, "refund"), self._given(call))
+
+    @on("GET", "/v1/refunds")
+    def list_refunds(self, call: Call) -> Reply:
+        return self._list("refund", call)
+
+    @on("GET", "/v1/disputes/{id}")
+    def get_dispute(self, call: Call, id: str) -> Reply:
+        return self._say(self._get(id, "dispute"), self._given(call))
+
+    # Hosts.
+
+    @on("POST", "/v1/accounts")
+    def create_account(self, call: Call) -> Reply:
+        given = self._given(call)
+        if given["country"] in ("KE", "TZ"):
+            raise Refused(400, "country_unsupported", param="country")
+        account = self._keep(
+            self._id("acct"),
+            "account",
+            email=given["email"],
+            country=given["country"],
+            default_currency="eur",
+            capabilities={"transfers": "inactive"},
+            details_submitted=False,
+            payouts_enabled=False,
+            charges_enabled=False,
+            metadata=given.get("metadata", {}),
+            external_accounts={"object": "list", "data": []},
+            requirements={
+                "currently_due": ["external_account", "individual.verification.document"],
+                "past_due": [],
+                "disabled_reason": "requirements.past_due",
+            },
+        )
+        return self._say(account, given)
+
+    @on("GET", "/v1/accounts/{id}")
+    def get_account(self, call: Call, id: str) -> Reply:
+        return self._say(self._get(id, "account"), self._given(call))
+
+    @on("POST", "/v1/account_links")
+    def create_link(self, call: Call) -> Reply:
+        given = self._given(call)
+        self._get(given["account"], "account")
+        url = f"{self.url}/onboarding/{given['account']}?n={next(self._ids)}"
+        return Reply({"object": "account_link", "url": url, "expires_at": self.now() + 300})
+
+    @on("POST", "/v1/transfers")
+    def create_transfer(self, call: Call) -> Reply:
+        given = self._given(call)
+        amount, currency = self._positive(given), given["currency"]
+        account = self._get(given["destination"], "account")
+        if account["capabilities"]["transfers"] != "active":
+            raise Refused(400, "insufficient_capabilities_for_transfer")
+        if self.balance[currency] < amount:
+            raise Refused(400, "balance_insufficient")
+        id_, payment = self._id("tr"), self._id("py")
+        transfer = self._keep(
+            id_,
+            "transfer",
+            amount=amount,
+            amount_reversed=0,
+            currency=currency,
+            destination=account["id"],
+            destination_payment=payment,
+            metadata=given.get("metadata", {}),
+            transfer_group=given.get("transfer_group"),
+            reversed=False,
+            reversals={"object": "list", "data": []},
+        )
+        self._keep(
+            payment, "charge", amount=amount, currency=currency, source_transfer=id_, owner=account["id"]
+        )
+        transfer["balance_transaction"] = self._balance("transfer", id_, -amount, currency)
+        self.account_balance[account["id"]] += amount
+        self._money("transfer", self.key_of(call), id_, amount, currency)
+        self._event("transfer.created", transfer)
+        return self._say(transfer, given)
+
+    @on("GET", "/v1/transfers/{id}")
+    def get_transfer(self, call: Call, id: str) -> Reply:
+        return self._say(self._get(id, "transfer"), self._given(call))
+
+    @on("GET", "/v1/transfers")
+    def list_transfers(self, call: Call) -> Reply:
+        return self._list("transfer", call)
+
+    @on("POST", "/v1/transfers/{id}/reversals")
+    def create_reversal(self, call: Call, id: str) -> Reply:
+        given, transfer = self._given(call), self._get(id, "transfer")
+        amount = int(given.get("amount", transfer["amount"]))
+        if amount > transfer["amount"] - transfer["amount_reversed"]:
+            raise Refused(400, "", param="amount")
+        if self.account_balance[transfer["destination"]] < amount:
+            raise Refused(400, "balance_insufficient")
+        return self._say(self._reverse(transfer, amount, given.get("metadata", {}), self.key_of(call)), given)
+
+    @on("GET", "/v1/transfers/{id}/reversals")
+    def list_reversals(self, call: Call, id: str) -> Reply:
+        return Reply({**self._get(id, "transfer")["reversals"], "has_more": False, "url": call.path})
+
+    @on("GET", "/v1/payouts/{id}")
+    def get_payout(self, call: Call, id: str) -> Reply:
+        payout = self._get(id, "payout")
+        if payout["owner"] != call.headers.get("stripe-account"):
+            raise Refused(404, "resource_missing", param="id")
+        return self._say(payout, self._given(call))
+
+    @on("GET", "/v1/balance_transactions")
+    def list_balance(self, call: Call) -> Reply:
+        return self._list("balance_transaction", call)
+
+    # What others do.
+
+    @act
+    def confirm(self, intent: str, card: str = "ok") -> str:
+        """The guest confirms with a card: ``ok``, ``declined``, ``sca`` (asked for a second factor), ``slow``."""
+        with self.lock:
+            found = self._get(intent, "payment_intent")
+            if found["status"] not in WAITING:
+                raise AssertionError(f"{intent} is {found['status']}")
+            if card == "declined":
+                found["status"] = "requires_payment_method"
+                found["last_payment_error"] = {"code": "card_declined", "decline_code": "insufficient_funds"}
+                self._event("payment_intent.payment_failed", found)
+            elif card in ("sca", "slow"):
+                found["status"] = "requires_action" if card == "sca" else "processing"
+                self._event(f"payment_intent.{found['status']}", found)
+            else:
+                self._charge(found)
+            return str(found["status"])
+
+    @act
+    def confirm_all(self) -> int:
+        """Every guest who has an open intent confirms it."""
+        with self.lock:
+            waiting = [each["id"] for each in self._of("payment_intent") if each["status"] in WAITING]
+            for intent in waiting:
+                self.confirm(intent)
+            return len(waiting)
+
+    @act
+    def arrive(self, intent: str) -> None:
+        """A payment that was ``slow`` is through."""
+        with self.lock:
+            found = self._get(intent, "payment_intent")
+            found["status"] = "requires_action"
+            self._charge(found)
+
+    @act
+    def expire(self, intent: str) -> None:
+        """As seven days later: what was set aside is let go."""
+        with self.lock:
+            self._cancel(self._get(intent, "payment_intent"), "automatic")
+
+    @act
+    def refund_fails(self, refund: str, reason: str = "expired_or_canceled_card") -> None:
+        """The guest's bank sends a refund back."""
+        with self.lock:
+            found = self._get(refund, "refund")
+            charge = self.objects[found["charge"]]
+            charge["amount_refunded"] -= found["amount"]
+            back = self._balance("refund_failure", refund, found["amount"], found["currency"])
+            found |= {"status": "failed", "failure_reason": reason, "failure_balance_transaction": back}
+            self._money("refund_failure", "", refund, found["amount"], found["currency"])
+            self._event("refund.failed", found)
+
+    @act
+    def refund_by_hand(self, intent: str, amount: int) -> str:
+        """Somebody refunds in Stripe's dashboard."""
+        with self.lock:
+            charge = self.objects[self._get(intent, "payment_intent")["latest_charge"]]
+            return str(self._refund(charge, amount, {}, "")["id"])
+
+    @act
+    def dispute(self, intent: str, reason: str = "fraudulent", fee: int = 1500) -> str:
+        """The guest's bank takes the payment back for now."""
+        with self.lock:
+            paid = self._get(intent, "payment_intent")
+            charge = self.objects[paid["latest_charge"]]
+            charge["disputed"] = True
+            id_ = self._id("dp")
+            taken = self._balance("adjustment", id_, -charge["amount"], charge["currency"], fee=fee)
+            found = self._keep(
+                id_,
+                "dispute",
+                amount=charge["amount"],
+                currency=charge["currency"],
+                charge=charge["id"],
+                payment_intent=intent,
+                reason=reason,
+                status="needs_response",
+                evidence_details={"due_by": self.now() + 7 * 24 * 3600},
+                balance_transactions=[self.objects[taken]],
+            )
+            self._event("charge.dispute.created", found)
+            self._event("charge.dispute.funds_withdrawn", found)
+            return id_
+
+    @act
+    def dispute_moves(self, dispute: str, status: str) -> None:
+        """``under_review``, ``won`` (the money and the fee come back) or ``lost``."""
+        with self.lock:
+            found = self._get(dispute, "dispute")
+            found["status"] = status
+            if status == "won":
+                fee = found["balance_transactions"][0]["fee"]
+                back = self._balance("adjustment", dispute, found["amount"], found["currency"], fee=-fee)
+                found["balance_transactions"].append(self.objects[back])
+                self.objects[found["charge"]]["disputed"] = False
+                self._event("charge.dispute.funds_reinstated", found)
+            self._event(
+                "charge.dispute.closed" if status in ("won", "lost") else "charge.dispute.updated", found
+            )
+
+    @act
+    def onboard(self, account: str, last4: str = "6789") -> None:
+        """The host has given all papers."""
+        with self.lock:
+            found = self._get(account, "account")
+            found |= {"details_submitted": True, "payouts_enabled": True}
+            found["capabilities"]["transfers"] = "active"
+            found["requirements"] = {"currently_due": [], "past_due": [], "disabled_reason": None}
+            found["external_accounts"]["data"] = [{"id": "ba_1", "bank_name": "TEST BANK", "last4": last4}]
+            self._event("account.updated", found, account=account)
+
+    @act
+    def restrict(
+        self,
+        account: str,
+        due: str = "individual.verification.document",
+        reason: str = "requirements.past_due",
+    ) -> None:
+        """Stripe wants another paper, or (``rejected.fraud``) nothing more to do with the host."""
+        with self.lock:
+            found = self._get(account, "account")
+            found["payouts_enabled"] = False
+            found["requirements"] = {"currently_due": [due], "past_due": [due], "disabled_reason": reason}
+            self._event("account.updated", found, account=account)
+
+    @act
+    def pay_bank(self, account: str, status: str = "paid") -> str:
+        """What lies on a connected account goes to its bank, in one payout."""
+        with self.lock:
+            id_ = self._id("po")
+            there = [
+                each for each in self._of("charge") if each.get("owner") == account and not each.get("payout")
+            ]
+            amount = self.account_balance.pop(account, 0)
+            payout = self._keep(
+                id_, "payout", amount=amount, currency="eur", status=status, owner=account, automatic=True
+            )
+            for each in there:
+                each["payout"] = id_
+                entry = self._keep(
+                    self._id("txn"), "balance_transaction", type="payment", amount=each["amount"]
+                )
+                entry |= {
+                    "currency": each["currency"],
+                    "fee": 0,
+                    "source": each["id"],
+                    "payout": id_,
+                    "owner": account,
+                }
+            self._event(f"payout.{status}", payout, account=account)
+            return id_
+
+    @act
+    def fund(self, currency: str, amount: int) -> None:
+        """Put money on the platform's balance, in Stripe's units."""
+        with self.lock:
+            self.balance[currency.lower()] += amount
+
+    # How it works.
+
+    def _handle(self, call: Call) -> Reply:
+        try:
+            self._admit(call)
+        except Refused as refused:
+            return self.error(refused)
+        return super()._handle(call)
+
+    def _admit(self, call: Call) -> None:
+        if call.headers.get("authorization") != f"Bearer {KEY}":
+            raise Refused(401, "api_key_invalid")
+        if call.headers.get("stripe-version") != API_VERSION:
+            raise Refused(400, "api_version_unknown")
+
+    def _given(self, call: Call) -> Object:
+        return _nested({**call.query, **call.form()} if call.method == "POST" else call.query)
+
+    def _positive(self, given: Object) -> int:
+        amount = int(given["amount"])
+        if amount < 1:
+            raise Refused(400, "parameter_invalid_integer", param="amount")
+        if given["currency"] in ("isk", "ugx") and amount % 100:
+            raise Refused(400, "invalid_amount", param="amount")
+        if given["currency"] in ("kwd", "bhd", "jod", "omr", "tnd") and amount % 10:
+            raise Refused(400, "invalid_amount", param="amount")
+        return amount
+
+    def _id(self, kind: str) -> str:
+        return f"{kind}_fake{next(self._ids):08d}"
+
+    def _keep(self, id_: str, kind: str, **values: Any) -> Object:
+        found = {"id": id_, "object": kind, "created": self.now(), "livemode": False, **values}
+        self.objects[id_] = found
+        return found
+
+    def _of(self, kind: str) -> list[Object]:
+        return [each for each in self.objects.values() if each["object"] == kind]
+
+    def _get(self, id_: str, kind: str) -> Object:
+        found = self.objects.get(id_)
+        if found is None or found["object"] != kind:
+            raise Refused(404, "resource_missing", param="id", message=f"No such {kind}: {id_}")
+        return found
+
+    def _say(self, found: Object, given: Object) -> Reply:
+        return Reply(self._expanded(found, given))
+
+    def _list(self, kind: str, call: Call) -> Reply:
+        given = self._given(call)
+        since = int(given.get("created", {}).get("gte", 0))
+        owner = call.headers.get("stripe-account")
+        found = [
+            each
+            for each in reversed(self._of(kind))
+            if each["created"] >= since and each.get("owner") == owner
+        ]
+        for name in ("payment_intent", "destination", "transfer_group", "payout"):
+            if name in given:
+                found = [each for each in found if each.get(name) == given[name]]
+        if "starting_after" in given:
+            ids = [each["id"] for each in found]
+            found = found[ids.index(given["starting_after"]) + 1 :]
+        page = found[: int(given.get("limit", 10))]
+        data = [self._expanded(each, given, "data.") for each in page]
+        return Reply({"object": "list", "url": call.path, "data": data, "has_more": len(found) > len(page)})
+
+    def _expanded(self, found: Object, given: Object, prefix: str = "") -> Object:
+        paths = given.get("expand", {})
+        asked = [
+            str(path).removeprefix(prefix) for path in (paths.values() if isinstance(paths, dict) else paths)
+        ]
+        return self._expand(found, asked)
+
+    def _expand(self, found: Object, paths: list[str]) -> Object:
+        out = dict(found)
+        for path in paths:
+            name, _dot, rest = path.partition(".")
+            value = out.get(name)
+            if isinstance(value, str) and value in self.objects:
+                value = dict(self.objects[value])
+            if isinstance(value, dict):
+                out[name] = self._expand(value, [rest] if rest else [])
+        return out
+
+    def _charge(self, intent: Object) -> None:
+        """The card is good: the amount is taken, or set aside."""
+        is_manual = intent["capture_method"] == "manual"
+        charge = self._keep(
+            self._id("ch"),
+            "charge",
+            amount=intent["amount"],
+            amount_captured=0,
+            amount_refunded=0,
+            currency=intent["currency"],
+            captured=False,
+            disputed=False,
+            status="succeeded",
+            payment_intent=intent["id"],
+            metadata=dict(intent["metadata"]),
+            balance_transaction=None,
+        )
+        intent["latest_charge"] = charge["id"]
+        if not is_manual:
+            self._take(intent, intent["amount"], "charge", intent["metadata"].get("karibu_op", ""))
+            return
+        intent |= {"status": "requires_capture", "amount_capturable": intent["amount"]}
+        self._event("payment_intent.amount_capturable_updated", intent)
+
+    def _take(self, intent: Object, amount: int, kind: str, key: str) -> None:
+        charge = self.objects[intent["latest_charge"]]
+        charge |= {"captured": True, "amount_captured": amount}
+        fee = amount * 29 // 1000 + 30
+        charge["balance_transaction"] = self._balance(
+            "charge", charge["id"], amount, intent["currency"], fee=fee
+        )
+        intent |= {"status": "succeeded", "amount_received": amount, "amount_capturable": 0}
+        self._money(kind, key, intent["id"], amount, intent["currency"])
+        self._event("payment_intent.succeeded", intent)
+        self._event("charge.succeeded", charge)
+
+    def _expire(self, intent: Object) -> None:
+        if intent["status"] == "requires_capture":
+            charge = self.objects[intent["latest_charge"]]
+            if self.now() - charge["created"] > AUTHORIZED_FOR_S:
+                self._cancel(intent, "automatic")
+
+    def _cancel(self, intent: Object, reason: str | None) -> None:
+        intent |= {"status": "canceled", "cancellation_reason": reason, "amount_capturable": 0}
+        self._event("payment_intent.canceled", intent)
+
+    def _refund(self, charge: Object, amount: int, metadata: Object, key: str) -> Object:
+        id_ = self._id("re")
+        charge["amount_refunded"] += amount
+        refund = self._keep(
+            id_,
+            "refund",
+            amount=amount,
+            currency=charge["currency"],
+            charge=charge["id"],
+            payment_intent=charge["payment_intent"],
+            metadata=metadata,
+            status="succeeded",
+            failure_reason=None,
+            balance_transaction=self._balance("refund", id_, -amount, charge["currency"]),
+        )
+        self._money("refund", key, id_, amount, charge["currency"])
+        self._event("refund.created", refund)
+        self._event("charge.refunded", charge)
+        return refund
+
+    def _reverse(self, transfer: Object, amount: int, metadata: Object, key: str) -> Object:
+        id_ = self._id("trr")
+        reversal = self._keep(
+            id_,
+            "transfer_reversal",
+            amount=amount,
+            currency=transfer["currency"],
+            transfer=transfer["id"],
+            metadata=metadata,
+            balance_transaction=self._balance("transfer_refund", id_, amount, transfer["currency"]),
+        )
+        self.account_balance[transfer["destination"]] -= amount
+        transfer["amount_reversed"] += amount
+        transfer["reversed"] = transfer["amount_reversed"] == transfer["amount"]
+        transfer["reversals"]["data"].append(reversal)
+        self._money("reversal", key, id_, amount, transfer["currency"])
+        self._event("transfer.reversed", transfer)
+        return reversal
+
+    def _balance(self, kind: str, source: str, amount: int, currency: str, fee: int = 0) -> str:
+        """A movement of the platform's balance, in the currency that it settles in."""
+        settled = self.settles_in or currency
+        if settled != currency:
+            amount, fee = round(amount * self.rate), round(fee * self.rate)
+        self.balance[settled] += amount - fee
+        entry = self._keep(self._id("txn"), "balance_transaction", type=kind, amount=amount, fee=fee)
+        entry |= {"net": amount - fee, "currency": settled, "source": source}
+        return str(entry["id"])
+
+    def _money(self, kind: str, key: str, reference: str, amount: int, currency: str) -> None:
+        self.move(kind, key=key, reference=reference, amount_minor=amount, currency=currency)
+
+    def _event(self, type_: str, about: Object, account: str = "") -> None:
+        id_ = self._id("evt")
+        event = {
+            "id": id_,
+            "object": "event",
+            "api_version": API_VERSION,
+            "created": self.now(),
+            "type": type_,
+            "livemode": False,
+            "data": {"object": about},
+            **({"account": account} if account else {}),
+        }
+        self.emit(id_, event, channel="connect" if account else "")
+
+
+def _nested(flat: dict[str, str]) -> Object:
+    """``a[b][c]=1`` as a tree; ``expand[0]`` too is kept by its number."""
+    tree: Object = {}
+    for name, value in flat.items():
+        parts = [part for part in re.split(r"[\[\]]+", name) if part]
+        at = tree
+        for part in parts[:-1]:
+            at = at.setdefault(part, {})
+        at[parts[-1]] = value
+    return tree
+
+
+if __name__ == "__main__":
+    serve(StripeFake)
