@@ -35,7 +35,7 @@ Guests = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
 class ChargedOut(Out):
-    """What is charged in the end, where another currency was asked for."""
+    """What is charged in the end, where another currency was asked for: in that one, or in the listing's."""
 
     total_price: MoneyOut
     currency: str
@@ -66,6 +66,8 @@ class QuoteOut(Out):
         float | None,
         Field(description="How much of currency one unit of the listing's currency buys.", examples=[None]),
     ] = None
+    rate_date: Annotated[date | None, Field(description="Whose day the rate is of.", examples=[None])] = None
+    rate_source: Annotated[str | None, Field(description="Who said the rate.", examples=[None])] = None
     charged: Annotated[ChargedOut | None, Field(examples=[None])] = None
     cancellation: CancellationOut
     quote_token: Annotated[str, Field(examples=["eyJ2IjoxfQ:1rXyZa:c2lnbmF0dXJl"])]
@@ -77,7 +79,7 @@ class QuoteIn(In):
     check_out: DateIn
     guests: Guests | None = None
     currency: Annotated[
-        str | None, Field(pattern=r"^[A-Z]{3}$", description="Show amounts in this currency.")
+        str | None, Field(pattern=r"^[A-Z]{3}$", description="Offer the price in this currency.")
     ] = None
     promo_code: Annotated[str, Text(40)] | None = None
     pets: Annotated[int, Field(ge=0, le=20)] = 0
@@ -93,7 +95,8 @@ class QuoteIn(In):
 def make(request: HttpRequest, property_id: int, body: QuoteIn) -> Any:
     """``total_price`` is all that the guest pays, every mandatory fee and tax in it. The nights are not held by a quote.
 
-    Amounts are charged in the listing's currency, whatever they are shown in.
+    A booking with the token of a quote in another currency is charged in that currency at `exchange_rate`, where
+    `charged` says so; without a token the listing's currency is charged.
     """
     actor = request.auth  # type: ignore[attr-defined]
     listing = Listing.objects.known_to(actor).select_related("host").filter(pk=property_id).first()
@@ -133,9 +136,12 @@ def _invalid_stay(code: str, message: Any) -> Invalid:
 def quote_payload(quote: Quote, viewer: Any) -> dict[str, Any]:
     """The quote as the wire shows it, in its currency and the active language."""
     price, show = quote.price, shower(quote.price.currency, quote.shown_in, quote.rate)
-    lines = [line_payload(line, show, line.unit_minor, line.amount_minor) for line in price.lines]
     # Every line is exchanged and rounded by itself, so sums are taken from what is shown.
-    shown = Sums(price.lines, price.currency, quote.shown_in, quote.rate)
+    shown = Sums(price.lines, price.currency, quote.shown_in, quote.rate, quote.charged_minor)
+    lines = [
+        {**line_payload(line, show, line.unit_minor, line.amount_minor), "amount": amount}
+        for line, amount in zip(price.lines, shown.amounts(), strict=True)
+    ]
     is_host = quote.listing.host_id == viewer.pk
     terms, now = quote.terms(), timezone.now()
     return {
@@ -154,12 +160,9 @@ def quote_payload(quote: Quote, viewer: Any) -> dict[str, Any]:
         "total_price": shown.of(),
         "host_payout": show(price.host_payout_minor) if is_host else None,
         "exchange_rate": float(quote.rate) if quote.rate is not None else None,
-        "charged": {
-            "total_price": Money(price.total_minor, price.currency).number(),
-            "currency": price.currency,
-        }
-        if quote.rate is not None
-        else None,
+        "rate_date": quote.rated.rate_on if quote.rated else None,
+        "rate_source": quote.rated.source if quote.rated else None,
+        "charged": _charged(quote) if quote.rated else None,
         "cancellation": timelines.payload(
             terms,
             now=policies.decide(terms, now),
@@ -173,17 +176,40 @@ def quote_payload(quote: Quote, viewer: Any) -> dict[str, Any]:
     }
 
 
+def _charged(quote: Quote) -> dict[str, Any]:
+    minor, currency = quote.price.total_minor, quote.price.currency
+    if quote.charge is not None and quote.charged_minor is not None:
+        minor, currency = quote.charged_minor, quote.charge.currency
+    return {"total_price": Money(minor, currency).number(), "currency": currency}
+
+
 class Sums:
-    """Sums of lines as they are shown: each exchanged by itself, added exactly."""
+    """Sums of lines as they are shown: each exchanged by itself, added exactly.
+
+    Where ``total_minor`` is charged, they sum to it: the largest line takes what the rounding of the others leaves.
+    """
 
     def __init__(
-        self, lines: Iterable[pricing.Line], currency: str, shown_in: str, rate: Decimal | None
+        self,
+        lines: Iterable[pricing.Line],
+        currency: str,
+        shown_in: str,
+        rate: Decimal | None,
+        total_minor: int | None = None,
     ) -> None:
         self._currency = shown_in
         self._minors = [
             (line.code, exchange(Money(line.amount_minor, currency), shown_in, at=rate).minor)
             for line in lines
         ]
+        if total_minor is not None:
+            largest = max(range(len(self._minors)), key=lambda index: abs(self._minors[index][1]))
+            code, minor = self._minors[largest]
+            self._minors[largest] = (code, minor + total_minor - self._sum())
+
+    def amounts(self) -> list[int | float]:
+        """Each line as it is shown, in order."""
+        return [Money(minor, self._currency).number() for _code, minor in self._minors]
 
     def of(self, *codes: str) -> int | float:
         """The sum of the lines with one of ``codes``; of all without any."""

@@ -76,7 +76,7 @@ def create(*, guest: User, wish: Wish, now: datetime) -> Booking:
 
     The booking is pending: for the payment (held for ``hold_minutes``) where the listing books instantly, else for
     the host's answer (``request_hours``, never past check-in). ``now`` is UTC. Without a quote token the price is
-    the one of ``now``; a special offer has the offered one, and whoever the host has said yes to is not asked again.
+    the one of ``now`` and in the listing's currency; a special offer has the offered one, and whoever the host has said yes to is not asked again.
     Other calendars that feed the listing are asked first where that was long ago; while one is out of date the host is.
 
     Raises: NotFound, OwnListing, TooManyHolds, NotAvailable, StayRefused, Preparation, InvalidQuote, InvalidInquiry,
@@ -257,7 +257,12 @@ def _open_folio(guest: User, listing: Listing, quote: Quote, now: datetime) -> F
         for line in found
     ]
     return payments.open_folio(
-        guest=guest, host=listing.host, currency=quote.price.currency, lines=lines, now=now
+        guest=guest,
+        host=listing.host,
+        currency=quote.price.currency,
+        lines=lines,
+        now=now,
+        charge=quote.charge,
     )
 
 

@@ -1,8 +1,9 @@
 """Quotes: a priced offer for one stay, kept by the guest as a signed token instead of a row.
 
 The token carries what the price was made of, so that a booking with it gets exactly that price for as long as it
-lives (platform setting ``quote_minutes``), whatever the host changes meanwhile. It is signed, not secret: it holds
-nothing that the quote itself does not say. Whether the nights are free, and whether the listing's rules allow the
+lives (platform setting ``quote_minutes``), whatever the host changes meanwhile. A price that was asked for in another
+currency is charged in it, at the rate of the quote, where the platform and a provider do so (platform setting
+``charge_in_guest_currency``). It is signed, not secret: it holds nothing that the quote itself does not say. Whether the nights are free, and whether the listing's rules allow the
 stay, is always asked again.
 """
 
@@ -11,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from decimal import Context, Decimal
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -32,14 +33,14 @@ from backend.core.errors import Conflict, Invalid
 from backend.core.money import MoneyError
 from backend.core.stay import Stay
 from backend.listings.models import Listing
+from backend.payments import charging
+from backend.payments.folios import Charge
+from backend.payments.providers import registry
 from backend.rates import reading
 from backend.rates.reading import Rated
 from backend.rates.terms import Rates
 
 SALT = "karibu.quote"
-RATE_DIGITS = Context(prec=10)
-"""Rates are used as they are shown, so that anyone can repeat the sum."""
-
 MAX_TOKEN = 16_384
 """The longest token that is looked at, in characters; a year of nights with a price each stays below it."""
 
@@ -80,7 +81,8 @@ class PriceOutOfRange(Invalid):
 class Quote:
     """An offer: what was priced, what it costs, until when it stands. ``price`` is in the listing's currency.
 
-    ``rate`` is how much of ``shown_in`` one unit of the listing's currency buys, when another currency was asked for.
+    ``rated`` is how much of ``shown_in`` one unit of the listing's currency buys, when another currency was asked for;
+    ``charge`` the same, when the guest is charged in it.
     """
 
     listing: Listing
@@ -92,7 +94,21 @@ class Quote:
     expires_at: datetime
     token: str
     shown_in: str
-    rate: Decimal | None = None
+    rated: fx.Quoted | None = None
+    charge: Charge | None = None
+
+    @property
+    def rate(self) -> Decimal | None:
+        return self.rated.rate if self.rated else None
+
+    @property
+    def charged_minor(self) -> int | None:
+        """What the guest is charged in the currency of ``charge``, in its minor units; None in the listing's currency."""
+        if self.charge is None:
+            return None
+        return charging.charged(
+            self.price.total_minor, self.price.currency, to=self.charge.currency, rate=self.charge.rate
+        )
 
     def terms(self) -> policies.Terms:
         """What a cancellation of this stay would be decided by, were it paid."""
@@ -208,8 +224,8 @@ def make(
 ) -> Quote:
     """Offer ``stay`` to ``guests`` people and ``pets`` at ``now`` (UTC), if it can be booked.
 
-    ``currency`` asks for amounts to be shown in another one; what is charged stays in the listing's. ``guest`` is who
-    asks, where that is known: a promotion code may be limited for each.
+    ``currency`` asks for the price in another one, at a rate that a booking with the token keeps. ``guest`` is who asks,
+    where that is known: a promotion code may be limited for each.
     Raises: NotAvailable, StayRefused, DatesUnavailable, Preparation, InvalidPromoCode, PromoCodeExpired,
     PromoCodeUsedUp, PromoCodeMinNights, UnknownCurrency, PriceOutOfRange.
     """
@@ -248,7 +264,8 @@ def offer(
     rates = rates or rates_of([listing], now)[listing.pk]
     priced = priced_for(listing, days, stay, guests, rates, now=now, pets=pets, promo=promo)
     shown_in = currency or listing.currency
-    rate = RATE_DIGITS.plus(fx.rate(listing.currency, shown_in)) if shown_in != listing.currency else None
+    rated = fx.quoted(listing.currency, shown_in) if shown_in != listing.currency else None
+    charge = _charge(shown_in, rated) if rated else None
     expires_at = now + timedelta(minutes=platform.get("quote_minutes"))
     policy = policy_versions.for_stay(listing.cancellation_policy, stay.nights, now)
     return Quote(
@@ -259,14 +276,29 @@ def offer(
         price=_price(priced),
         policy=policy,
         expires_at=expires_at,
-        token=_sign(listing, stay, priced, policy, expires_at),
+        token=_sign(listing, stay, priced, policy, expires_at, charge),
         shown_in=shown_in,
-        rate=rate,
+        rated=rated,
+        charge=charge,
     )
 
 
-def _sign(listing: Listing, stay: Stay, priced: Priced, policy: Policy, expires_at: datetime) -> str:
-    content = {
+def _charge(currency: str, rated: fx.Quoted) -> Charge | None:
+    """How a guest is charged in ``currency``; None where the platform does not want it, or nobody could take it."""
+    if not platform.get("charge_in_guest_currency") or not registry.offered(currency):
+        return None
+    return Charge(currency, rated.rate, rated.rate_on, rated.source)
+
+
+def _sign(
+    listing: Listing,
+    stay: Stay,
+    priced: Priced,
+    policy: Policy,
+    expires_at: datetime,
+    charge: Charge | None,
+) -> str:
+    content: dict[str, Any] = {
         "v": 1,
         "l": listing.pk,
         "i": stay.check_in.isoformat(),
@@ -275,6 +307,8 @@ def _sign(listing: Listing, stay: Stay, priced: Priced, policy: Policy, expires_
         "p": policies.dump(policy),
         "t": dump(priced),
     }
+    if charge:
+        content["c"] = [charge.currency, str(charge.rate), charge.rate_on.isoformat(), charge.source]
     return signing.dumps(content, salt=SALT, compress=True)
 
 
@@ -288,7 +322,7 @@ def redeem(
     pets: int | None = None,
     promo_code: str = "",
 ) -> Quote:
-    """The quote that ``token`` was made for, at its own price and policy. ``guests``, ``pets`` and code may be left to it.
+    """The quote that ``token`` was made for, at its own price, rate and policy. ``guests``, ``pets`` and code may be left to it.
 
     Raises: InvalidQuote for a token that is tampered with or of another listing, stay, number of guests or pets, or
     promotion code; QuoteExpired.
@@ -318,6 +352,7 @@ def redeem(
     expires_at = datetime.fromtimestamp(content["x"], UTC)
     if now >= expires_at:
         raise QuoteExpired
+    charge = _charge_of(content.get("c"))
     return Quote(
         listing=listing,
         stay=stay,
@@ -327,8 +362,17 @@ def redeem(
         policy=policies.load(content["p"]),
         expires_at=expires_at,
         token=token,
-        shown_in=priced.currency,
+        shown_in=charge.currency if charge else priced.currency,
+        rated=fx.Quoted(charge.rate, charge.rate_on, charge.source) if charge else None,
+        charge=charge,
     )
+
+
+def _charge_of(said: list[str] | None) -> Charge | None:
+    if said is None:
+        return None
+    currency, rate, rate_on, source = said
+    return Charge(currency, Decimal(rate), date.fromisoformat(rate_on), source)
 
 
 def _invalid() -> Invalid:

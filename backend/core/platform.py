@@ -70,6 +70,7 @@ _DECLARED = [
     Setting("split_host_fee_percent", "decimal", Decimal("3"), _("The host's part of a split service fee."), 0, 50),
     Setting("split_guest_fee_percent", "decimal", Decimal("14.1"), _("The guest's part of a split service fee."), 0, 50),
     Setting("non_refundable_percent", "decimal", Decimal(10), _("How much less a non-refundable stay costs, in percent of its nights."), 0, 50),
+    Setting("charge_in_guest_currency", "bool", True, _("A guest who asked for a price in another currency is charged in it, at the rate of the quote.")),
     Setting("payout_when", "choice", "completed", _("When a host is paid: after the stay, or a day after it began."), choices=("completed", "day_after_check_in")),
     Setting("payout_delay_hours", "int", 0, _("How many hours later than that a payout is due."), 0, 720),
     Setting("new_host_hold_days", "int", 0, _("How long after a host's first confirmed booking payouts are held."), 0, 90),

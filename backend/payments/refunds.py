@@ -179,7 +179,11 @@ def _charged_part(paid: Payment, part_minor: int) -> int:
     refunds = Payment.objects.filter(parent=paid).exclude(status=PaymentStatus.FAILED)
     before = refunds.aggregate(amount=Sum("amount_minor"), charged=Sum("charged_minor"))
     taken = Taken(paid.amount_minor, paid.charged_minor, before["amount"] or 0, before["charged"] or 0)
-    charged = taken.back(part_minor, step=units.step(paid.provider, paid.charged_currency))
+    step = units.step(paid.provider, paid.charged_currency)
+    if paid.charged_currency != paid.currency:
+        # What is paid later may go another way, and completes the running total of what is left.
+        step = units.common_step(paid.charged_currency)
+    charged = taken.back(part_minor, step=step)
     if not charged:
         raise units.CannotMove.field("amount", units.CannotMove.code, units.CannotMove.title)
     return charged

@@ -116,7 +116,46 @@ def test_quote_shows_another_currency_at_a_rate_that_anyone_can_repeat():
     ]
     assert body["total_price"] == sum(line["amount"] for line in body["lines"])
     assert all(isinstance(line["amount"], int) for line in body["lines"])
+    assert body["total_price"] == round(newest.per_euro * 41999 / 100)
+    assert (body["rate_date"], body["rate_source"]) == (newest.rate_on.isoformat(), newest.source)
+    assert body["charged"] == {"total_price": body["total_price"], "currency": "JPY"}
+
+
+def test_quote_that_is_only_shown_in_another_currency_says_what_is_charged():
+    platform.put("charge_in_guest_currency", False)
+
+    body = _quote(make_listing(cleaning_fee_minor=1_999), currency="JPY").json()
+
     assert body["charged"] == {"total_price": 419.99, "currency": "EUR"}
+    assert (body["currency"], body["total_price"]) == ("JPY", sum(line["amount"] for line in body["lines"]))
+
+
+@pytest.mark.parametrize("currency", ["KES", "HUF", "KWD", "USD"])
+def test_quote_shows_lines_that_sum_to_what_is_charged(currency):
+    listing = make_listing(
+        price_minor=3_333, cleaning_fee_minor=1_999, guests_included=1, extra_guest_fee_minor=777
+    )
+
+    quoted = _quote(listing, currency=currency, guests=2).json()
+    booked = ApiClient(make_user()).post(
+        "/api/bookings/",
+        {"property_id": listing.pk, **DATES, "guests": 2, "quote_token": quoted["quote_token"]},
+    )
+
+    places = {"KES": 2, "HUF": 2, "KWD": 3, "USD": 2}[currency]
+    minors = [round(line["amount"] * 10**places) for line in quoted["lines"]]
+    assert sum(minors) == round(quoted["total_price"] * 10**places)
+    assert sum(minors) % {"KES": 100, "HUF": 100, "KWD": 10, "USD": 1}[currency] == 0
+    assert booked.status_code == 201
+    assert (booked.json()["total_price"], booked.json()["currency"]) == (184.39, "EUR")
+    assert booked.json()["charged"] == {
+        "amount": quoted["charged"]["total_price"],
+        "currency": currency,
+        "exchange_rate": quoted["exchange_rate"],
+        "rate_date": quoted["rate_date"],
+        "source": quoted["rate_source"],
+    }
+    assert quoted["charged"]["total_price"] == quoted["total_price"]
 
 
 def test_quote_speaks_the_readers_language_as_far_as_it_is_translated():

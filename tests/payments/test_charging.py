@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 
-from hypothesis import given
+import pytest
+from django.db import transaction
+from django.db.models import Sum
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from backend.payments import charging
+from backend.payments import charging, folios
+from backend.payments import services as payments
 from backend.payments.charging import Taken
+from backend.payments.folios import Charge
+from backend.payments.models import Folio, LedgerEntry, Payment
 from backend.payments.providers import units
+from tests.factories import NOW, make_user
+from tests.payments.desk import LINES, TOTAL, give_back, pay
 
 CURRENCIES = st.sampled_from(["EUR", "USD", "JPY", "KES", "KWD", "HUF", "MGA", "UGX", "IDR"])
-RATES = st.decimals(min_value="0.0001", max_value="20000", places=10)
+RATES = st.integers(min_value=10**6, max_value=2 * 10**14).map(lambda number: Decimal(number).scaleb(-10))
 TOTALS = st.integers(min_value=1, max_value=10**9)
 WEIGHTS = st.lists(st.integers(min_value=1, max_value=10**6), min_size=1, max_size=8)
 
@@ -102,3 +111,71 @@ def test_whole_shillings_go_back_of_a_part_of_them(shillings: int, part: int) ->
 
     assert first % 100 == rest % 100 == 0
     assert first + rest == paid
+
+
+OPS = st.lists(st.tuples(st.sampled_from(["pay", "refund"]), st.integers(1, TOTAL)), min_size=1, max_size=8)
+PROMISES = st.sampled_from(
+    [("KES", "138.546563"), ("JPY", "175.68"), ("KWD", "0.328242"), ("IDR", "20275.17"), ("USD", "1.1172")]
+)
+
+
+@pytest.mark.usefixtures("db")
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(PROMISES, OPS)
+def test_any_way_through_payments_and_refunds_leaves_nothing(
+    promise: tuple[str, str], ops: list[tuple[str, int]]
+) -> None:
+    currency, rate = promise
+    folio = open_in(currency, rate)
+
+    for verb, amount in ops:
+        if verb == "pay" and (due := TOTAL - payments.refundable(folio)):
+            pay(folio, min(amount, due))
+        elif verb == "refund" and (left := payments.refundable(folio)):
+            give_back(folio, min(amount, left))
+    if left := payments.refundable(folio):
+        give_back(folio, left)
+
+    rows = Payment.objects.filter(folio=folio)
+    taken, back = (
+        sum(row.charged_minor for row in rows if row.kind == kind) for kind in ("payment", "refund")
+    )
+    assert taken == back
+    assert {row.charged_currency for row in rows} <= {currency}
+    assert all(row.charged_minor % units.common_step(currency) == 0 for row in rows)
+    entries = (
+        LedgerEntry.objects.filter(folio=folio)
+        .values_list("account", "currency")
+        .annotate(Sum("amount_minor"))
+    )
+    assert {left for _account, _currency, left in entries.order_by()} <= {0}
+
+
+@pytest.mark.usefixtures("db")
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(PROMISES, st.lists(st.integers(1, TOTAL // 4), min_size=1, max_size=6))
+def test_running_total_is_the_rate_of_what_is_paid(promise: tuple[str, str], amounts: list[int]) -> None:
+    currency, rate = promise
+    folio = open_in(currency, rate)
+
+    paid = 0
+    for amount in amounts:
+        if amount <= TOTAL - paid:
+            pay(folio, amount)
+            paid += amount
+
+    charged = Payment.objects.filter(folio=folio).aggregate(sum=Sum("charged_minor"))["sum"]
+    assert charged == folios.charged_minor(folio, paid)
+
+
+def open_in(currency: str, rate: str) -> Folio:
+    """A folio of 315.00 EUR whose guest pays in ``currency``."""
+    with transaction.atomic():
+        return payments.open_folio(
+            guest=make_user(),
+            host=make_user(),
+            currency="EUR",
+            lines=LINES,
+            charge=Charge(currency, Decimal(rate), date(2026, 10, 30), "test"),
+            now=NOW,
+        )
