@@ -19,7 +19,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import FieldTextFilter
 from unfold.decorators import display
-from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from admin_site.actions import ReasonForm, dialog_action
 from admin_site.base import Page, has_role
@@ -29,6 +29,9 @@ from backend.core import platform
 from backend.core.errors import Invalid
 from backend.core.models import Currency, ExchangeRate, PlatformSetting
 from backend.listings.models import Amenity, Location
+
+ONE_LINE = 120
+"""Texts that may be longer than this are written in lines."""
 
 LANGUAGES = [(code, name) for code, name in settings.LANGUAGES if code != "en"]
 
@@ -71,13 +74,19 @@ class SettingForm(ReasonForm):
         if declared is None:
             raise Http404
         choices = {"bool": [("true", _("yes")), ("false", _("no"))]}.get(
-            declared.kind, [(choice, choice) for choice in declared.choices]
+            declared.kind, [(choice, choice or _("none")) for choice in declared.choices]
         )
+        self.kind = declared.kind
         if choices:
             self.fields["value"] = forms.ChoiceField(
-                label=_("Value"), choices=choices, widget=UnfoldAdminSelectWidget
+                label=_("Value"),
+                choices=choices,
+                required="" not in declared.choices,
+                widget=UnfoldAdminSelectWidget,
             )
             self.order_fields(self.field_order)
+        elif declared.kind == "text":
+            self._take_text(declared)
         elif declared.low is not None or declared.high is not None:
             self.fields["value"].help_text = _("From %(low)s to %(high)s.") % {
                 "low": declared.low,
@@ -86,9 +95,19 @@ class SettingForm(ReasonForm):
         current = platform.get(declared.key)
         self.fields["value"].initial = str(current).lower() if declared.kind == "bool" else current
 
+    def _take_text(self, declared: platform.Setting) -> None:
+        field = self.fields["value"]
+        field.required = bool(declared.low)
+        field.help_text = _("At most %(high)s characters.") % {"high": declared.high}
+        if (declared.high or 0) > ONE_LINE:
+            field.widget = UnfoldAdminTextareaWidget(attrs={"rows": 4, "maxlength": declared.high})
+
     def clean_value(self) -> Any:
         given = self.cleaned_data["value"]
-        return {"true": True, "false": False}.get(given, given)
+        if self.kind == "bool":
+            return {"true": True, "false": False}.get(given, given)
+        # Browsers end the lines of a text with two characters.
+        return given.replace("\r\n", "\n") if self.kind == "text" else given
 
 
 @admin.register(PlatformSetting)

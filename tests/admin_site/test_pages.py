@@ -19,7 +19,16 @@ from backend.bookings.models import Alteration, Booking, CancellationPolicy, Hos
 from backend.core.models import Currency, ExchangeRate
 from backend.listings.models import Amenity, Listing, Location
 from backend.notifications.models import Delivery, Notification
-from backend.payments.models import Folio, LedgerEntry, LedgerTransaction, MoneyOp, Payment, ProviderEvent
+from backend.payments.models import (
+    Document,
+    DocumentSeries,
+    Folio,
+    LedgerEntry,
+    LedgerTransaction,
+    MoneyOp,
+    Payment,
+    ProviderEvent,
+)
 from backend.rates.models import Fee, PriceRule, PromoCode, ServiceFeeTerms, Tax
 from tests.admin_site.world import make_booking, make_terms, signed_in, staff
 from tests.factories import NOW, PASSWORD, make_listing, make_user
@@ -37,7 +46,7 @@ TERMS = {"rates.pricerule", "rates.fee", "rates.tax", "rates.promocode", "rates.
 NOTICES = {"notifications.notification", "notifications.delivery"}
 MONEY = {
     *("payments.payment", "payments.moneyop", "payments.ledgertransaction", "payments.ledgerentry"),
-    *("payments.folio", "payments.providerevent"),
+    *("payments.folio", "payments.providerevent", "payments.document", "payments.documentseries"),
     *("payments.reconciliationdifference", "payments.reconciliationrun"),
 }
 RATES = {"core.currency", "core.exchangerate"}
@@ -105,6 +114,7 @@ def test_pages_of_one_row_open_and_offer_no_form() -> None:
         *(Notification, Delivery, ProcrastinateJob, Location, Currency, ExchangeRate),
         *(PriceRule, Fee, Tax, PromoCode, ServiceFeeTerms),
         *(Alteration, Inquiry, HostPenalty, CancellationPolicy, CalendarFeed, FeedConflict),
+        *(Document, DocumentSeries),
     ]
 
     for model in models:
