@@ -12,6 +12,7 @@ import base64
 import binascii
 import json
 import threading
+import warnings
 import zlib
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -27,6 +28,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import NameOID
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 from django.conf import settings
@@ -153,6 +155,25 @@ def movement_of(row: dict[str, Any]) -> Movement | None:
     )
 
 
+def trusted(pem: bytes, now: datetime, roots: Store) -> x509.Certificate:
+    """The certificate that a file begins with, if it is one that PayPal signs with. Raises: ForgedWebhook."""
+    try:
+        leaf, *above = x509.load_pem_x509_certificates(pem)
+        names = leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+        name = str(names[0].value).lower()
+    except (ValueError, IndexError):
+        raise ForgedWebhook from None
+    if not (name.startswith(SIGNER) and name.endswith(".paypal.com")):
+        raise ForgedWebhook
+    if above:
+        verifier = PolicyBuilder().store(roots).time(now).build_server_verifier(x509.DNSName(name))
+        try:
+            verifier.verify(leaf, above)
+        except VerificationError:
+            raise ForgedWebhook from None
+    return leaf
+
+
 def forget_certificates() -> None:
     """Fetch each certificate anew when it is next needed."""
     with _lock:
@@ -204,7 +225,7 @@ def _certificate(url: str, now: datetime) -> x509.Certificate:
                 raise ForgedWebhook from None
             log.warning("payments.paypal_certificate_unreachable", code=error.code)
             raise Unavailable from error
-        known = _trusted(pem, now), now
+        known = trusted(pem, now, _roots()), now
         with _lock:
             if len(_certificates) >= MAX_CERTIFICATES:
                 _certificates.clear()
@@ -226,24 +247,15 @@ def _require_paypals(url: str) -> None:
         raise ForgedWebhook
 
 
-def _trusted(pem: bytes, now: datetime) -> x509.Certificate:
-    try:
-        leaf, *above = x509.load_pem_x509_certificates(pem)
-        names = leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-        name = str(names[0].value).lower()
-    except (ValueError, IndexError):
-        raise ForgedWebhook from None
-    if not (name.startswith(SIGNER) and name.endswith(".paypal.com")):
-        raise ForgedWebhook
-    if above:
-        verifier = PolicyBuilder().store(_roots()).time(now).build_server_verifier(x509.DNSName(name))
-        try:
-            verifier.verify(leaf, above)
-        except VerificationError:
-            raise ForgedWebhook from None
-    return leaf
-
-
 @lru_cache(maxsize=1)
 def _roots() -> Store:
-    return Store(x509.load_pem_x509_certificates(Path(certifi.where()).read_bytes()))
+    """The roots that browsers know, without those that do not keep to the standard."""
+    found = []
+    for block in Path(certifi.where()).read_text().split("-----END CERTIFICATE-----")[:-1]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", CryptographyDeprecationWarning)
+            try:
+                found.append(x509.load_pem_x509_certificate(f"{block}-----END CERTIFICATE-----".encode()))
+            except (ValueError, CryptographyDeprecationWarning):
+                continue
+    return Store(found)
