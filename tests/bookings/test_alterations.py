@@ -614,7 +614,7 @@ def test_pay_pending_counts_when_the_webhook_comes() -> None:
     record = SandboxRecord.objects.exclude(state="succeeded").get()
     body, headers = sandbox.webhook(sandbox.settle_pending(record.key), now=NOW)
     assert inbox.receive(provider="sandbox", body=body, headers=headers, now=NOW)
-    assert settlement.apply_events(now=NOW) == {"applied": 1}
+    assert settlement.apply_events(now=NOW) == {"applied": 1, "left": 0}
 
     assert _facts(booking)[2] == 60_000
     _books()

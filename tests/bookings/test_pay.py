@@ -72,8 +72,8 @@ def test_pay_pending_is_confirmed_by_the_webhook_once() -> None:
     body, headers = sandbox.webhook(sandbox.settle_pending(record.key), now=NOW)
     assert inbox.receive(provider="sandbox", body=body, headers=headers, now=NOW)
     assert not inbox.receive(provider="sandbox", body=body, headers=headers, now=NOW)
-    assert settlement.apply_events(now=NOW) == {"applied": 1}
-    assert settlement.apply_events(now=NOW) == {"applied": 0}
+    assert settlement.apply_events(now=NOW) == {"applied": 1, "left": 0}
+    assert settlement.apply_events(now=NOW) == {"applied": 0, "left": 0}
 
     assert state(booking) == ("confirmed", "", ["held", "confirmed"], True)
     assert money(booking) == ([("charge", "succeeded")], PAID_40_000)

@@ -12,13 +12,14 @@ from django.db import connection, transaction
 from django.utils import timezone
 from pytest_django import Settings
 
+from backend.core.errors import NotAllowed, WrongState
 from backend.payments import inbox, tasks
 from backend.payments import services as payments
 from backend.payments.models import MoneyOp, Payment, ProviderEvent, SandboxRecord
 from backend.payments.providers import sandbox
 from backend.payments.providers.base import ForgedWebhook
 from tests.conftest import Server
-from tests.factories import NOW
+from tests.factories import NOW, make_user
 from tests.payments.desk import TOTAL, books, make_folio, settle, start
 
 pytestmark = pytest.mark.usefixtures("db")
@@ -180,3 +181,53 @@ def test_mark_tells_the_first_from_the_second() -> None:
     event = inbox.waiting()[0]
 
     assert [inbox.mark(event, outcome="applied", now=NOW) for _ in range(2)] == [True, False]
+
+
+def test_event_is_taken_by_one_and_left_for_later_with_growing_pauses() -> None:
+    deliver(settle(start(make_folio())).op)
+    (event,) = inbox.waiting(now=NOW)
+
+    assert [inbox.take(event, now=NOW) for _ in range(2)] == [True, False]
+    assert inbox.waiting(now=NOW) == []
+    pauses = []
+    for _ in range(12):
+        inbox.put_off(event, now=NOW)
+        event.refresh_from_db()
+        pauses.append(int((event.retry_at - NOW).total_seconds()))
+        assert inbox.take(event, now=event.retry_at)
+
+    assert pauses == [10, 20, 40, 80, 160, 320, 640, 1280, 2560, 3600, 3600, 3600]
+    assert event.attempts == 13
+
+
+def test_event_of_a_worker_that_died_is_taken_again() -> None:
+    deliver(settle(start(make_folio())).op)
+    (event,) = inbox.waiting(now=NOW)
+    inbox.take(event, now=NOW)
+
+    assert not inbox.take(event, now=NOW + inbox.LEASE - timedelta(seconds=1))
+    assert inbox.take(event, now=NOW + inbox.LEASE)
+
+
+def test_event_that_was_put_off_by_a_clock_ahead_is_not_left_until_then() -> None:
+    deliver(settle(start(make_folio())).op)
+    (event,) = inbox.waiting(now=NOW)
+    inbox.take(event, now=NOW + timedelta(days=400))
+
+    assert inbox.waiting(now=NOW) == [event]
+
+
+def test_event_is_tried_again_at_once_for_finance() -> None:
+    deliver(settle(start(make_folio())).op)
+    (event,) = inbox.waiting(now=NOW)
+    inbox.take(event, now=NOW)
+
+    with pytest.raises(NotAllowed):
+        inbox.try_again(actor=make_user("support"), event=event, reason="x", now=NOW)
+    assert inbox.waiting(now=NOW) == []
+    inbox.try_again(actor=make_user("finance"), event=event, reason="Provider is back", now=NOW)
+    assert (inbox.waiting(now=NOW), jobs(inbox.DRAIN_JOB)) == ([event], 2)
+    inbox.mark(event, outcome="applied", now=NOW)
+
+    with pytest.raises(WrongState):
+        inbox.try_again(actor=make_user("finance"), event=event, reason="x", now=NOW)

@@ -194,8 +194,10 @@ def _signature(stamp: str, body: bytes) -> str:
 
 def _answer(record: SandboxRecord) -> Result:
     stage: Stage = ""
-    if record.kind == "payout" and record.state in ("succeeded", "returned"):
-        stage = "returned" if record.state == "returned" else "arrived"
+    if record.state == "returned":
+        stage = "returned"
+    elif record.kind == "payout" and record.state == "succeeded":
+        stage = "arrived"
     return Result(
         _JOURNAL_STATE[record.state],
         reference=record.reference,
@@ -274,7 +276,9 @@ def _refusal(order: Order) -> str:
         return "not_authorized"
     if parent.outcome == "spent":
         return "insufficient_funds"
-    children = SandboxRecord.objects.filter(parent_ref=parent.reference).exclude(state="declined")
+    children = SandboxRecord.objects.filter(parent_ref=parent.reference).exclude(
+        state__in=["declined", "returned"]
+    )
     done = dict(children.values_list("kind").annotate(sum=Sum("amount_minor")).order_by())
     if order.kind == "refund":
         taken = parent.amount_minor if parent.kind == "charge" else done.get("capture", 0)
