@@ -242,7 +242,7 @@ class _Sides:
             self._sum(say(_("Earned")), data["gross_minor"]),
             self._sum(say(_("Service fee")), data["fees_minor"]),
             self._sum(say(_("Taken for debts")), data["netted_minor"]),
-            self._sum(say(_("Paid")), data["total_minor"], strong=True),
+            self._sum(say(_("Total paid")), data["total_minor"], strong=True),
         ]
         return {
             "facts": [*facts, [say(_("Month")), self.speaker.month(data["month"])]],
