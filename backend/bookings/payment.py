@@ -20,10 +20,10 @@ from backend.core.db import retrying
 from backend.core.errors import PaymentRefused, Unavailable, WrongState
 from backend.payments import services as payments
 from backend.payments.models import MoneyOp, Payment
-from backend.payments.services import AlreadyPaid
-
-ABANDONED = "abandoned"
-"""The error of a payment that was given up before it was sent, since its booking had ended."""
+from backend.payments.providers.base import ABANDONED
+from backend.payments.sending import ROOTS
+from backend.payments.services import AlreadyPaid, PaymentInProgress
+from backend.payments.states import OPEN_OPS
 
 log = structlog.get_logger(__name__)
 
@@ -58,10 +58,20 @@ def pay(
 
     A booking that waits for the payment is charged and confirmed when the answer arrives; one that waits for the
     host has the amount authorized. A confirmed one whose accepted change costs more is charged the difference. An
-    answer that stays open leaves the payment pending.
+    answer that stays open leaves the payment pending. Asked again meanwhile, it says anew what the guest's client
+    needs to go on; with another provider the first is given up, where it can be.
     Raises: NotFound, NotAllowed, WrongState (over), AlreadyPaid, PaymentInProgress, ProviderUnknown, Refused (402).
     """
-    op = _start(actor=actor, booking_id=booking_id, provider=provider, options=options or {}, now=now)
+    try:
+        op = _start(actor=actor, booking_id=booking_id, provider=provider, options=options or {}, now=now)
+    except PaymentInProgress:
+        begun = _begun(booking_id)
+        if begun is None:
+            raise
+        if provider in ("", begun.provider):
+            return _go_on(begun, now)
+        _give_up(begun, now)
+        op = _start(actor=actor, booking_id=booking_id, provider=provider, options=options or {}, now=now)
     client: dict[str, str] = {}
     try:
         settled = settlement.settle(op.pk, now=now)
@@ -75,6 +85,31 @@ def pay(
                 raise WrongState
             raise Refused(settled.op.error_code)
     return Paid(Payment.objects.get(pk=op.of_payment.pk), client)
+
+
+def _begun(booking_id: int) -> MoneyOp | None:
+    """The payment that its provider has taken on and that waits for the guest."""
+    ops = MoneyOp.objects.select_related("payment").filter(payment__folio__booking=booking_id, kind__in=ROOTS)
+    return ops.filter(state__in=OPEN_OPS, payment__authorized_at=None).exclude(provider_ref="").first()
+
+
+def _go_on(op: MoneyOp, now: datetime) -> Paid:
+    """The payment as its provider has it now, with what the guest's client needs. Raises: PaymentInProgress, Refused."""
+    settled = settlement.look_again(op, now=now)
+    if settled.op.state == MoneyOp.State.FAILED:
+        raise Refused(settled.op.error_code)
+    if settled.op.state != MoneyOp.State.SUCCEEDED and not (settled.result and settled.result.client):
+        raise PaymentInProgress
+    client = dict(settled.result.client) if settled.result else {}
+    return Paid(Payment.objects.get(pk=op.of_payment.pk), client)
+
+
+def _give_up(op: MoneyOp, now: datetime) -> None:
+    """Make room for another way to pay. Raises: PaymentInProgress where the first cannot be withdrawn."""
+    with transaction.atomic(durable=True):
+        withdrawn = payments.withdraw(payment=op.of_payment, now=now)
+    if withdrawn is None or settlement.settle(op.pk, now=now).op.state in OPEN_OPS:
+        raise PaymentInProgress
 
 
 @retrying
@@ -95,6 +130,7 @@ def _start(*, actor: Any, booking_id: int, provider: str, options: dict[str, Any
             capture=booking.pending_reason == "payment",
             options=options,
             now=now,
+            country=booking.listing.country,
         )
 
 
@@ -111,6 +147,7 @@ def _start_difference(booking: Booking, *, provider: str, options: dict[str, Any
         options=options,
         now=now,
         owed_minor=alteration.total_minor,
+        country=booking.listing.country,
     )
     Alteration.objects.filter(pk=alteration.pk).update(payment=op.payment_id)
     return op
@@ -125,15 +162,17 @@ def authorization(booking: Booking) -> Payment | None:
 def let_go(booking: Booking, *, now: datetime) -> list[MoneyOp]:
     """Give up the open payment of a booking that has ended; returns the operations to send.
 
-    What was never sent is dropped, what is set aside is voided. What is under way is left to its outcome: money that
-    it takes is given back when it arrives.
+    What was never sent is dropped, what is set aside is voided, what waits for the guest is withdrawn where the
+    provider can. What is under way otherwise is left to its outcome: money that it takes is given back when it arrives.
     """
     payment = payments.pending_payment(booking.folio)
     if payment is None:
         return []
     if payment.authorized_at is None:
-        payments.abandon(payment=payment, now=now)
-        return []
+        if payments.abandon(payment=payment, now=now):
+            return []
+        withdrawn = payments.withdraw(payment=payment, now=now)
+        return [] if withdrawn is None else [withdrawn]
     if payment.ops.filter(kind=MoneyOp.Kind.CAPTURE).exclude(state=MoneyOp.State.FAILED).exists():
         return []
     return [payments.void(payment=payment, now=now)]

@@ -33,6 +33,7 @@ from backend.payments.intents import settle_later as settle_later
 from backend.payments.models import MoneyOp, Payment, ProviderEvent
 from backend.payments.providers import registry
 from backend.payments.providers.base import (
+    ABANDONED,
     KeyReused,
     OpensAccounts,
     PaysOut,
@@ -64,6 +65,20 @@ def settle(op_id: UUID, *, now: datetime) -> Settled:
     if result is None:
         return Settled(MoneyOp.objects.select_related("payment").get(pk=op_id), None)
     return Settled(_apply(op_id, result, now=now), result)
+
+
+def look_again(op: MoneyOp, *, now: datetime) -> Settled:
+    """What the provider says now of an operation that it has taken on; an outcome is recorded with all that follows.
+
+    It asks nothing of the provider but this, so that nobody's turn is taken. Never inside a transaction.
+    """
+    try:
+        result = sending.look_up(op, at=now)
+    except ProviderUnavailable:
+        return Settled(op, None)
+    if result is None or result.status not in ("succeeded", "failed"):
+        return Settled(op, result)
+    return Settled(_apply(op.pk, result, now=now), result)
 
 
 def apply_events(*, now: datetime) -> dict[str, int]:
@@ -332,6 +347,9 @@ def _came_back(booking: Booking, op: MoneyOp, now: datetime) -> None:
 
 
 def _refused(booking: Booking, op: MoneyOp, now: datetime) -> None:
+    if op.error_code == ABANDONED:
+        # We gave it up ourselves: nobody was refused anything.
+        return
     step(booking, event="payment_failed", by=PLATFORM, reason=op.error_code, now=now)
     announce(
         booking,

@@ -28,6 +28,12 @@ LEASE = timedelta(seconds=60)
 KEY_REMEMBERED = timedelta(hours=23)
 """How long a provider surely knows our key; after it we ask what became of the order before asking again."""
 
+OPEN_FOR = timedelta(hours=24)
+"""How long a guest may take over a payment, where the provider can withdraw it afterwards."""
+
+GIVEN_UP = "given_up"
+"""The option of an operation that nobody waits for any more: it is withdrawn as soon as it is asked about."""
+
 ROOTS = (MoneyOp.Kind.AUTHORIZE, MoneyOp.Kind.CHARGE)
 """The kinds that begin a payment; captures, voids and refunds refer to them."""
 
@@ -88,12 +94,23 @@ def _ask(op: MoneyOp, now: datetime) -> Result:
     forgotten = op.attempts > 1 and now - op.created_at > KEY_REMEMBERED
     if op.provider_ref or forgotten:
         result = provider.look_up(order)
+        if result is not None and result.status == "pending" and _is_over(op, now) and provider.gives_up:
+            return provider.give_up(order) or result
         if result is not None:
             return result
         if forgotten and op.kind in ROOTS:
             # It never arrived and the guest has gone long since: a card is not charged a day later.
             return Result("failed", error_code="never_arrived")
     return provider.carry_out(order)
+
+
+def _is_over(op: MoneyOp, now: datetime) -> bool:
+    """Whether a payment that still waits for its guest has waited enough."""
+    return (
+        op.kind in ROOTS
+        and bool(op.provider_ref)
+        and (GIVEN_UP in op.options or now - op.created_at > OPEN_FOR)
+    )
 
 
 def _order(op: MoneyOp, now: datetime) -> Order:
@@ -121,6 +138,7 @@ def _order(op: MoneyOp, now: datetime) -> Order:
         taken_ref=taken_ref,
         destination=destination,
         is_open=op.state in OPEN_OPS,
+        group=f"stay-{op.of_payment.folio_id if op.payout is None else op.payout.folio_id}",
         options=op.options,
     )
 

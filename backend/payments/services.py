@@ -25,16 +25,17 @@ from django.utils.translation import gettext_lazy as _
 from backend.accounts.models import ADMIN, FINANCE
 from backend.core import access
 from backend.core.db import constraint_errors, lock
-from backend.core.errors import Conflict, WrongState
+from backend.core.errors import Conflict, Invalid, WrongState
 from backend.payments import folios
 from backend.payments.dividing import earned, forgive, kept, penalize
 from backend.payments.folios import open_folio
 from backend.payments.intents import intend, reference
 from backend.payments.models import Folio, MoneyOp, Payment
 from backend.payments.providers import registry, units
+from backend.payments.providers.base import ABANDONED
 from backend.payments.recording import Recorded, record
 from backend.payments.refunds import RefundTooLarge, paid, refund, refundable
-from backend.payments.sending import due
+from backend.payments.sending import GIVEN_UP, ROOTS, due
 from backend.payments.states import OPEN_OPS, OpState, PaymentStatus
 
 __all__ = [
@@ -59,6 +60,7 @@ __all__ = [
     "status_of",
     "statuses_of",
     "void",
+    "withdraw",
 ]
 
 UNPAID = "unpaid"
@@ -69,6 +71,13 @@ class AlreadyPaid(Conflict):
 
     code = "already_paid"
     title = _("This is paid already.")
+
+
+class CannotSetAside(Invalid):
+    """The provider takes money at once or not at all; a request of the guest's must be accepted before."""
+
+    code = "cannot_set_aside"
+    title = _("In this way one can pay only when the host has accepted.")
 
 
 class PaymentInProgress(Conflict):
@@ -92,16 +101,23 @@ def start(
     options: dict[str, Any],
     now: datetime,
     owed_minor: int | None = None,
+    country: str = "",
 ) -> MoneyOp:
     """Write down that the guest pays ``amount_minor`` of the folio's currency; nothing is asked yet.
 
     ``capture`` takes the money at once; without it it is only set aside, for ``capture`` or ``void`` later. An empty
     ``provider`` is the preferred one; ``options`` are the provider's own (the sandbox: ``outcome``).
     ``owed_minor`` is what the stay costs in all, where that is agreed but written to the folio only when it is paid.
-    Raises: ProviderUnknown, NoProvider, Invalid (an option), CannotMove, AlreadyPaid, PaymentInProgress.
+    ``country`` (ISO 3166) is where the stay is, for the routes.
+    A provider that needs a phone gets the guest's verified one, unless ``options`` name another.
+    Raises: ProviderUnknown, NoProvider, CannotSetAside, Invalid (an option), CannotMove, AlreadyPaid, PaymentInProgress.
     """
     currency = folio.charge_currency or folio.currency
-    adapter = registry.choose(provider, currency)
+    adapter = registry.choose(provider, currency, country)
+    if not capture and not adapter.sets_aside:
+        raise CannotSetAside.field("provider", CannotSetAside.code, CannotSetAside.title)
+    if adapter.needs_phone and not options.get("phone") and folio.guest.phone_verified_at:
+        options = {**options, "phone": folio.guest.phone}
     accepted = adapter.accepted_options(options)
     folio = lock(Folio.objects.all(), pk=folio.pk)
     pending = pending_payment(folio)
@@ -150,10 +166,32 @@ def abandon(*, payment: Payment, now: datetime) -> bool:
     """
     lock(Folio.objects.all(), pk=payment.folio_id)
     unsent = MoneyOp.objects.filter(payment=payment, kind__in=["authorize", "charge"], state=OpState.CREATED)
-    if not unsent.update(state=OpState.FAILED, error_code="abandoned", updated_at=now):
+    if not unsent.update(state=OpState.FAILED, error_code=ABANDONED, updated_at=now):
         return False
     Payment.objects.filter(pk=payment.pk).update(status=PaymentStatus.FAILED)
     return True
+
+
+def withdraw(*, payment: Payment, now: datetime) -> MoneyOp | None:
+    """Give up a payment that was sent and waits for the guest; the operation to send, so that the provider hears of it.
+
+    None where it does not wait for the guest, or its provider cannot withdraw: then its outcome must be awaited.
+    """
+    lock(Folio.objects.all(), pk=payment.folio_id)
+    waiting = MoneyOp.objects.filter(payment=payment, kind__in=ROOTS, state__in=OPEN_OPS).exclude(
+        provider_ref=""
+    )
+    op = waiting.select_for_update().first()
+    adapter = registry.configured().get(payment.provider)
+    if op is None or adapter is None or not adapter.gives_up:
+        return None
+    op.options = {**op.options, GIVEN_UP: True}
+    if op.state == OpState.UNKNOWN:
+        # Nobody is sending it: it need not wait for its next turn.
+        op.lease_until = None
+    op.updated_at = now
+    op.save(update_fields=["options", "lease_until", "updated_at"])
+    return op
 
 
 def pending_payment(folio: Folio) -> Payment | None:

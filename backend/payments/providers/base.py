@@ -11,6 +11,7 @@ import abc
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from fractions import Fraction
 from typing import Any, ClassVar, Literal, Self
 
 from django.utils.translation import gettext_lazy as _
@@ -21,6 +22,10 @@ from backend.payments.providers import units
 Status = Literal["succeeded", "failed", "pending", "unknown"]
 Stage = Literal["", "sent", "arrived", "returned"]
 Topic = Literal["order", "dispute", "account", "delivery", "other"]
+
+
+ABANDONED = "abandoned"
+"""The error of an order that we gave up ourselves, since nobody waits for it any more."""
 
 
 class ProviderUnavailable(Exception):
@@ -121,6 +126,9 @@ class Provider(abc.ABC):
     sets_aside: bool = True
     """Whether it can hold an amount on the guest's side before it is taken."""
 
+    needs_phone: bool = False
+    """Whether it takes the guest's phone number as the option ``phone``."""
+
     lists: ClassVar[frozenset[str]] = frozenset(
         {"authorize", "charge", "capture", "void", "refund", "payout", "reverse"}
     )
@@ -175,11 +183,14 @@ class Provider(abc.ABC):
     def list_recent(self, since: datetime) -> Iterable[Movement]:
         """What the provider did for us from ``since`` on. Raises: ProviderUnavailable."""
 
+    gives_up: bool = False
+    """Whether it can withdraw what still waits for the guest."""
+
     def give_up(self, order: Order) -> Result | None:
         """Withdraw an order that still waits for the guest, so that it cannot succeed any more.
 
-        What became of it then: it may have succeeded a moment before. None where a provider cannot do this.
-        Raises: ProviderUnavailable.
+        What became of it then: ``failed`` with ``ABANDONED``, or what happened a moment before. None where it cannot
+        be withdrawn. Raises: ProviderUnavailable.
         """
         return None
 
@@ -204,8 +215,12 @@ class PaysOut(Provider):
     """What a host names to be paid there. ``nothing``: the provider has accounts of its own, or needs none."""
 
     def payable(self, amount_minor: int, currency: str) -> int:
-        """What of an amount is paid, in the same minor units: whole units where the provider knows no smaller ones."""
-        return amount_minor
+        """What of an amount is paid, in the same minor units: the nearest that the provider can move.
+
+        Raises: CannotMove.
+        """
+        step = units.unit(self.name, currency, payout=True).step
+        return round(Fraction(amount_minor, step)) * step
 
     def pays(self, currency: str, country: str) -> bool:
         """Whether hosts in ``country`` (ISO 3166, empty: unknown) can be paid in ``currency``."""

@@ -23,6 +23,7 @@ from django.utils.translation import gettext_lazy as _
 from backend.core.errors import Invalid
 from backend.payments.providers import paypal_events, units
 from backend.payments.providers.base import (
+    ABANDONED,
     DisputeState,
     Event,
     Movement,
@@ -58,6 +59,8 @@ class PayPal(PaysOut, TellsDisputes):
     """The adapter of PayPal's REST interface (Orders v2, Payments v2, Payouts v1, Disputes v1)."""
 
     name = units.PAYPAL
+    gives_up = True
+    pays_to = "email"
     lists = frozenset({"charge", "capture", "refund"})
 
     @classmethod
@@ -171,7 +174,7 @@ class PayPal(PaysOut, TellsDisputes):
                 done = _done(answer.body, order) if answer.is_ok else None
                 if done is not None:
                     return _of_begun(done, order)
-        return Result("failed", order.reference, "given_up")
+        return Result("failed", order.reference, ABANDONED)
 
     def dispute(self, reference: str) -> DisputeState:
         with understood(), Line() as line:

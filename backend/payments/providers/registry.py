@@ -11,11 +11,12 @@ from django.utils.translation import gettext_lazy as _
 from backend.core.errors import Invalid, Unavailable
 from backend.payments.models import ProviderRoute
 from backend.payments.providers.base import PaysOut, Provider
+from backend.payments.providers.mpesa import Mpesa
 from backend.payments.providers.paypal import PayPal
 from backend.payments.providers.sandbox import Sandbox
 from backend.payments.providers.stripe import Stripe
 
-ADAPTERS: tuple[type[Provider], ...] = (Stripe, PayPal)
+ADAPTERS: tuple[type[Provider], ...] = (Stripe, PayPal, Mpesa)
 """The adapters of real providers, the preferred first; each says itself whether its keys are set."""
 
 Chosen = TypeVar("Chosen", bound=Provider)
@@ -70,7 +71,7 @@ def choose(name: str, currency: str = "", country: str = "") -> Provider:
     Raises: ProviderUnknown (also for one that does not take the currency), NoProvider.
     """
     choice = offered(currency)
-    if name:
+    if name and (choice or offered()):
         if name not in choice:
             raise _unknown()
         return choice[name]

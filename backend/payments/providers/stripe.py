@@ -25,6 +25,7 @@ from backend.core.errors import Invalid
 from backend.payments.providers import stripe_events, units
 from backend.payments.providers import stripe_objects as objects
 from backend.payments.providers.base import (
+    ABANDONED,
     AccountState,
     DisputeState,
     Event,
@@ -64,6 +65,8 @@ class Stripe(OpensAccounts, TellsDisputes):
     """The adapter of Stripe. Amounts go out and come in through ``units``."""
 
     name = units.STRIPE
+
+    gives_up = True
 
     lists = frozenset({"authorize", "charge", "capture", "refund", "payout", "reverse"})
 
@@ -140,17 +143,14 @@ class Stripe(OpensAccounts, TellsDisputes):
                 return None
             raise ProviderUnavailable(f"Stripe does not tell of {order.key}: {refused.code}") from refused
 
-    def give_up(self, order: Order) -> Result | None:
+    def give_up(self, order: Order) -> Result:
         """Cancel an intent that the guest has not confirmed. Where money moved meanwhile, that is the answer."""
-        intent = self._root(order)
-        if intent is None:
-            return None
-        given = {"cancellation_reason": objects.ABANDONED}
+        intents = self._api.payment_intents
         try:
-            intent = _told(self._api.payment_intents.cancel, intent["id"], given)
+            intent = _told(intents.cancel, order.reference, {"cancellation_reason": ABANDONED})
         except Refused:
             # It was taken, or is being taken, at this very moment.
-            intent = _answered(self._api.payment_intents.retrieve, intent["id"], _WITH_CHARGE)
+            intent = _answered(intents.retrieve, order.reference, _WITH_CHARGE)
         return objects.intent_result(intent, order.kind)
 
     def verify_webhook(self, body: bytes, headers: Mapping[str, str], now: datetime) -> Event:

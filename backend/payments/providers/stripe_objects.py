@@ -13,13 +13,13 @@ from typing import Any, Literal
 
 from backend.core.money import exponent
 from backend.payments.providers import units
-from backend.payments.providers.base import AccountState, DisputeState, Movement, Result
+from backend.payments.providers.base import ABANDONED, AccountState, DisputeState, Movement, Result
 
 Object = Mapping[str, Any]
 
 OP, CAPTURE = "karibu_op", "karibu_capture"
 
-ABANDONED, EXPIRED, VOIDED = "abandoned", "authorization_expired", "already_voided"
+EXPIRED, VOIDED = "authorization_expired", "already_voided"
 UNKNOWN = "unknown_reference"
 
 _WAITS_FOR_GUEST = ("requires_payment_method", "requires_confirmation", "requires_action")
@@ -253,7 +253,7 @@ def dispute_state(dispute: Object) -> DisputeState:
 def _canceled(intent: Object) -> str:
     """Why there is nothing to take any more. Stripe lets a card's authorization go by itself after seven days."""
     reason = intent.get("cancellation_reason")
-    if reason == "abandoned":
+    if reason == ABANDONED:
         return ABANDONED
     return EXPIRED if reason in ("automatic", "expired") else VOIDED
 

@@ -211,7 +211,7 @@ def test_giving_up_leaves_the_money_with_the_guest(paypal: PayPalFake) -> None:
     given_up = provider.give_up(made)
     provider.look_up(replace(made, is_open=False))
 
-    assert given_up == Result("failed", made.reference, "given_up")
+    assert given_up == Result("failed", made.reference, "abandoned")
     assert paypal.moved() == []
 
 
