@@ -23,7 +23,7 @@ log = structlog.get_logger("access")
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
 SANE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
-DOCUMENTS = re.compile(r"/api/(docs|[^/]+\.json)/?|/api/.+\.(ics|pdf)/?")
+DOCUMENTS = re.compile(r"/api/(docs|[^/]+\.json)/?|/api/.+\.(ics|pdf|csv)/?")
 """Paths whose canonical form has no slash at the end."""
 
 PREFLIGHT = {

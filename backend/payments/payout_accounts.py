@@ -17,9 +17,10 @@ from django.utils.translation import gettext_lazy as _
 
 from backend.accounts.models import HOST
 from backend.audit import services as audit
-from backend.core import access, crypto, fx
+from backend.core import access, crypto, fx, platform
 from backend.core.db import lock, outside_transaction, retrying
 from backend.core.errors import Conflict, Invalid, NotFound, Unavailable
+from backend.listings.models import Listing
 from backend.payments import payout_holds, payout_notices
 from backend.payments.models import MoneyOp, Payout, PayoutAccount
 from backend.payments.payout_receivers import hold_receiver
@@ -104,9 +105,9 @@ def add(
     """
     outside_transaction("a payment provider")
     access.require(actor, "payout_account.add")
-    adapter = _paying(provider)
     if currency and currency not in fx.rates():
         raise fx.UnknownCurrency.field("currency", fx.UnknownCurrency.code, fx.UnknownCurrency.title)
+    adapter = registry.choose_payout(provider, currency or usual_currency(actor), country.upper())
     address, shown = _destination(adapter, destination)
     account = _write(actor, adapter, currency, country.upper(), address, shown, now)
     return _open(account, adapter, now) if isinstance(adapter, OpensAccounts) else account
@@ -151,7 +152,7 @@ def onboarding_link(*, actor: Any, account_id: int, now: datetime) -> str:
     """
     outside_transaction("a payment provider")
     account = own(actor, account_id)
-    adapter = _paying(account.provider)
+    adapter = registry.get(account.provider)
     if not isinstance(adapter, OpensAccounts):
         raise NoOnboarding
     if account.status == Status.DISABLED:
@@ -253,6 +254,12 @@ def refresh_pending(*, now: datetime) -> dict[str, int]:
     return counts
 
 
+def usual_currency(user: Any) -> str:
+    """The currency that a host's payouts are in when their account does not say: of their first listing, else their own."""
+    of_listing = Listing.objects.filter(host_id=user.pk).order_by("id").values_list("currency", flat=True)
+    return of_listing.first() or user.profile.currency or str(platform.get("currency"))
+
+
 def own(actor: Any, account_id: int) -> PayoutAccount:
     """One's own account. Raises: NotFound."""
     account = PayoutAccount.objects.filter(user_id=actor.pk, pk=account_id).first()
@@ -331,16 +338,6 @@ def _take_over(account_id: int, state: AccountState, now: datetime) -> PayoutAcc
                 payout_notices.account_restricted(account, now)
             payout_holds.reassess(user_id, now)
     return account
-
-
-def _paying(provider: str) -> PaysOut:
-    """The adapter of an offered provider that pays hosts. Raises: ProviderUnknown."""
-    adapter = registry.offered().get(provider)
-    if not isinstance(adapter, PaysOut):
-        raise registry.ProviderUnknown.field(
-            "provider", registry.ProviderUnknown.code, registry.ProviderUnknown.title
-        )
-    return adapter
 
 
 def _destination(adapter: PaysOut, given: str) -> tuple[str, str]:

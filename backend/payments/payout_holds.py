@@ -25,6 +25,7 @@ from backend.payments import payout_notices
 from backend.payments.models import Dispute, Folio, Payment, Payout, PayoutAccount, PayoutHold
 from backend.payments.payout_receivers import account_of, hold_receiver, in_account
 from backend.payments.providers import registry
+from backend.payments.providers.base import PaysOut
 from backend.payments.states import OPEN_OPS, PAYOUT_TRANSITIONS, DisputeStatus, PayoutStatus
 
 Reason = PayoutHold.Reason
@@ -93,7 +94,7 @@ def assess(payout: Payout, now: datetime) -> bool:
 
 def reasons(payout: Payout, account: PayoutAccount | None, now: datetime) -> set[str]:
     """The platform's own reasons against sending a payout to ``account`` at ``now``."""
-    found = set(_of_account(account, now))
+    found = set(_of_account(payout, account, now))
     if _is_new_host(payout, now):
         found.add(Reason.NEW_HOST.value)
     if _is_disputed(payout):
@@ -249,17 +250,24 @@ def _waiting_of(folio: Folio) -> Iterable[Payout]:
     return waiting.select_related("receiver").select_for_update(no_key=True, of=("self",))
 
 
-def _of_account(account: PayoutAccount | None, now: datetime) -> list[str]:
+def _of_account(payout: Payout, account: PayoutAccount | None, now: datetime) -> list[str]:
     if account is None or account.status in (PayoutAccount.Status.PENDING, PayoutAccount.Status.DISABLED):
         return [Reason.NO_ACCOUNT.value]
     found = []
-    is_reachable = account.provider in registry.configured() and account.currency in ("", *fx.rates())
-    if account.status == PayoutAccount.Status.RESTRICTED or not is_reachable:
+    if account.status == PayoutAccount.Status.RESTRICTED or not _is_reachable(payout, account):
         found.append(Reason.ACCOUNT_RESTRICTED.value)
     wait = timedelta(hours=platform.get("payout_account_change_hours"))
     if account.replaced_at is not None and now < account.replaced_at + wait:
         found.append(Reason.ACCOUNT_CHANGED.value)
     return found
+
+
+def _is_reachable(payout: Payout, account: PayoutAccount) -> bool:
+    """Whether the account's provider is set up here and pays its currency, and there are rates into that."""
+    currency = account.currency or payout.currency
+    adapter = registry.configured().get(account.provider)
+    has_rates = currency == payout.currency or {currency, payout.currency} <= fx.rates().keys()
+    return isinstance(adapter, PaysOut) and adapter.pays(currency, account.country) and has_rates
 
 
 def _is_new_host(payout: Payout, now: datetime) -> bool:
