@@ -98,6 +98,16 @@ class PayIn(In):
         Annotated[str, Text(40), Field(description="For the sandbox: succeed, decline, pending or timeout.")]
         | None
     ) = None
+    phone: (
+        Annotated[
+            str,
+            Text(20),
+            Field(
+                description="For M-Pesa: the phone that pays; without it the guest's own, once it is verified."
+            ),
+        ]
+        | None
+    ) = None
 
 
 class PayOut(Out):
@@ -251,7 +261,7 @@ def pay(request: HttpRequest, booking_id: int, body: PayIn | None = None) -> Any
         actor=request.auth,  # type: ignore[attr-defined]
         booking_id=booking_id,
         provider=body.provider or "",
-        options={"outcome": body.outcome} if body.outcome else {},
+        options={name: given for name, given in (("outcome", body.outcome), ("phone", body.phone)) if given},
         now=timezone.now(),
     )
     done = paid.payment.status != "pending"

@@ -116,8 +116,9 @@ def start(
     adapter = registry.choose(provider, currency, country)
     if not capture and not adapter.sets_aside:
         raise CannotSetAside.field("provider", CannotSetAside.code, CannotSetAside.title)
-    if adapter.needs_phone and not options.get("phone") and folio.guest.phone_verified_at:
-        options = {**options, "phone": folio.guest.phone}
+    if adapter.needs_phone and not options.get("phone"):
+        profile = folio.guest.profile
+        options = {**options, "phone": profile.phone if profile.phone_verified_at else ""}
     accepted = adapter.accepted_options(options)
     folio = lock(Folio.objects.all(), pk=folio.pk)
     pending = pending_payment(folio)

@@ -6,6 +6,7 @@ from backend.payments.models.document import Document, DocumentKind, DocumentSer
 from backend.payments.models.event import ProviderEvent
 from backend.payments.models.folio import Folio, FolioLine
 from backend.payments.models.movement import MoneyOp, Payment, PaymentQuerySet
+from backend.payments.models.mpesa import MpesaRequest
 from backend.payments.models.payout import Payout, PayoutAccount, PayoutHold, PayoutQuerySet, PayoutSplit
 from backend.payments.models.reconciliation import ReconciliationDifference, ReconciliationRun
 from backend.payments.models.refund import RefundRequest
@@ -22,6 +23,7 @@ __all__ = [
     "LedgerEntry",
     "LedgerTransaction",
     "MoneyOp",
+    "MpesaRequest",
     "Payment",
     "PaymentQuerySet",
     "Payout",
