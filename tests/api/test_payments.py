@@ -85,6 +85,9 @@ def test_list_shows_ones_own_with_the_agreed_fields() -> None:
         "currency": "EUR",
         "status": "partially_refunded",
         "refunded_amount": 100.5,
+        "charged": None,
+        "failure": None,
+        "parent_id": None,
         "created_at": "2027-03-01T09:00:00Z",
         "completed_at": "2027-03-01T09:00:00Z",
     }
