@@ -72,6 +72,9 @@ class Environment:
     mpesa_initiator: str = ""
     mpesa_security_credential: str = field(default="", repr=False)
     mpesa_callback_secret: str = field(default="", repr=False)
+    ecb_rates_url: str = ""
+    second_rates_url: str = field(default="", repr=False)
+    second_rates_key: str = field(default="", repr=False)
     allow_loopback_fetch: str = ""
     log_level: str = "INFO"
 
@@ -386,6 +389,16 @@ SMS_DIR = STATE_DIR / "sms"
 
 # Calendars of other sites are fetched over https from public addresses; for development also from this machine.
 ALLOW_LOOPBACK_FETCH = ENV.allow_loopback_fetch == "1"
+
+# Exchange rates come from the European Central Bank, in production unless said otherwise ("off"); elsewhere where an
+# address is given. What the bank does not tell comes from a second source, whose address may hold {key}.
+ECB_RATES_URL = ENV.ecb_rates_url or (
+    "https://www.ecb.europa.eu/stats/eurofxref/eurofxref.zip" if PRODUCTION else ""
+)
+if ECB_RATES_URL == "off":
+    ECB_RATES_URL = ""
+SECOND_RATES_URL = ENV.second_rates_url
+SECOND_RATES_KEY = ENV.second_rates_key
 
 # The sandbox provider stands in for a real one outside production; its webhooks are signed like theirs.
 SANDBOX_ENABLED = not PRODUCTION

@@ -21,6 +21,7 @@ from backend.bookings import alterations, earnings, inquiries, settlement
 from backend.bookings import services as bookings
 from backend.core import idempotency, limits
 from backend.identity import sessions
+from backend.jobs.imports import exchange_rates
 from backend.jobs.models import SweepRun
 from backend.notifications import retention
 from backend.payments import payout_accounts, payouts, reconciliation
@@ -29,6 +30,8 @@ from backend.search import maintenance
 EVERY_MINUTE = "* * * * *"
 EVERY_TEN_MINUTES = "*/10 * * * *"
 EVERY_HOUR = "17 * * * *"
+WHEN_RATES_ARE_OUT = "31 * * * *"
+"""The central bank tells its rates at 16:00 of Frankfurt, whatever hour that is in UTC; asked until they are there."""
 
 YOUNG = timedelta(seconds=10)
 """How long an operation is left to the request that has just written it down."""
@@ -108,6 +111,7 @@ SWEEPS = [
         cron=EVERY_TEN_MINUTES,
         gently=lambda now: feeds.poll_due(now=now),
     ),
+    Sweep("exchange_rates", lambda now: exchange_rates.keep_up(now=now), cron=WHEN_RATES_ARE_OUT),
     Sweep("search", maintenance.keep_up, cron=EVERY_TEN_MINUTES),
     Sweep("purge", _purge, cron=EVERY_HOUR),
 ]
