@@ -330,7 +330,7 @@ def test_a_document_never_changes() -> None:
     values = {"number": 7, "reference": "X", "total_minor": 1, "data": {}, "issued_at": NOW, "language": "fr"}
 
     for name, value in {**values, "issued_at": datetime(2028, 1, 1, tzinfo=UTC)}.items():
-        with pytest.raises(IntegrityError, match="issued and may not change"):
+        with pytest.raises(REFUSALS):
             Document.objects.filter(pk=document.pk).update(**{name: value})
     with pytest.raises(REFUSALS):
         Document.objects.filter(pk=document.pk).delete()
@@ -343,7 +343,7 @@ def test_a_range_goes_on_by_one_only(step: int) -> None:
     invoiced(pay(make_folio()))
     series = DocumentSeries.objects.get()
 
-    with pytest.raises(IntegrityError, match="one after the other"):
+    with pytest.raises(REFUSALS):
         DocumentSeries.objects.filter(pk=series.pk).update(last_number=1 + step)
     with pytest.raises(REFUSALS):
         series.delete()
