@@ -358,7 +358,7 @@ else:
     _default_storage = {"BACKEND": "django.core.files.storage.FileSystemStorage"}
     _private_storage = {
         "BACKEND": "django.core.files.storage.FileSystemStorage",
-        "OPTIONS": {"location": STATE_DIR / "private", "base_url": None, "file_permissions_mode": 0o600},
+        "OPTIONS": {"location": STATE_DIR / "private", "file_permissions_mode": 0o600},
     }
 STORAGES = {
     "default": _default_storage,
