@@ -145,6 +145,30 @@ def test_find_asks_one_question_once_it_knows_the_place_and_the_clocks() -> None
     assert (found.count, len(queries)) == (1, 1)
 
 
+def plans() -> dict[str, tuple[int, int]]:
+    """Of each search that this connection keeps a statement for: how often its one plan was used, and how often another."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT name, statement, generic_plans, custom_plans FROM pg_prepared_statements")
+        return {
+            name: (once, anew)
+            for name, statement, once, anew in cursor.fetchall()
+            if "AS hits" in statement or "hits AS" in statement
+        }
+
+
+def test_find_plans_searches_that_differ_in_their_values_once() -> None:
+    make_listing()
+    dates = {"check_in": date(2027, 4, 10), "check_out": date(2027, 4, 12)}
+    find(SearchQuery(location="Lisbon", guests=9, **dates), NOW)  # type: ignore[arg-type]
+    before = plans()
+
+    for guests in (1, 2, 3):
+        find(SearchQuery(location="Lisbon", guests=guests, **dates), NOW)  # type: ignore[arg-type]
+
+    changed = {name: uses for name, uses in plans().items() if before.get(name) != uses}
+    assert [(once - before[name][0], anew) for name, (once, anew) in changed.items()] == [(3, 0)]
+
+
 def test_find_reads_words_of_title_place_and_description() -> None:
     balcony = make_listing(title="Sunny balcony", description="A flat.")
     quiet = make_listing(title="Quiet flat", description="With two balconies over the garden.")
