@@ -80,7 +80,7 @@ class DocumentQuery(PageQuery):
     booking_id: Annotated[Id | None, Field(description="Only those about this booking.")] = None
 
 
-class StatementQuery(Params):
+class StatementPdfQuery(Params):
     """Which statement."""
 
     month: Month
@@ -147,7 +147,7 @@ def get_receipt(request: HttpRequest, booking_id: int) -> HttpResponse:
     summary="A month's payout statement as PDF",
     openapi_extra=PDF,
 )
-def get_statement(request: HttpRequest, params: Query[StatementQuery]) -> HttpResponse:
+def get_statement(request: HttpRequest, params: Query[StatementPdfQuery]) -> HttpResponse:
     """What the caller was paid as a host in a month that is over. It is issued when it is first asked for.
 
     404 for a month without payouts in the currency.

@@ -44,6 +44,9 @@ CAUSES: dict[str, Text] = {
 }
 """Beginnings of the words that refunds are written down with; anything else is just a refund."""
 
+BACK: dict[str, Text] = {"returned": _("came back"), "taken_back": _("taken back")}
+"""What became of a payout that stands once more on a statement."""
+
 PROVIDERS = {"stripe": "Stripe", "paypal": "PayPal", "mpesa": "M-Pesa", "sandbox": "Sandbox"}
 
 _LONG = re.compile(r"(\S{30})(?=\S)")
@@ -252,9 +255,9 @@ class _Sides:
 
     def _payout(self, row: Mapping[str, Any]) -> str | Label:
         number = shown(row["reference"])
-        if row["kind"] != "returned":
+        if row["kind"] not in BACK:
             return number
-        said = self.speaker.say(_("came back"))
+        said = self.speaker.say(BACK[row["kind"]])
         return {"a": f"{number} ({said['a']})", "b": said["b"]}
 
     def _stay(self) -> list[Any]:
