@@ -1,7 +1,8 @@
 """A host's month: what was paid out for which stay, and what it was made of. Reads only.
 
-A payout stands in the month (UTC) in which it was sent; one that came back stands once more, with the opposite sign,
-in the month in which it did. So that a month that is over never changes. Amounts are in the currency that was paid, at
+A payout stands in the month (UTC) in which it was sent; what came back from the bank, or was taken back since the guest
+got money back, stands once more, with the opposite sign, in the month in which it did. So that a month that is over
+never changes. Amounts are in the currency that was paid, at
 the payout's own rate::
 
     gross - service_fees - netted = net
@@ -26,7 +27,8 @@ from backend.accounts.models import User
 from backend.core import fx
 from backend.core.money import Money
 from backend.payments import folios
-from backend.payments.models import FolioLine, Payout
+from backend.payments.models import FolioLine, MoneyOp, Payout
+from backend.payments.states import OpState
 
 DANGEROUS = ("=", "+", "-", "@", "\t", "\r")
 """How a cell begins that a spreadsheet would take for a formula."""
@@ -44,9 +46,12 @@ COLUMNS = (
 )
 
 
+Kind = Literal["payout", "returned", "taken_back"]
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One payout of the month, or one that came back (its amounts are negative). Amounts in minor units.
+    """One payout of the month, or what came back of one (its amounts are negative). Amounts in minor units.
 
     ``amount_minor`` is what was paid, after fees and debts.
     """
@@ -55,7 +60,7 @@ class Row:
     reference: str
     booking_id: int | None
     booking_reference: str
-    kind: Literal["payout", "returned"]
+    kind: Kind
     at: datetime
     gross_minor: int
     service_fees_minor: int
@@ -138,28 +143,39 @@ def _cell(text: str) -> str:
 def _of_month(host: User, begin: datetime, end: datetime) -> QuerySet[Any]:
     """The payouts with their stay's booking, which stands above payments and is only named here."""
     in_month = Q(sent_at__gte=begin, sent_at__lt=end) | Q(reversed_at__gte=begin, reversed_at__lt=end)
+    taken_back = MoneyOp.objects.filter(kind=MoneyOp.Kind.REVERSE, state=OpState.SUCCEEDED)
+    in_month |= Q(pk__in=taken_back.filter(updated_at__gte=begin, updated_at__lt=end).values("payout"))
     return (
         Payout.objects.filter(in_month, receiver=host, paid_minor__isnull=False)
         .select_related("folio")
         .annotate(booking_id=F("folio__booking__id"), booking_reference=F("folio__booking__reference"))
-        .prefetch_related(Prefetch("folio__lines", FolioLine.objects.order_by("position")))
+        .prefetch_related(
+            Prefetch("folio__lines", FolioLine.objects.order_by("position")),
+            Prefetch("ops", taken_back.order_by("updated_at"), to_attr="taken_back"),
+        )
         .order_by("id")
     )
 
 
 def _rows(payout: Any, begin: datetime, end: datetime) -> Iterable[Row]:
-    netted = _paid_part(payout, payout.netted_minor)
     if payout.sent_at is not None and begin <= payout.sent_at < end:
-        yield _row(payout, "payout", payout.sent_at, 1, payout.gross_minor, netted)
+        netted = _paid_part(payout, payout.netted_minor)
+        yield _row(payout, "payout", payout.sent_at, payout.gross_minor, payout.paid_minor, netted)
+    for op in payout.taken_back:
+        if begin <= op.updated_at < end:
+            yield _row(payout, "taken_back", op.updated_at, -op.options["amount_minor"], -op.amount_minor)
     if payout.reversed_at is not None and begin <= payout.reversed_at < end:
         # The debts that were taken stay taken: what comes back, and is owed again, is the rest.
-        yield _row(payout, "returned", payout.reversed_at, -1, payout.amount_minor, 0)
+        share = payout.amount_minor - sum(op.options["amount_minor"] for op in payout.taken_back)
+        paid = payout.paid_minor - sum(op.amount_minor for op in payout.taken_back)
+        if paid:
+            yield _row(payout, "returned", payout.reversed_at, -share, -paid)
 
 
 def _row(
-    payout: Any, kind: Literal["payout", "returned"], at: datetime, sign: int, share: int, netted: int
+    payout: Any, kind: Kind, at: datetime, share_minor: int, paid_minor: int, netted_minor: int = 0
 ) -> Row:
-    fees = _paid_part(payout, service_fee(payout, share))
+    fees = _paid_part(payout, service_fee(payout, share_minor))
     return Row(
         payout_id=payout.pk,
         reference=payout.reference,
@@ -167,10 +183,10 @@ def _row(
         booking_reference=payout.booking_reference or "",
         kind=kind,
         at=at,
-        gross_minor=sign * (payout.paid_minor + netted + fees),
-        service_fees_minor=sign * fees,
-        netted_minor=sign * netted,
-        amount_minor=sign * payout.paid_minor,
+        gross_minor=paid_minor + netted_minor + fees,
+        service_fees_minor=fees,
+        netted_minor=netted_minor,
+        amount_minor=paid_minor,
     )
 
 

@@ -82,6 +82,7 @@ class Mpesa(PaysOut):
     name = units.MPESA
     sets_aside = False
     needs_phone = True
+    pays_to = "phone"
     lists = frozenset({"charge"})
 
     @classmethod

@@ -1,0 +1,301 @@
+"""What hosts are paid: payouts and what holds them, accounts as far as they may be shown, and who shares with whom."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, RadioFilter
+from unfold.decorators import display
+
+from admin_site import finding
+from admin_site.actions import DANGER, SUCCESS, WARNING, dialog_action
+from admin_site.base import Page, Rows
+from admin_site.display import OP_COLOURS, label, link, money, percent, pretty
+from backend.core import access
+from backend.payments import payouts
+from backend.payments.models import MoneyOp, Payout, PayoutAccount, PayoutHold, PayoutSplit
+from backend.payments.states import PayoutStatus
+
+PAYOUT_COLOURS = {
+    "scheduled": "default",
+    "on_hold": "warning",
+    "sent": "info",
+    "paid": "success",
+    "failed": "danger",
+    "reversed": "danger",
+}
+ACCOUNT_COLOURS = {"pending": "warning", "active": "success", "restricted": "danger", "disabled": "default"}
+
+STILL_OWED = (PayoutStatus.SCHEDULED, PayoutStatus.ON_HOLD, PayoutStatus.FAILED)
+
+
+class Holds(Rows):
+    """Why a payout waits, and waited before."""
+
+    model = PayoutHold
+    verbose_name_plural = _("Holds")
+    fields = ("reason", "note", "owner", "created_at", "released_at", "released_by")
+    readonly_fields = fields
+    ordering = ("-id",)
+
+
+class Tries(Rows):
+    """What a provider was asked for a payout."""
+
+    model = MoneyOp
+    verbose_name_plural = _("Money operations")
+    fields = ("created_at", "kind", "provider", "amount", "outcome", "provider_ref", "error_code", "attempts")
+    readonly_fields = fields
+    ordering = ("created_at",)
+
+    @display(description=_("amount"))
+    def amount(self, op: MoneyOp) -> str:
+        return money(op.amount_minor, op.currency)
+
+    @display(description=_("state"))
+    def outcome(self, op: MoneyOp) -> str:
+        return label(op.get_state_display(), OP_COLOURS[op.state])
+
+
+class AttentionFilter(RadioFilter):
+    """Those that somebody must look at, as the badge counts them."""
+
+    title = _("attention")
+    parameter_name = "attention"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("yes", _("needs attention"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Payout]) -> QuerySet[Payout]:
+        return queryset.filter(needs_attention=True) if self.value() == "yes" else queryset
+
+
+class HoldFilter(RadioFilter):
+    title = _("held by")
+    parameter_name = "held_by"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return list(PayoutHold.Reason.choices)
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Payout]) -> QuerySet[Payout]:
+        if not self.value():
+            return queryset
+        return queryset.filter(
+            pk__in=PayoutHold.objects.filter(reason=self.value(), released_at=None).values("payout")
+        )
+
+
+@admin.register(Payout)
+class PayoutPage(Page):
+    icon = "account_balance_wallet"
+    list_display = ("reference", "receiver_link", "booking", "amount", "state", "held_by", "due_at")
+    list_filter = (("status", ChoicesDropdownFilter), HoldFilter, AttentionFilter)
+    list_filter_submit = True
+    search_fields = ("reference",)
+    search_help_text = _("Reference of the payout or booking, or a receiver's name or email")
+    ordering = ("-id",)
+    inlines = (Holds, Tries)
+    actions_detail = ("hold", "release", "retry", "pay_now")
+    offered = {
+        "hold": lambda payout: payout.status in STILL_OWED,
+        "release": lambda payout: payout.status == PayoutStatus.ON_HOLD,
+        "retry": lambda payout: payout.needs_attention or payout.status == PayoutStatus.FAILED,
+        "pay_now": lambda payout: payout.status in STILL_OWED and payout.due_at > timezone.now(),
+    }
+    fields = (
+        ("reference", "booking", "part"),
+        ("receiver_link", "account_link", "state"),
+        ("gross", "netted", "amount"),
+        ("paid", "rate"),
+        ("attempts", "failure_code", "needs_attention"),
+        ("due_at", "created_at"),
+        ("sent_at", "paid_at", "reversed_at"),
+    )
+    readonly_fields = (
+        *("booking", "receiver_link", "account_link", "state", "gross", "netted", "amount", "paid"),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Payout]:
+        oldest = PayoutHold.objects.filter(payout=OuterRef("pk"), released_at=None).order_by("id")
+        rows = super().get_queryset(request).select_related("folio__booking", "receiver", "account")
+        return rows.annotate(held_for=Subquery(oldest.values("reason")[:1]))
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Payout], search_term: str
+    ) -> tuple[QuerySet[Payout], bool]:
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        by_reference = queryset.filter(Q(reference=term.upper()) | Q(folio__booking__reference=term.upper()))
+        if by_reference.exists():
+            return by_reference, False
+        return queryset.filter(receiver__in=finding.people_ids(term)), False
+
+    def has_hold_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        row = self.get_row(request, str(object_id))
+        return row is not None and access.can(request.user, "payout.hold", row)
+
+    def has_release_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        row = self.get_row(request, str(object_id))
+        return row is not None and access.can(request.user, "payout.release", row)
+
+    @dialog_action(
+        title=_("Hold"),
+        question=_("It is not sent until somebody lets it go. The receiver hears that it waits, not why."),
+        done=_("The payout is held."),
+        permission="hold",
+        icon="front_hand",
+        variant=DANGER,
+    )
+    def hold(self, request: HttpRequest, row: Payout, given: dict[str, Any]) -> None:
+        payouts.hold(actor=request.user, payout_id=row.pk, reason=given["reason"], now=timezone.now())
+
+    @dialog_action(
+        title=_("Release"),
+        question=_("What staff hold, and rules that are only caution, count no more for this payout."),
+        done=_("The payout is released."),
+        permission="release",
+        icon="lock_open",
+        variant=SUCCESS,
+    )
+    def release(self, request: HttpRequest, row: Payout, given: dict[str, Any]) -> None:
+        payouts.release(actor=request.user, payout_id=row.pk, reason=given["reason"], now=timezone.now())
+
+    @dialog_action(
+        title=_("Try again"),
+        question=_("It is sent again within a minute, to the account that the receiver has named by now."),
+        done=_("The payout is tried again."),
+        permission="release",
+        icon="replay",
+        variant=WARNING,
+    )
+    def retry(self, request: HttpRequest, row: Payout, given: dict[str, Any]) -> None:
+        payouts.retry(actor=request.user, payout_id=row.pk, reason=given["reason"], now=timezone.now())
+
+    @dialog_action(
+        title=_("Pay now"),
+        question=_("It is due now instead of later. What holds it still holds it."),
+        done=_("The payout is due."),
+        permission="release",
+        icon="bolt",
+    )
+    def pay_now(self, request: HttpRequest, row: Payout, given: dict[str, Any]) -> None:
+        payouts.pay_now(actor=request.user, payout_id=row.pk, reason=given["reason"], now=timezone.now())
+
+    @display(description=_("booking"))
+    def booking(self, payout: Payout) -> str:
+        return link(getattr(payout.folio, "booking", None))
+
+    @display(description=_("receiver"))
+    def receiver_link(self, payout: Payout) -> str:
+        return link(payout.receiver, payout.receiver.get_full_name())
+
+    @display(description=_("account"))
+    def account_link(self, payout: Payout) -> str:
+        return link(payout.account)
+
+    @display(description=_("status"))
+    def state(self, payout: Payout) -> str:
+        return label(payout.get_status_display(), PAYOUT_COLOURS[payout.status])
+
+    @display(description=_("held by"))
+    def held_by(self, payout: Any) -> str:
+        if payout.status != PayoutStatus.ON_HOLD or not payout.held_for:
+            return "–"
+        return str(PayoutHold.Reason(payout.held_for).label)
+
+    @display(description=_("earned"))
+    def gross(self, payout: Payout) -> str:
+        return money(payout.gross_minor, payout.currency)
+
+    @display(description=_("taken for debts"))
+    def netted(self, payout: Payout) -> str:
+        return money(payout.netted_minor, payout.currency)
+
+    @display(description=_("amount"))
+    def amount(self, payout: Payout) -> str:
+        return money(payout.amount_minor, payout.currency)
+
+    @display(description=_("paid"))
+    def paid(self, payout: Payout) -> str:
+        return money(payout.paid_minor, payout.paid_currency) if payout.paid_currency else "–"
+
+
+@admin.register(PayoutAccount)
+class PayoutAccountPage(Page):
+    """Where hosts are paid. The destination itself is sealed and shown to nobody."""
+
+    icon = "account_balance"
+    list_display = ("user_link", "provider", "paid_in", "shown", "state", "is_default", "created_at")
+    list_filter = (("status", ChoicesDropdownFilter),)
+    list_filter_submit = True
+    list_select_related = ("user",)
+    search_fields = ("provider_ref",)
+    search_help_text = _("The provider's account, or a host's name or email")
+    ordering = ("-id",)
+    fields = (
+        ("user_link", "provider", "state"),
+        ("paid_in", "country", "is_default"),
+        ("shown", "provider_ref"),
+        "asked_for",
+        ("created_at", "updated_at", "replaced_at"),
+    )
+    readonly_fields = ("user_link", "paid_in", "state", "asked_for")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[PayoutAccount], search_term: str
+    ) -> tuple[QuerySet[PayoutAccount], bool]:
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        by_reference = queryset.filter(provider_ref=term)
+        if by_reference.exists():
+            return by_reference, False
+        return queryset.filter(user__in=finding.people_ids(term)), False
+
+    @display(description=_("user"))
+    def user_link(self, account: PayoutAccount) -> str:
+        return link(account.user, account.user.get_full_name())
+
+    @display(description=_("paid in"))
+    def paid_in(self, account: PayoutAccount) -> str:
+        return account.currency or str(_("each listing's currency"))
+
+    @display(description=_("status"))
+    def state(self, account: PayoutAccount) -> str:
+        return label(account.get_status_display(), ACCOUNT_COLOURS[account.status])
+
+    @display(description=_("what the provider still asks for"))
+    def asked_for(self, account: PayoutAccount) -> str:
+        return pretty(account.requirements)
+
+
+@admin.register(PayoutSplit)
+class PayoutSplitPage(Page):
+    icon = "call_split"
+    list_display = ("listing_link", "host_link", "user_link", "part", "created_at")
+    list_select_related = ("listing__host", "user")
+    ordering = ("-id",)
+    fields = (("listing_link", "host_link"), ("user_link", "part"), "created_at")
+    readonly_fields = ("listing_link", "host_link", "user_link", "part")
+
+    @display(description=_("listing"))
+    def listing_link(self, split: PayoutSplit) -> str:
+        return link(split.listing)
+
+    @display(description=_("host"))
+    def host_link(self, split: PayoutSplit) -> str:
+        return link(split.listing.host, split.listing.host.get_full_name())
+
+    @display(description=_("receiver"))
+    def user_link(self, split: PayoutSplit) -> str:
+        return link(split.user, split.user.get_full_name())
+
+    @display(description=_("percent"))
+    def part(self, split: PayoutSplit) -> str:
+        return percent(split.percent)
