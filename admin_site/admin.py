@@ -16,6 +16,7 @@ from admin_site import (  # noqa: F401
     policies,
     rates,
     reconciliation,
+    routes,
     service_fees,
     settings,
 )

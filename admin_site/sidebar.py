@@ -57,6 +57,7 @@ GROUPS: list[tuple[Any, bool, list[Page]]] = [
             (_("Jobs"), "memory", "procrastinate.procrastinatejob", ("jobs",)),
             (_("Audit log"), "policy", "audit.auditentry", ()),
             (_("Settings"), "tune", "core.platformsetting", ()),
+            (_("Routes of money"), "alt_route", "payments.providerroute", ()),
         ],
     ),
     (

@@ -48,6 +48,7 @@ MONEY = {
     *("payments.payment", "payments.moneyop", "payments.ledgertransaction", "payments.ledgerentry"),
     *("payments.folio", "payments.providerevent", "payments.document", "payments.documentseries"),
     *("payments.reconciliationdifference", "payments.reconciliationrun"),
+    "payments.providerroute",
 }
 RATES = {"core.currency", "core.exchangerate"}
 LOG = {"audit.auditentry"}
