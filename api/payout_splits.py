@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 from ninja import Path, Router
 from pydantic import Field, WithJsonSchema
 
@@ -109,7 +110,7 @@ def _listing(request: HttpRequest, property_id: int) -> Listing:
 
 def _user_id(part: PayoutSplitIn) -> int:
     if (part.user_id is None) == (part.email is None):
-        raise Invalid.field("parts", "id_or_email", "Say either user_id or email.")
+        raise Invalid.field("parts", "id_or_email", _("Say either user_id or email."))
     if part.email is not None:
         return payout_splits.receiver(email=part.email).pk
     return part.user_id or 0

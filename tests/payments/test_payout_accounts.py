@@ -1,0 +1,153 @@
+"""Where hosts are paid."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.test import override_settings
+
+from backend.audit.models import AuditEntry
+from backend.core import crypto
+from backend.core.errors import Invalid, NotFound
+from backend.notifications.models import Notification
+from backend.payments import payout_accounts
+from backend.payments.models import Payout, PayoutAccount
+from backend.payments.providers.base import AccountState
+from tests.factories import NOW, make_user
+from tests.payments.hosts import LATER, SHARE, account, earn, send, shown
+
+pytestmark = pytest.mark.usefixtures("db")
+
+
+def test_destination_is_sealed_and_unsealed_for_the_provider() -> None:
+    first, second = crypto.seal("host@example.com"), crypto.seal("host@example.com")
+
+    assert first != second
+    assert first.startswith("sealed:v1:")
+    assert "host" not in first
+    assert crypto.unseal(first) == crypto.unseal(second) == "host@example.com"
+    with override_settings(SECRET_KEY="another-key", SECRET_KEY_FALLBACKS=[]):
+        with pytest.raises(crypto.NotSealed):
+            crypto.unseal(first)
+        newer = crypto.seal("x")
+    with override_settings(SECRET_KEY="third", SECRET_KEY_FALLBACKS=["another-key"]):
+        renewed = crypto.reseal(newer)
+        assert crypto.unseal(renewed) == "x"
+    with override_settings(SECRET_KEY="third", SECRET_KEY_FALLBACKS=[]):
+        assert crypto.unseal(renewed) == "x"
+    for broken in ("", "host@example.com", first[:-2], "sealed:v1:"):
+        with pytest.raises(crypto.NotSealed):
+            crypto.unseal(broken)
+
+
+def test_account_keeps_its_destination_sealed() -> None:
+    host = make_user()
+
+    made = account(host, "decline")
+
+    made.refresh_from_db()
+    assert (made.status, made.is_default, made.shown) == ("active", True, "decline")
+    assert crypto.unseal(made.destination) == "decline"
+    entry = AuditEntry.objects.get(action="payout_account.add")
+    assert entry.after == {"provider": "sandbox", "currency": "", "shown": "decline"}
+
+
+def test_second_account_does_not_take_the_first_ones_place_by_itself() -> None:
+    host = make_user()
+    first, second = account(host), account(host, currency="USD")
+
+    assert (first.is_default, second.is_default) == (True, False)
+    payout_accounts.set_default(actor=host, account_id=second.pk, now=LATER)
+    payout_accounts.set_default(actor=host, account_id=second.pk, now=LATER + timedelta(hours=1))
+
+    rows = PayoutAccount.objects.order_by("id").values_list("is_default", "replaced_at")
+    assert list(rows) == [(False, None), (True, LATER)]
+    assert list(Notification.objects.values_list("kind", flat=True)) == ["security.payout_account_changed"]
+    assert AuditEntry.objects.filter(action="payout_account.choose").count() == 1
+
+
+def test_too_many_accounts_are_refused() -> None:
+    host = make_user()
+    for _number in range(payout_accounts.MOST):
+        account(host)
+
+    with pytest.raises(Invalid):
+        account(host)
+
+    assert PayoutAccount.objects.count() == payout_accounts.MOST
+
+
+def test_disable_hands_over_to_another_account() -> None:
+    host = make_user()
+    first, second = account(host), account(host)
+    earn(host)
+
+    payout_accounts.disable(actor=host, account_id=first.pk, now=LATER)
+    payout_accounts.disable(actor=host, account_id=first.pk, now=LATER)
+
+    rows = PayoutAccount.objects.order_by("id").values_list("status", "is_default")
+    assert list(rows) == [("disabled", False), ("active", True)]
+    assert shown(host) == [("on_hold", SHARE, SHARE, "EUR", ["account_changed"])]
+    with pytest.raises(payout_accounts.PayoutsUnderWay):
+        payout_accounts.disable(actor=host, account_id=second.pk, now=LATER)
+    with pytest.raises(payout_accounts.AccountUnusable):
+        payout_accounts.set_default(actor=host, account_id=first.pk, now=LATER)
+    with pytest.raises(NotFound):
+        payout_accounts.disable(actor=make_user(), account_id=second.pk, now=LATER)
+    assert list(rows.all()) == [("disabled", False), ("active", True)]
+
+
+def test_disable_waits_for_what_is_on_its_way() -> None:
+    host = make_user()
+    first = account(host, "timeout")
+    account(host)
+    earn(host)
+    send()
+
+    with pytest.raises(payout_accounts.PayoutsUnderWay):
+        payout_accounts.disable(actor=host, account_id=first.pk, now=LATER)
+
+    first.refresh_from_db()
+    assert first.status == "active"
+
+
+def test_learn_restricts_an_account_and_lets_it_work_again() -> None:
+    host = make_user()
+    made = account(host)
+    PayoutAccount.objects.filter(pk=made.pk).update(provider_ref="acct_1")
+    earn(host)
+    restricted = AccountState("acct_1", "restricted", ["individual.id_number"], shown="•••• 4242")
+
+    learned = payout_accounts.learn(provider="sandbox", state=restricted, now=NOW)
+    payout_accounts.learn(provider="sandbox", state=restricted, now=LATER)
+
+    assert learned is not None
+    assert (learned.status, learned.requirements, learned.shown) == (
+        "restricted",
+        ["individual.id_number"],
+        "•••• 4242",
+    )
+    assert shown(host) == [("on_hold", SHARE, SHARE, "EUR", ["account_restricted"])]
+    assert send().ops == []
+    kinds = Notification.objects.filter(user=host).order_by("id").values_list("kind", flat=True)
+    assert list(kinds) == ["payout_account.restricted", "payout.on_hold"]
+
+    payout_accounts.learn(provider="sandbox", state=AccountState("acct_1", "active"), now=LATER)
+    assert shown(host) == [("scheduled", SHARE, SHARE, "EUR", [])]
+    send()
+    assert shown(host)[0][0] == "paid"
+
+
+def test_learn_of_a_stranger_or_a_disabled_account_changes_nothing() -> None:
+    host = make_user()
+    made = account(host)
+    PayoutAccount.objects.filter(pk=made.pk).update(provider_ref="acct_1")
+    payout_accounts.disable(actor=host, account_id=made.pk, now=NOW)
+
+    stranger = payout_accounts.learn(provider="sandbox", state=AccountState("acct_2", "active"), now=NOW)
+    payout_accounts.learn(provider="sandbox", state=AccountState("acct_1", "active"), now=NOW)
+
+    assert stranger is None
+    assert list(PayoutAccount.objects.values_list("status", "is_default")) == [("disabled", False)]
+    assert Payout.objects.count() == 0
