@@ -14,8 +14,8 @@ from api.rendering import dumps
 from api.types import In, Out, Text
 from backend.accounts.models import Session, User
 from backend.identity.credentials import MAX_PASSWORD
+from backend.identity.emails import MAX_EMAIL
 from backend.identity.profiles import TEXTS
-from backend.identity.registration import MAX_EMAIL
 
 Password = Annotated[
     str,

@@ -25,7 +25,7 @@ from backend.identity import services as identity
 router = Router(tags=["Accounts"])
 
 
-def _device(request: HttpRequest) -> identity.Device:
+def device_of(request: HttpRequest) -> identity.Device:
     """The device that a request comes from. A living session may speak for it: its token in the usual header."""
     session_id = None
     scheme, _space, token = request.headers.get("Authorization", "").partition(" ")
@@ -49,7 +49,8 @@ def _signed_in(result: identity.SignedIn) -> dict[str, Any]:
     }
 
 
-def _user(request: HttpRequest) -> User:
+def user_of(request: HttpRequest) -> User:
+    """The signed-in user of a request."""
     return request.auth  # type: ignore[attr-defined]
 
 
@@ -66,7 +67,7 @@ def register(request: HttpRequest, body: types.RegisterIn) -> Any:
         email=body.email,
         password=body.password,
         role=body.role,
-        device=_device(request),
+        device=device_of(request),
         now=timezone.now(),
     )
     return _signed_in(result)
@@ -88,7 +89,7 @@ def login(request: HttpRequest, body: types.LoginIn) -> Any:
     if len(given) != 1:
         raise Invalid.field("email", "required", _("Send email or username, one of them."))
     result = identity.sign_in(
-        login=given[0][1], password=body.password, device=_device(request), now=timezone.now()
+        login=given[0][1], password=body.password, device=device_of(request), now=timezone.now()
     )
     return _signed_in(result)
 
@@ -109,7 +110,7 @@ def refresh(request: HttpRequest, body: types.RefreshIn) -> Any:
 @router.post("/logout/", response=responses(None, status=204), summary="Sign out")
 def logout(request: HttpRequest) -> None:
     """End this session: its access token and its refresh token are dead at once."""
-    session_id = _user(request).session_id
+    session_id = user_of(request).session_id
     if session_id is not None:
         identity.sign_out(session_id=session_id, now=timezone.now())
 
@@ -118,10 +119,10 @@ def logout(request: HttpRequest) -> None:
 def change_password(request: HttpRequest, body: types.PasswordChange) -> None:
     """Set a new password. All other devices are signed out."""
     identity.change_password(
-        actor=_user(request),
+        actor=user_of(request),
         current=body.current_password,
         new=body.new_password,
-        device=_device(request),
+        device=device_of(request),
         now=timezone.now(),
     )
 
@@ -129,7 +130,7 @@ def change_password(request: HttpRequest, body: types.PasswordChange) -> None:
 @router.get("/profile/", response=responses(types.UserOut), summary="My profile")
 def get_profile(request: HttpRequest) -> HttpResponse:
     """One's own profile. Preferences that were never set are null."""
-    return _profile(request, profiles.person(_user(request).pk))
+    return _profile(request, profiles.person(user_of(request).pk))
 
 
 @router.put("/profile/", response=responses(types.UserOut, identity.EmailTaken), summary="Change my profile")
@@ -157,28 +158,28 @@ def put_photo(
     sent = [each for each in (photo, image, file) if each is not None]
     if len(sent) != 1:
         raise Invalid.field("photo", "required", _("Send one picture."))
-    user = _user(request)
+    user = user_of(request)
     return _profile(request, profiles.set_photo(actor=user, user=user, file=sent[0], now=timezone.now()))
 
 
 @router.delete("/profile/photo/", response=responses(None, status=204), summary="Remove my photo")
 def delete_photo(request: HttpRequest) -> None:
     """Take one's photo away; without one nothing happens."""
-    user = _user(request)
+    user = user_of(request)
     profiles.remove_photo(actor=user, user=user, now=timezone.now())
 
 
 @router.post("/profile/host/", response=responses(types.UserOut), summary="Become a host")
 def become_host(request: HttpRequest) -> HttpResponse:
     """Be allowed to list places. Again it changes nothing."""
-    user = _user(request)
+    user = user_of(request)
     return _profile(request, profiles.become_host(actor=user, user=user, now=timezone.now()))
 
 
 @router.get("/profile/sessions/", response=responses(Page[types.SessionOut]), summary="My signed-in devices")
 def list_sessions(request: HttpRequest, params: Query[PageQuery]) -> Any:
     """The devices that are signed in, the newest first."""
-    user = _user(request)
+    user = user_of(request)
     living = Session.objects.filter(user_id=user.pk, revoked_at=None, expires_at__gt=timezone.now())
     return pagination.page(
         request,
@@ -196,7 +197,7 @@ def list_sessions(request: HttpRequest, params: Query[PageQuery]) -> Any:
 )
 def delete_session(request: HttpRequest, session_id: UUID) -> None:
     """End one of one's own sessions: its tokens are dead at once."""
-    identity.end_session(actor=_user(request), session_id=session_id, now=timezone.now())
+    identity.end_session(actor=user_of(request), session_id=session_id, now=timezone.now())
 
 
 @router.get(
@@ -222,7 +223,7 @@ def _profile(request: HttpRequest, user: User) -> HttpResponse:
 
 
 def _change(request: HttpRequest, body: types.ProfilePatch) -> HttpResponse:
-    user = _user(request)
+    user = user_of(request)
 
     def unchanged(present: User) -> None:
         require_match(request, etag(types.version(present)))

@@ -39,6 +39,7 @@ from api import (
     refunds,
     search,
     statements,
+    verification,
 )
 from api.auth import bearer
 from api.parsing import StrictParser
@@ -97,6 +98,7 @@ def build(*routers: Router, namespace: str = "api") -> KaribuAPI:
 
 api = build(
     accounts.router,
+    verification.router,
     search.router,
     properties.router,
     photos.router,

@@ -168,3 +168,23 @@ class Session(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} · {self.device}"
+
+
+class PhoneCode(models.Model):
+    """The newest code that was sent to a user's phone. Only its hash is kept; the next code replaces it."""
+
+    user = models.OneToOneField(
+        User, on_delete=models.CASCADE, primary_key=True, related_name="phone_code", verbose_name=_("user")
+    )
+    phone = models.CharField(_("phone"), max_length=20)
+    digest = models.BinaryField(max_length=32, editable=False)
+    tries = models.PositiveSmallIntegerField(_("wrong tries"), default=0)
+    expires_at = models.DateTimeField(_("expires at"))
+
+    class Meta:
+        db_table = "phone_codes"
+        verbose_name = _("phone code")
+        verbose_name_plural = _("phone codes")
+
+    def __str__(self) -> str:
+        return f"{self.user_id}"

@@ -89,6 +89,8 @@ _DECLARED = [
     Setting("limit_sign_in_account", "int", 10, _("Failed sign-ins an hour for one account."), 1, 100_000),
     Setting("limit_sign_in_address", "int", 100, _("Failed sign-ins an hour from one address."), 1, 1_000_000),
     Setting("limit_register_address", "int", 100, _("Registrations an hour from one address."), 1, 1_000_000),
+    Setting("limit_letters_account", "int", 5, _("Verification mails, password mails and phone codes an hour for one account, each."), 1, 1000),
+    Setting("limit_letters_address", "int", 30, _("Passwords that one network address may ask to reset in an hour."), 1, 100_000),
     Setting("limit_holds_user", "int", 5, _("Unpaid holds that one user may have."), 1, 1000),
     Setting("limit_changes_booking", "int", 10, _("Changes of one booking that its guest, and its host, may propose in a day."), 1, 1000),
     Setting("limit_listings_host", "int", 200, _("Listings that one host may create in a day."), 1, 100_000),

@@ -59,7 +59,7 @@ def sign_in(*, login: str, password: str, device: Device, now: datetime) -> Sign
     with transaction.atomic():
         # The account may have been suspended, or its password changed, while the hash was computed.
         locked = db.lock(User.objects.all(), pk=user.pk)
-        if not _may_sign_in(locked) or locked.password != user.password:
+        if not may_sign_in(locked) or locked.password != user.password:
             raise InvalidCredentials
         locked.last_login = now
         locked.save(update_fields=["last_login"])
@@ -84,7 +84,7 @@ def check(*, login: str, password: str, device: Device, now: datetime) -> User:
     user = _find(login)
     attempt = _count(f"account:{user.pk}" if user else f"name:{folded(login)}", user, device, now)
     right = _matches(user, password)
-    if user is None or not right or not _may_sign_in(user):
+    if user is None or not right or not may_sign_in(user):
         raise attempt.refusal or InvalidCredentials()
     attempt.give_back()
     return user
@@ -163,7 +163,8 @@ def _wrong_password() -> Invalid:
     return Invalid.field("current_password", "wrong_password", _("This is not your present password."))
 
 
-def _may_sign_in(user: User) -> bool:
+def may_sign_in(user: User) -> bool:
+    """Whether the account is open: neither closed nor suspended."""
     return user.is_active and user.suspended_at is None
 
 

@@ -25,7 +25,9 @@ from backend.accounts.models import HOST, Profile, User
 from backend.audit import services as audit
 from backend.core import access, db, fx, images
 from backend.core.errors import FieldError, Invalid, NotFound, Text
-from backend.identity.registration import CONSTRAINTS, clean_email
+from backend.identity import emails
+from backend.identity.emails import clean_email
+from backend.identity.registration import CONSTRAINTS
 
 PHOTO_SIDE = 1024
 MAX_LANGUAGES, MAX_KINDS = 20, 100
@@ -104,8 +106,7 @@ def update_profile(
             locked.save(update_fields=["email", "first_name", "last_name"])
         profile.save()
         if locked.email != old_email:
-            EmailAddress.objects.filter(user=locked).delete()
-            EmailAddress.objects.create(user=locked, email=locked.email, primary=True, verified=False)
+            emails.moved(locked, old_email)
             audit.record(actor=actor, action="email.changed", subject=locked, now=now)
         return person(user.pk)
 
@@ -200,6 +201,11 @@ def _text(path: str, value: str | None) -> str:
 
 def _email(path: str, value: str | None) -> str:
     return clean_email(value or "")
+
+
+def clean_phone(value: str) -> str:
+    """A phone number as it is kept, in E.164; "" for none. Raises: Invalid on ``phone`` with ``invalid_phone``."""
+    return _phone("phone", value)
 
 
 def _phone(path: str, value: str | None) -> str:

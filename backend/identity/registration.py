@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable
 from datetime import datetime
 
-from allauth.account.models import EmailAddress
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import Group
-from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
 from backend.accounts.models import GUEST, HOST, Profile, User
 from backend.core import addresses, db, limits, platform
 from backend.core.errors import DomainError, FieldError, Invalid
-from backend.identity import sessions
+from backend.identity import emails, sessions
 from backend.identity.credentials import HOUR_S, require_good_password
+from backend.identity.emails import clean_email
 from backend.identity.sessions import Device, SignedIn
 
-MAX_USERNAME, MAX_EMAIL = 60, 254
+MAX_USERNAME = 60
 USERNAME = re.compile(r"[A-Za-z0-9_]{1,60}", re.ASCII)
 
 
@@ -82,23 +79,8 @@ def register(
         roles = (GUEST, HOST) if role is None else (role,)
         user.groups.set(Group.objects.filter(name__in=roles))
         user.roles = frozenset(roles)
-        EmailAddress.objects.create(user=user, email=user.email, primary=True, verified=False)
+        emails.ask_for_proof(user)
         return sessions.open_session(user=user, device=device, now=now)
-
-
-def clean_email(email: str) -> str:
-    """An email address as it is kept: compatibility forms resolved, lower case.
-
-    Raises: Invalid on ``email`` with ``invalid_email``.
-    """
-    cleaned = unicodedata.normalize("NFKC", email).strip().lower()
-    try:
-        validate_email(cleaned)
-    except ValidationError:
-        cleaned = ""
-    if not cleaned or len(cleaned) > MAX_EMAIL:
-        raise Invalid.field("email", "invalid_email", _("This is not an email address."))
-    return cleaned
 
 
 def _require_valid(user: User, password: str, role: str | None) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from backend.identity.credentials import InvalidCredentials, change_password, sign_in
+from backend.identity.phones import ask as ask_phone
+from backend.identity.phones import verify as verify_phone
 from backend.identity.profiles import (
     become_host,
     preferences_language,
@@ -10,6 +12,7 @@ from backend.identity.profiles import (
     set_photo,
     update_profile,
 )
+from backend.identity.proofs import ask_reset, resend, reset_password, verify_email
 from backend.identity.registration import EmailTaken, UsernameTaken, register
 from backend.identity.sessions import (
     Device,
@@ -32,6 +35,8 @@ __all__ = [
     "RefreshRefused",
     "SignedIn",
     "UsernameTaken",
+    "ask_phone",
+    "ask_reset",
     "authenticate",
     "become_host",
     "change_password",
@@ -44,6 +49,8 @@ __all__ = [
     "refresh",
     "register",
     "remove_photo",
+    "resend",
+    "reset_password",
     "restore",
     "revoke_role",
     "set_photo",
@@ -51,4 +58,6 @@ __all__ = [
     "sign_out",
     "suspend",
     "update_profile",
+    "verify_email",
+    "verify_phone",
 ]

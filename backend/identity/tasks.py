@@ -1,0 +1,36 @@
+"""Jobs of this package, a line each."""
+
+from __future__ import annotations
+
+from django.utils import timezone
+from procrastinate import RetryStrategy
+from procrastinate.contrib.django import app
+
+from backend.identity import emails, letters, phones, proofs
+
+AGAIN = RetryStrategy(max_attempts=6, exponential_wait=4)
+"""After 4 s, 16 s, … seventeen minutes; then the user has asked again."""
+
+
+@app.task(name=emails.VERIFY_JOB, queue="mail", retry=AGAIN)
+def write_verification(address_id: int) -> None:
+    """Mail the key that proves an address."""
+    letters.write_verification(address_id, now=timezone.now())
+
+
+@app.task(name=proofs.RESET_JOB, queue="mail", retry=AGAIN)
+def write_reset(email: str) -> None:
+    """Mail the token that sets a new password."""
+    letters.write_reset(email, now=timezone.now())
+
+
+@app.task(name=emails.MOVED_JOB, queue="mail", retry=AGAIN)
+def write_moved(user_id: int, former: str) -> None:
+    """Tell the former address of an account."""
+    letters.write_changed_address(user_id, former, now=timezone.now())
+
+
+@app.task(name=phones.TEXT_JOB, queue="mail", retry=AGAIN)
+def text_code(user_id: int) -> None:
+    """Send a code to a phone."""
+    letters.text_code(user_id, now=timezone.now())

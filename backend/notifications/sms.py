@@ -1,0 +1,133 @@
+"""Short messages to phones, by whom the operator has an account with; in development files of the state folder.
+
+``SMS_URL`` chooses: ``twilio://SID:TOKEN@api.twilio.com?from=+15005550006`` or
+``africastalking://USER:KEY@api.africastalking.com?from=KARIBU``. ``http`` stands for https with ``?insecure=1``,
+outside production only.
+"""
+
+from __future__ import annotations
+
+import abc
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+from uuid import uuid4
+
+import httpx
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+from backend.core.db import outside_transaction
+
+TIMEOUT = httpx.Timeout(20, connect=3)
+
+
+class NotSent(Exception):
+    """The message was not taken this time; trying again may help."""
+
+
+class Refused(Exception):
+    """The number or the account is wrong: trying again does not help."""
+
+
+class Gateway(abc.ABC):
+    """Somebody who carries short messages."""
+
+    @abc.abstractmethod
+    def send(self, *, to: str, text: str) -> str:
+        """Hand a message over and return the carrier's reference. ``to`` is E.164. Raises: NotSent, Refused."""
+
+
+class Files(Gateway):
+    """Each message becomes one file under ``settings.SMS_DIR``; a reader never sees half of one."""
+
+    def send(self, *, to: str, text: str) -> str:
+        folder = settings.SMS_DIR
+        folder.mkdir(parents=True, exist_ok=True)
+        name = f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{uuid4().hex[:8]}"
+        partial = folder / f".{name}"
+        partial.write_text(f"To: {to}\n\n{text}\n", encoding="utf-8")
+        partial.rename(folder / f"{name}.txt")
+        return name
+
+
+class _Http(Gateway):
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        scheme = "http" if query.get("insecure") == "1" and not settings.PRODUCTION else "https"
+        self.base = f"{scheme}://{parts.netloc.rpartition('@')[2]}"
+        self.user, self.secret = unquote(parts.username or ""), unquote(parts.password or "")
+        # A plus sign means a blank in a query, and a phone number never begins with one.
+        self.sender = query.get("from", "").replace(" ", "+")
+        if not (self.user and self.secret and parts.hostname):
+            raise ImproperlyConfigured("SMS_URL needs a user, a secret and a host.")
+
+    def _post(
+        self, path: str, form: dict[str, str], *, headers: dict[str, str], auth: bool
+    ) -> httpx.Response:
+        outside_transaction("SMS")
+        try:
+            answer = httpx.post(
+                f"{self.base}{path}",
+                data=form,
+                headers={"Accept": "application/json", **headers},
+                auth=(self.user, self.secret) if auth else None,
+                timeout=TIMEOUT,
+            )
+        except httpx.HTTPError as error:
+            raise NotSent(type(error).__name__) from error
+        if answer.status_code == 429 or answer.status_code >= 500:
+            raise NotSent(f"status {answer.status_code}")
+        if answer.status_code >= 400:
+            raise Refused(f"status {answer.status_code}")
+        return answer
+
+
+class Twilio(_Http):
+    """Twilio's Messages resource: https://www.twilio.com/docs/messaging/api/message-resource"""
+
+    def send(self, *, to: str, text: str) -> str:
+        path = f"/2010-04-01/Accounts/{self.user}/Messages.json"
+        answer = self._post(path, {"To": to, "From": self.sender, "Body": text}, headers={}, auth=True)
+        return str(_json(answer).get("sid", ""))
+
+
+class AfricasTalking(_Http):
+    """Africa's Talking: https://developers.africastalking.com/docs/sms/sending/bulk"""
+
+    def send(self, *, to: str, text: str) -> str:
+        form = {"username": self.user, "to": to, "message": text}
+        if self.sender:
+            form["from"] = self.sender
+        answer = self._post("/version1/messaging", form, headers={"apiKey": self.secret}, auth=False)
+        recipients = _json(answer).get("SMSMessageData", {}).get("Recipients") or [{}]
+        status = recipients[0].get("statusCode")
+        if status in (100, 101, 102):
+            return str(recipients[0].get("messageId", ""))
+        if status in (500, 501, 502):
+            raise NotSent(f"status {status}")
+        raise Refused(f"status {status}")
+
+
+GATEWAYS: dict[str, type[_Http]] = {"twilio": Twilio, "africastalking": AfricasTalking}
+
+
+def gateway() -> Gateway:
+    """The carrier that ``SMS_URL`` names. Raises: ImproperlyConfigured."""
+    if not settings.SMS_URL:
+        return Files()
+    try:
+        kind = GATEWAYS[urlsplit(settings.SMS_URL).scheme]
+    except KeyError:
+        raise ImproperlyConfigured(f"SMS_URL begins with one of {', '.join(sorted(GATEWAYS))}.") from None
+    return kind(settings.SMS_URL)
+
+
+def _json(answer: httpx.Response) -> dict[str, Any]:
+    try:
+        found = answer.json()
+    except ValueError as error:
+        # It may have been sent: a second message is better than none, a code in it is the newest one.
+        raise NotSent("not JSON") from error
+    return found if isinstance(found, dict) else {}
