@@ -37,7 +37,8 @@ def device_of(request: HttpRequest) -> identity.Device:
     return identity.Device(throttling.address(request), request.headers.get("User-Agent", ""), session_id)
 
 
-def _signed_in(result: identity.SignedIn) -> dict[str, Any]:
+def signed_in_payload(result: identity.SignedIn) -> dict[str, Any]:
+    """Who has just signed in, with both tokens."""
     user = result.user
     return {
         "id": user.pk,
@@ -70,13 +71,13 @@ def register(request: HttpRequest, body: types.RegisterIn) -> Any:
         device=device_of(request),
         now=timezone.now(),
     )
-    return _signed_in(result)
+    return signed_in_payload(result)
 
 
 @router.post(
     "/login/",
     auth=None,
-    response=responses(types.SignedInOut, identity.InvalidCredentials),
+    response=responses(types.SignedInOut, identity.InvalidCredentials, identity.MfaRequired),
     summary="Sign in",
 )
 def login(request: HttpRequest, body: types.LoginIn) -> Any:
@@ -91,7 +92,7 @@ def login(request: HttpRequest, body: types.LoginIn) -> Any:
     result = identity.sign_in(
         login=given[0][1], password=body.password, device=device_of(request), now=timezone.now()
     )
-    return _signed_in(result)
+    return signed_in_payload(result)
 
 
 @router.post(

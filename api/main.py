@@ -23,6 +23,7 @@ from api import (
     host_codes,
     inquiries,
     invoices,
+    mfa,
     notifications,
     openapi,
     payments,
@@ -99,6 +100,7 @@ def build(*routers: Router, namespace: str = "api") -> KaribuAPI:
 api = build(
     accounts.router,
     verification.router,
+    mfa.router,
     search.router,
     properties.router,
     photos.router,

@@ -300,6 +300,7 @@ ACCOUNT_LOGIN_METHODS = {"email", "username"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "username*", "password1*"]
 ACCOUNT_ADAPTER = "allauth.account.adapter.DefaultAccountAdapter"
 HEADLESS_ONLY = True
+MFA_ADAPTER = "backend.identity.mfa.Adapter"
 PASSWORD_RESET_TIMEOUT = 3600
 
 NINJA_JWT = {

@@ -188,3 +188,25 @@ class PhoneCode(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user_id}"
+
+
+class TotpEnrolment(models.Model):
+    """A second step that is being set up: the secret (sealed) that the user's app must prove to know."""
+
+    user = models.OneToOneField(
+        User,
+        on_delete=models.CASCADE,
+        primary_key=True,
+        related_name="totp_enrolment",
+        verbose_name=_("user"),
+    )
+    secret = models.CharField(_("secret"), max_length=300)
+    expires_at = models.DateTimeField(_("expires at"))
+
+    class Meta:
+        db_table = "totp_enrolments"
+        verbose_name = _("enrolment of a second step")
+        verbose_name_plural = _("enrolments of second steps")
+
+    def __str__(self) -> str:
+        return f"{self.user_id}"

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.backends import ModelBackend
+from django.db import transaction
 from django.http import HttpRequest
 from django.utils import timezone
 
 from backend.accounts.models import User
-from backend.core import addresses
+from backend.core import addresses, db
 from backend.core.errors import Throttled
-from backend.identity import credentials
+from backend.identity import credentials, mfa
 from backend.identity.sessions import Device
 
 
@@ -24,6 +26,7 @@ class AccountBackend(ModelBackend):
         request: HttpRequest | None,
         username: str | None = None,
         password: str | None = None,
+        code: str = "",
         **kwargs: Any,
     ) -> User | None:
         """The user, or None for whatever reason; the reasons look alike."""
@@ -31,15 +34,27 @@ class AccountBackend(ModelBackend):
         if not login or password is None:
             return None
         try:
-            return credentials.check(
-                login=login, password=password, device=_device(request), now=timezone.now()
-            )
+            now, device = timezone.now(), _device(request)
+            user = credentials.check(login=login, password=password, device=device, now=now)
+            return user if _second_step(user, code, device, now) else None
         except (credentials.InvalidCredentials, Throttled):
             return None
 
     def user_can_authenticate(self, user: Any) -> bool:
         """Asked at every page of a cookie session too."""
         return bool(user.is_active) and getattr(user, "suspended_at", None) is None
+
+
+def _second_step(user: User, code: str, device: Device, now: datetime) -> bool:
+    """Whether no code is needed, or ``code`` is the right one. Raises: Throttled."""
+    if not mfa.is_on(user):
+        return True
+    attempt = credentials.count_attempt(user, device, now)
+    with transaction.atomic():
+        right = mfa.is_right(db.lock(User.objects.all(), pk=user.pk), code, now=now)
+    if right:
+        attempt.give_back()
+    return right
 
 
 def _device(request: HttpRequest | None) -> Device:

@@ -1,4 +1,4 @@
-"""Proving who one is with a password: sign-in, its limits, and changing the password.
+"""Proving who one is with a password: the limits of guessing, and changing the password.
 
 Failed sign-ins are limited by account and by address. An attempt is counted before its password is looked at and
 given back when it was right, so that a burst of guesses gets no more tries than the same guesses one by one.
@@ -26,7 +26,7 @@ from backend.audit import services as audit
 from backend.core import access, addresses, db, limits, platform
 from backend.core.errors import FieldError, Invalid, Throttled, Unauthenticated
 from backend.identity import sessions
-from backend.identity.sessions import Device, SignedIn
+from backend.identity.sessions import Device
 from backend.notifications import services as notifications
 
 HOUR_S = 3600
@@ -50,32 +50,6 @@ def _may_change(actor: User, user: User) -> bool:
     return actor.pk == user.pk
 
 
-def sign_in(*, login: str, password: str, device: Device, now: datetime) -> SignedIn:
-    """Open a session for whoever ``login`` (email or username, in any case) and ``password`` belong to.
-
-    Raises: InvalidCredentials, Throttled after too many failures.
-    """
-    user = check(login=login, password=password, device=device, now=now)
-    with transaction.atomic():
-        # The account may have been suspended, or its password changed, while the hash was computed.
-        locked = db.lock(User.objects.all(), pk=user.pk)
-        if not may_sign_in(locked) or locked.password != user.password:
-            raise InvalidCredentials
-        locked.last_login = now
-        locked.save(update_fields=["last_login"])
-        unknown = _is_new(locked, device)
-        signed_in = sessions.open_session(user=locked, device=device, now=now)
-        if unknown:
-            notifications.notify(
-                user=locked,
-                kind="security.new_device",
-                object_key=f"session:{locked.session_id}",
-                now=now,
-                params={"device": device.name, "address": device.ip or ""},
-            )
-        return signed_in
-
-
 def check(*, login: str, password: str, device: Device, now: datetime) -> User:
     """The user that ``login`` and ``password`` belong to; every door where a password is typed asks here.
 
@@ -90,6 +64,23 @@ def check(*, login: str, password: str, device: Device, now: datetime) -> User:
     return user
 
 
+def require_password(*, actor: User, password: str, device: Device, now: datetime) -> None:
+    """The present password of ``actor``, for what may not be done with a borrowed session alone.
+
+    Wrong guesses count as failed sign-ins. Raises: Invalid (``wrong_password`` on ``password``), Throttled.
+    """
+    user = User.objects.get(pk=actor.pk)
+    attempt = count_attempt(user, device, now)
+    if not _matches(user, password):
+        raise attempt.refusal or _wrong_password("password")
+    attempt.give_back()
+
+
+def count_attempt(user: User, device: Device, now: datetime) -> Attempt:
+    """Count a try of a secret of ``user`` before it is looked at; give it back when it was right. Raises: Throttled."""
+    return _count(f"account:{user.pk}", user, device, now)
+
+
 def change_password(*, actor: User, current: str, new: str, device: Device, now: datetime) -> None:
     """Set a new password and sign every other device out; the session that asks stays.
 
@@ -98,7 +89,7 @@ def change_password(*, actor: User, current: str, new: str, device: Device, now:
     """
     access.require(actor, "password.change", actor)
     user = User.objects.get(pk=actor.pk)
-    attempt = _count(f"account:{user.pk}", user, device, now)
+    attempt = count_attempt(user, device, now)
     if not _matches(user, current):
         raise attempt.refusal or _wrong_password()
     attempt.give_back()
@@ -159,8 +150,8 @@ def _matches(user: User | None, password: str) -> bool:
     return right and looked_at == password
 
 
-def _wrong_password() -> Invalid:
-    return Invalid.field("current_password", "wrong_password", _("This is not your present password."))
+def _wrong_password(field: str = "current_password") -> Invalid:
+    return Invalid.field(field, "wrong_password", _("This is not your present password."))
 
 
 def may_sign_in(user: User) -> bool:
@@ -169,7 +160,7 @@ def may_sign_in(user: User) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _Attempt:
+class Attempt:
     """A counted try. ``refusal`` is what a wrong password gets from a device that is heard beyond the limit."""
 
     keys: tuple[str, ...]
@@ -180,7 +171,7 @@ class _Attempt:
             limits.give_back(key)
 
 
-def _count(subject: str, user: User | None, device: Device, now: datetime) -> _Attempt:
+def _count(subject: str, user: User | None, device: Device, now: datetime) -> Attempt:
     """Count an attempt before it is made. Raises: Throttled."""
     address = f"sign_in_address:{addresses.subject(device.ip or 'unknown')}"
     account = f"sign_in_account:{subject}"
@@ -196,8 +187,8 @@ def _count(subject: str, user: User | None, device: Device, now: datetime) -> _A
             raise
         known = f"sign_in_known_device:{user.pk}:{device.session_id or device.ip}"
         limits.hit(known, limit=KNOWN_DEVICE_TRIES, window_s=HOUR_S)
-        return _Attempt((known,), refusal)
-    return _Attempt((address, account))
+        return Attempt((known,), refusal)
+    return Attempt((address, account))
 
 
 def _known(user: User, device: Device, now: datetime) -> bool:
@@ -206,9 +197,3 @@ def _known(user: User, device: Device, now: datetime) -> bool:
     if device.session_id is not None:
         same |= Q(pk=device.session_id)
     return living.filter(same).exists()
-
-
-def _is_new(user: User, device: Device) -> bool:
-    """Whether the account was used before, but never from a device like this one."""
-    before = Session.objects.filter(user=user)
-    return before.exists() and not before.filter(device=device.name, address=device.ip).exists()

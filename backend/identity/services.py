@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from backend.identity.credentials import InvalidCredentials, change_password, sign_in
+from backend.identity.credentials import InvalidCredentials, change_password
+from backend.identity.mfa import CodeWrong, MfaEnabled
 from backend.identity.phones import ask as ask_phone
 from backend.identity.phones import verify as verify_phone
 from backend.identity.profiles import (
@@ -26,12 +27,16 @@ from backend.identity.sessions import (
     refresh,
     sign_out,
 )
+from backend.identity.signing_in import MfaRequired, finish, sign_in
 from backend.identity.suspension import grant_role, restore, revoke_role, suspend
 
 __all__ = [
+    "CodeWrong",
     "Device",
     "EmailTaken",
     "InvalidCredentials",
+    "MfaEnabled",
+    "MfaRequired",
     "RefreshRefused",
     "SignedIn",
     "UsernameTaken",
@@ -42,6 +47,7 @@ __all__ = [
     "change_password",
     "end_all_sessions",
     "end_session",
+    "finish",
     "grant_role",
     "living",
     "preferences_language",

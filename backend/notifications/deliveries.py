@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import smtplib
 from datetime import datetime, timedelta
-from urllib.parse import urlsplit
 
 import structlog
-from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.db.models import F, Q
-from django.template.loader import render_to_string
-from django.utils.translation import get_language_info, override
 
 from backend.core.db import outside_transaction
 from backend.notifications import attachments
+from backend.notifications.composing import mail
 from backend.notifications.models import Delivery
 from backend.notifications.rendering import render, supported
 
@@ -81,31 +78,15 @@ def compose(delivery: Delivery) -> EmailMultiAlternatives:
     user = notification.user
     language = supported(user.profile.language if hasattr(user, "profile") else "")
     title, body = render(notification, language)
-    context = {
-        "title": title,
-        "body": body,
-        "name": user.get_short_name(),
-        "link": f"{settings.PUBLIC_URL}{notification.url}"
-        if notification.url.startswith("/")
-        else notification.url,
-        "language": language,
-        "direction": "rtl" if get_language_info(language)["bidi"] else "ltr",
-    }
-    with override(language):
-        text = render_to_string("notifications/mail.txt", context)
-        html = render_to_string("notifications/mail.html", context)
-    message = EmailMultiAlternatives(
-        # A header is one line, whatever a listing is called.
-        subject=" ".join(title.split()),
-        body=text,
-        to=[user.email],
-        headers={
-            "Message-ID": f"<delivery-{delivery.pk}@{urlsplit(settings.PUBLIC_URL).hostname}>",
-            "Content-Language": language,
-            "Auto-Submitted": "auto-generated",
-        },
+    message = mail(
+        to=user.email,
+        name=user.get_short_name(),
+        language=language,
+        title=title,
+        body=body,
+        link=notification.url,
+        message_id=f"delivery-{delivery.pk}",
     )
-    message.attach_alternative(html, "text/html")
     for each in attachments.of(notification):
         message.attach(each.name, each.content, each.media_type)
     return message

@@ -282,6 +282,18 @@ KINDS: dict[str, Kind] = {
         email=True,
         mandatory=True,
     ),
+    "security.mfa_enabled": Kind(
+        _("The second step is on"),
+        _("Signing in to your account now takes a code of your app. If that was not you, write to us at once."),
+        email=True,
+        mandatory=True,
+    ),
+    "security.mfa_disabled": Kind(
+        _("The second step is off"),
+        _("Signing in to your account no longer takes a code. If that was not you, change your password at once."),
+        email=True,
+        mandatory=True,
+    ),
     "security.password_changed": Kind(
         _("Your password was changed"),
         _("All other devices were signed out. If that was not you, reset your password now."),
