@@ -24,6 +24,7 @@ from unfold.dataclasses import SearchResult
 from unfold.forms import AdminOwnPasswordChangeForm
 from unfold.sites import UnfoldAdminSite
 
+from admin_site.signing_in import LoginForm
 from backend.accounts.models import User
 from backend.core.errors import DomainError
 from backend.identity import services as identity
@@ -93,6 +94,7 @@ class BackOffice(UnfoldAdminSite):
     """The staff's site: our pages only, under a content security policy, with a search that reads a bounded lot."""
 
     index_title = _("Dashboard")
+    login_form = LoginForm
     password_change_form = AdminOwnPasswordChangeForm
 
     def register(self, model_or_iterable: Any, admin_class: type[Any] | None = None, **options: Any) -> None:
