@@ -134,14 +134,20 @@ def get_profile(request: HttpRequest) -> HttpResponse:
     return _profile(request, profiles.person(user_of(request).pk))
 
 
-@router.put("/profile/", response=responses(types.UserOut, identity.EmailTaken), summary="Change my profile")
+@router.put(
+    "/profile/",
+    response=responses(types.UserOut, identity.EmailTaken, identity.StepUpRequired),
+    summary="Change my profile",
+)
 def put_profile(request: HttpRequest, body: types.ProfilePut) -> HttpResponse:
     """Change the profile as a whole: ``email`` is needed, what is not sent stays."""
     return _change(request, body)
 
 
 @router.patch(
-    "/profile/", response=responses(types.UserOut, identity.EmailTaken), summary="Change parts of my profile"
+    "/profile/",
+    response=responses(types.UserOut, identity.EmailTaken, identity.StepUpRequired),
+    summary="Change parts of my profile",
 )
 def patch_profile(request: HttpRequest, body: types.ProfilePatch) -> HttpResponse:
     """Change what is sent; null empties. A new email address or phone number starts unverified."""

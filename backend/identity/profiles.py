@@ -25,7 +25,7 @@ from backend.accounts.models import HOST, Profile, User
 from backend.audit import services as audit
 from backend.core import access, db, fx, images
 from backend.core.errors import FieldError, Invalid, NotFound, Text
-from backend.identity import emails
+from backend.identity import emails, sessions
 from backend.identity.emails import clean_email
 from backend.identity.registration import CONSTRAINTS
 
@@ -91,7 +91,7 @@ def update_profile(
     A new email address or phone number starts unverified. ``unchanged`` is asked with the locked user before
     anything is written and refuses a lost update by raising. Answers the user as ``person`` gives it.
 
-    Raises: NotAllowed, Invalid with every refused field, EmailTaken, and what ``unchanged`` raises.
+    Raises: NotAllowed, StepUpRequired for another address, Invalid with every refused field, EmailTaken, and what ``unchanged`` raises.
     """
     access.require(actor, "profile.edit", user)
     values = _clean(changes)
@@ -106,6 +106,7 @@ def update_profile(
             locked.save(update_fields=["email", "first_name", "last_name"])
         profile.save()
         if locked.email != old_email:
+            sessions.require_recent(actor, now=now)
             emails.moved(locked, old_email)
             audit.record(actor=actor, action="email.changed", subject=locked, now=now)
         return person(user.pk)

@@ -23,11 +23,14 @@ from backend.accounts.models import Session, User
 from backend.audit import services as audit
 from backend.core import access
 from backend.core.db import prepared
-from backend.core.errors import NotFound, Unauthenticated
+from backend.core.errors import NotAllowed, NotFound, Unauthenticated
 from backend.identity import tokens
 
 GRACE = timedelta(seconds=10)
 """How long a client that lost the answer may ask for the same successor again."""
+
+RECENT = timedelta(minutes=10)
+"""How long a sign-in counts as proof of who it is, for what a borrowed device must not do."""
 
 TOUCH_EVERY = timedelta(minutes=1)
 KEPT_AFTER_END = timedelta(days=30)
@@ -40,6 +43,13 @@ class RefreshRefused(Unauthenticated):
 
     code = "invalid_refresh"
     title = _("Sign in again.")
+
+
+class StepUpRequired(NotAllowed):
+    """A borrowed phone must not be enough for this: sign in anew."""
+
+    code = "step_up_required"
+    title = _("For this you must have signed in within the last ten minutes. Sign in again.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +212,18 @@ def _end_reused(session: Session, *, now: datetime) -> None:
             after={"user_id": session.user_id},
             reason=REUSED,
         )
+
+
+def require_recent(actor: User, *, now: datetime) -> None:
+    """What is done to money and identity needs a session that is younger than ``RECENT``.
+
+    Who acts without a session (the system, staff in the back office) has proven themselves in another way.
+    Raises: StepUpRequired.
+    """
+    if actor.session_id is None:
+        return
+    if not Session.objects.filter(pk=actor.session_id, created_at__gt=now - RECENT).exists():
+        raise StepUpRequired
 
 
 def sign_out(*, session_id: uuid.UUID, now: datetime) -> None:

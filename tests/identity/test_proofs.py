@@ -247,3 +247,18 @@ def test_letters_speak_the_language_of_their_reader(post: Post) -> None:
     )
 
     assert {str(mail["Content-Language"]) for mail in post.mails()} == {"fr"}
+
+
+def test_another_address_needs_a_sign_in_of_the_last_ten_minutes(post: Post) -> None:
+    user = register()
+    post.mails()
+    late = timezone.now() + timedelta(minutes=10, seconds=1)
+
+    with pytest.raises(identity.StepUpRequired):
+        identity.update_profile(actor=user, user=user, changes={"email": "jo@example.org"}, now=late)
+
+    assert User.objects.get(pk=user.pk).email == "john@example.com"
+    assert post.mails() == []
+    identity.update_profile(
+        actor=user, user=user, changes={"email": "john@example.com", "bio": "I like the sea."}, now=late
+    )
