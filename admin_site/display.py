@@ -60,6 +60,8 @@ INQUIRY_COLOURS = {
     "booked": "success",
 }
 FEED_COLOURS = {"ok": "success", "stale": "warning", "failing": "danger"}
+REFUND_COLOURS = {"waiting": "warning", "approved": "success", "declined": "danger", "withdrawn": "default"}
+DISPUTE_COLOURS = {"needs_response": "danger", "under_review": "warning", "won": "success", "lost": "default"}
 OP_COLOURS = {
     "created": "default",
     "sending": "info",

@@ -1,30 +1,32 @@
-"""Money, to look at: payments, the operations asked of providers, the books, and what providers told us."""
+"""Money: payments, with giving it back; the operations asked of providers and the accounts of stays, to look at."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.utils import unquote
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, FieldTextFilter, RadioFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, RadioFilter
 from unfold.decorators import display
 
-from admin_site import finding, waiting
+from admin_site import fields, finding, waiting
+from admin_site.actions import WARNING, ReasonForm, dialog_action
 from admin_site.base import Page, Rows
 from admin_site.display import OP_COLOURS, PAYMENT_COLOURS, label, link, money, pretty
 from backend.core import access
-from backend.payments import ledger
+from backend.core.errors import Invalid
+from backend.core.money import Money, MoneyError
+from backend.payments import bearing, failures, refund_requests, refunds
 from backend.payments.models import (
     Folio,
     FolioLine,
-    LedgerEntry,
-    LedgerTransaction,
     MoneyOp,
     Payment,
-    ProviderEvent,
+    RefundRequest,
 )
 from backend.payments.states import OPEN_OPS, OpState
 
@@ -34,12 +36,7 @@ def _booking(folio: Folio) -> str:
     return link(booking) if booking else "–"
 
 
-def _side(amount_minor: int, currency: str) -> str:
-    """A balance in the accountants' words: debit or credit instead of a sign."""
-    if not amount_minor:
-        return "–"
-    side = _("debit") if amount_minor > 0 else _("credit")
-    return f"{money(abs(amount_minor), currency)} {side}"
+GIVES_BACK = (Payment.Status.COMPLETED, Payment.Status.PARTIALLY_REFUNDED)
 
 
 class Operations(Rows):
@@ -54,11 +51,54 @@ class Operations(Rows):
         return money(op.amount_minor, op.currency)
 
 
+class RefundForm(ReasonForm):
+    """Says what there is to give back, then asks how much, who bears it and why."""
+
+    form_before_template = "admin_site/refund_preview.html"
+    amount = fields.number(_("Amount"))
+    bearer = fields.choice(_("Borne by"), RefundRequest.Bearer.choices, initial=RefundRequest.Bearer.SHARED)
+    field_order = ("amount", "bearer", "reason")
+
+    def get_before_template_context(self, request: HttpRequest, object_id: Any = None) -> dict[str, Any]:
+        rows = Payment.objects.select_related("folio__booking__listing", "folio__guest", "folio__host")
+        payment = rows.filter(pk=unquote(str(object_id))).first()
+        if payment is None:
+            return {}
+        folio = payment.folio
+        return {
+            "folio": folio,
+            "booking": getattr(folio, "booking", None),
+            "refundable": money(refunds.refundable(folio), folio.currency),
+            "host_part": money(bearing.host_part(folio), folio.currency),
+            "disputed": money(refunds.in_dispute(folio) or None, folio.currency),
+        }
+
+
+class AttentionFilter(RadioFilter):
+    """Refunds that did not reach the guest and that nobody has made again."""
+
+    title = _("needs attention")
+    parameter_name = "attention"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("refunds", _("refunds that failed or came back"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Payment]) -> QuerySet[Payment]:
+        if self.value() != "refunds":
+            return queryset
+        return queryset.filter(pk__in=Payment.objects.needing_attention())
+
+
 @admin.register(Payment)
 class PaymentPage(Page):
     icon = "payments"
+    actions_detail = ("refund", "make_again")
+    offered = {
+        "refund": lambda row: row.kind == Payment.Kind.PAYMENT and row.status in GIVES_BACK,
+        "make_again": lambda row: Payment.objects.needing_attention().filter(pk=row.pk).exists(),
+    }
     list_display = ("reference", "booking", "kind", "provider", "amount", "state", "created_at")
-    list_filter = (("status", ChoicesDropdownFilter), ("kind", ChoicesDropdownFilter))
+    list_filter = (AttentionFilter, ("status", ChoicesDropdownFilter), ("kind", ChoicesDropdownFilter))
     list_filter_submit = True
     search_fields = ("reference",)
     search_help_text = _("Reference of the payment or booking, or a guest's name or email")
@@ -68,11 +108,15 @@ class PaymentPage(Page):
         ("reference", "booking"),
         ("guest", "host"),
         ("kind", "provider", "state"),
-        ("amount", "refunded"),
-        "parent",
+        ("amount", "charged", "refunded"),
+        ("parent_link", "request_link", "retry_link"),
+        ("failure", "disputed"),
         ("created_at", "authorized_at", "completed_at"),
     )
-    readonly_fields = ("booking", "guest", "host", "state", "amount", "refunded")
+    readonly_fields = (
+        *("booking", "guest", "host", "state", "amount", "charged", "refunded"),
+        *("parent_link", "request_link", "retry_link", "failure", "disputed"),
+    )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Payment]:
         return super().get_queryset(request).select_related("folio__booking", "folio__guest", "folio__host")
@@ -87,6 +131,50 @@ class PaymentPage(Page):
         if by_reference.exists():
             return by_reference, False
         return queryset.filter(folio__booking__guest__in=finding.people_ids(term)), False
+
+    def has_refund_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        row = self.get_row(request, str(object_id))
+        return row is not None and access.can(request.user, "payment.refund", row.folio)
+
+    def has_retry_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        row = self.get_row(request, str(object_id))
+        return row is not None and access.can(request.user, "refund.retry", row)
+
+    @dialog_action(
+        title=_("Refund"),
+        question=_(
+            "The guest gets it back beside what the policy says. Above the limit it waits for a second person."
+        ),
+        done=_("The refund is written down: see Refunds by hand."),
+        permission="refund",
+        icon="undo",
+        variant=WARNING,
+        form_class=RefundForm,
+    )
+    def refund(self, request: HttpRequest, row: Payment, given: dict[str, Any]) -> None:
+        try:
+            amount = Money.from_major(given["amount"], row.currency)
+        except MoneyError:
+            raise Invalid.field("amount", "invalid_amount", _("This is no amount of the currency.")) from None
+        refund_requests.ask(
+            actor=request.user,
+            folio=row.folio,
+            amount_minor=amount.minor,
+            bearer=given["bearer"],
+            reason=given["reason"],
+            now=timezone.now(),
+        )
+
+    @dialog_action(
+        title=_("Make again"),
+        question=_("The same amount goes back once more, borne by the same. The guest is owed it still."),
+        done=_("The refund is made again."),
+        permission="retry",
+        icon="replay",
+        variant=WARNING,
+    )
+    def make_again(self, request: HttpRequest, row: Payment, given: dict[str, Any]) -> None:
+        refunds.again(actor=request.user, payment_id=row.pk, reason=given["reason"], now=timezone.now())
 
     @display(description=_("booking"))
     def booking(self, payment: Payment) -> str:
@@ -104,9 +192,34 @@ class PaymentPage(Page):
     def amount(self, payment: Payment) -> str:
         return money(payment.amount_minor, payment.currency)
 
+    @display(description=_("charged"))
+    def charged(self, payment: Payment) -> str:
+        return money(payment.charged_minor, payment.charged_currency)
+
     @display(description=_("refunded"))
     def refunded(self, payment: Payment) -> str:
         return money(payment.refunded_minor, payment.currency)
+
+    @display(description=_("refund of"))
+    def parent_link(self, payment: Payment) -> str:
+        return link(payment.parent)
+
+    @display(description=_("given by hand"))
+    def request_link(self, payment: Payment) -> str:
+        return link(payment.refund_request)
+
+    @display(description=_("made again as"))
+    def retry_link(self, payment: Payment) -> str:
+        return link(Payment.objects.filter(retry_of=payment).first())
+
+    @display(description=_("failure"))
+    def failure(self, payment: Payment) -> str:
+        op = payment.ops.exclude(error_code="").order_by("-created_at").first()
+        return f"{failures.words(op.error_code)} ({op.error_code})" if op else "–"
+
+    @display(description=_("dispute"))
+    def disputed(self, payment: Payment) -> str:
+        return link(payment.disputes.order_by("-id").first())
 
     @display(description=_("status"))
     def state(self, payment: Payment) -> str:
@@ -181,96 +294,6 @@ class MoneyOpPage(Page):
         return pretty(op.options)
 
 
-class Entries(Rows):
-    model = LedgerEntry
-    verbose_name_plural = _("Entries")
-    fields = ("account", "debit", "credit")
-    readonly_fields = fields
-    ordering = ("id",)
-
-    @display(description=_("debit"))
-    def debit(self, entry: LedgerEntry) -> str:
-        return money(entry.amount_minor, entry.currency) if entry.amount_minor > 0 else ""
-
-    @display(description=_("credit"))
-    def credit(self, entry: LedgerEntry) -> str:
-        return money(-entry.amount_minor, entry.currency) if entry.amount_minor < 0 else ""
-
-
-@admin.register(LedgerTransaction)
-class LedgerTransactionPage(Page):
-    icon = "account_balance"
-    list_display = ("id", "cause", "booking", "at")
-    list_filter = (("cause", FieldTextFilter),)
-    list_filter_submit = True
-    list_select_related = ("folio__booking",)
-    ordering = ("-id",)
-    inlines = (Entries,)
-    fields = (("cause", "at"), ("booking", "money_op"))
-    readonly_fields = ("booking",)
-
-    @display(description=_("booking"))
-    def booking(self, row: LedgerTransaction) -> str:
-        return _booking(row.folio) if row.folio else "–"
-
-
-@admin.register(LedgerEntry)
-class LedgerEntryPage(Page):
-    """Every entry, under what each account comes to in all."""
-
-    icon = "account_balance"
-    list_display = ("transaction_link", "cause", "account", "debit", "credit", "at")
-    list_filter = (("account", FieldTextFilter),)
-    list_filter_submit = True
-    list_select_related = ("transaction",)
-    list_before_template = "admin_site/trial_balance.html"
-    ordering = ("-id",)
-    fields = (("transaction_link", "cause", "at"), ("account", "debit", "credit"))
-    readonly_fields = ("transaction_link", "cause", "at", "debit", "credit")
-
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return super().has_view_permission(request, obj) and access.can(request.user, "ledger.view")
-
-    def changelist_view(
-        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        balances = ledger.trial_balance() if self.has_view_permission(request) else {}
-        currencies = sorted({currency for _account, currency in balances})
-        sums = {
-            code: sum(left for (_a, currency), left in balances.items() if currency == code)
-            for code in currencies
-        }
-        extra = {
-            "balance_headers": [_("account"), *currencies],
-            "balance_rows": [
-                [account, *(_side(balances.get((account, code), 0), code) for code in currencies)]
-                for account in sorted({account for account, _currency in balances})
-            ],
-            "out_of_balance": [code for code, left in sums.items() if left],
-        }
-        return super().changelist_view(request, {**extra, **(extra_context or {})})
-
-    @display(description=_("transaction"))
-    def transaction_link(self, entry: LedgerEntry) -> str:
-        return link(entry.transaction, f"#{entry.transaction_id}")
-
-    @display(description=_("cause"))
-    def cause(self, entry: LedgerEntry) -> str:
-        return entry.transaction.cause
-
-    @display(description=_("at"))
-    def at(self, entry: LedgerEntry) -> Any:
-        return entry.transaction.at
-
-    @display(description=_("debit"))
-    def debit(self, entry: LedgerEntry) -> str:
-        return money(entry.amount_minor, entry.currency) if entry.amount_minor > 0 else "–"
-
-    @display(description=_("credit"))
-    def credit(self, entry: LedgerEntry) -> str:
-        return money(-entry.amount_minor, entry.currency) if entry.amount_minor < 0 else "–"
-
-
 class Lines(Rows):
     model = FolioLine
     verbose_name_plural = _("Lines")
@@ -316,43 +339,3 @@ class FolioPage(Page):
     @display(description=_("booking"))
     def booking(self, folio: Folio) -> str:
         return _booking(folio)
-
-
-class AppliedFilter(RadioFilter):
-    title = _("applied")
-    parameter_name = "applied"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [("no", _("not yet"))]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[ProviderEvent]) -> QuerySet[ProviderEvent]:
-        return queryset.filter(applied_at=None) if self.value() == "no" else queryset
-
-
-@admin.register(ProviderEvent)
-class ProviderEventPage(Page):
-    icon = "webhook"
-    list_display = ("event_id", "provider", "type", "object_ref", "received_at", "applied_at", "outcome")
-    list_filter = (AppliedFilter,)
-    search_fields = ("object_ref",)
-    search_help_text = _("Event or object of the provider")
-    ordering = ("-id",)
-    fields = (
-        ("provider", "event_id", "type"),
-        ("object_ref", "op_key"),
-        ("received_at", "applied_at", "outcome"),
-        "body",
-    )
-    readonly_fields = ("body",)
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[ProviderEvent], search_term: str
-    ) -> tuple[QuerySet[ProviderEvent], bool]:
-        term = search_term.strip()
-        if not term:
-            return queryset, False
-        return queryset.filter(Q(object_ref=term) | Q(event_id=term)), False
-
-    @display(description=_("payload"))
-    def body(self, event: ProviderEvent) -> str:
-        return pretty(event.payload)

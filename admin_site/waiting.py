@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from backend.payments import inbox
 from backend.payments.states import OpState
 
 AT_MOST = 100
@@ -102,6 +103,52 @@ KINDS = [
         "difference",
         "danger",
         "SELECT FROM reconciliation_differences WHERE settled_at IS NULL",
+    ),
+    Kind(
+        "payouts",
+        _("Payouts that need attention"),
+        "payments/payout/?attention=yes",
+        "payments.view_payout",
+        "account_balance_wallet",
+        "danger",
+        "SELECT FROM payouts WHERE needs_attention",
+    ),
+    Kind(
+        "refunds",
+        _("Refunds that did not reach the guest"),
+        "payments/payment/?attention=refunds",
+        "payments.view_payment",
+        "money_off",
+        "danger",
+        "SELECT FROM payments AS failed WHERE kind = 'refund' AND status = 'failed'"
+        " AND NOT EXISTS (SELECT FROM payments WHERE retry_of_id = failed.id)",
+    ),
+    Kind(
+        "approvals",
+        _("Refunds that need a second person"),
+        "payments/refundrequest/?status__exact=waiting",
+        "payments.view_refundrequest",
+        "undo",
+        "warning",
+        "SELECT FROM refund_requests WHERE status = 'waiting'",
+    ),
+    Kind(
+        "disputes",
+        _("Disputes that need a response"),
+        "payments/dispute/?status__exact=needs_response",
+        "payments.view_dispute",
+        "gavel",
+        "danger",
+        "SELECT FROM disputes WHERE status = 'needs_response'",
+    ),
+    Kind(
+        "events",
+        _("Provider events that cannot be applied"),
+        "payments/providerevent/?applied=stuck",
+        "payments.view_providerevent",
+        "webhook",
+        "danger",
+        f"SELECT FROM provider_events WHERE applied_at IS NULL AND attempts >= {inbox.MANY_TRIES}",
     ),
     Kind(
         "deliveries",

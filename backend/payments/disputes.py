@@ -30,6 +30,7 @@ from fractions import Fraction
 from typing import Any
 
 import structlog
+from django.db import transaction
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
@@ -120,16 +121,18 @@ def learn(*, payment: Payment, state: DisputeState, seen: int, stay_is_over: boo
 def note(*, actor: Any, dispute: Dispute, text: str, now: datetime) -> None:
     """Keep what speaks for us beside a dispute, for the staff. Raises: NotAllowed."""
     access.require(actor, "dispute.note", dispute)
-    before = dispute.note
-    Dispute.objects.filter(pk=dispute.pk).update(note=text.strip()[:5000])
-    audit.record(
-        actor=actor,
-        action="dispute.note",
-        subject=dispute,
-        before={"note": before},
-        after={"note": text.strip()[:5000]},
-        now=now,
-    )
+    kept = text.strip()[:5000]
+    with transaction.atomic():
+        before = lock(Dispute.objects.all(), pk=dispute.pk).note
+        Dispute.objects.filter(pk=dispute.pk).update(note=kept)
+        audit.record(
+            actor=actor,
+            action="dispute.note",
+            subject=dispute,
+            before={"note": before},
+            after={"note": kept},
+            now=now,
+        )
 
 
 def _open(payment: Payment, state: DisputeState) -> Dispute:
@@ -206,6 +209,9 @@ def _lose(dispute: Dispute, folio: Folio, stay_is_over: bool, now: datetime) -> 
     return _post(ledger.DISPUTE_LOST, folio, entries, now)
 
 
+_TOLD = ("status", "funds_withdrawn", "fee_minor", "reason", "evidence_due_at")
+
+
 def _write(dispute: Dispute, state: DisputeState, now: datetime) -> None:
     """Let the row say what the provider tells."""
     is_open = state.status in OPEN_DISPUTES
@@ -216,7 +222,7 @@ def _write(dispute: Dispute, state: DisputeState, now: datetime) -> None:
     dispute.evidence_due_at = state.evidence_due_at
     dispute.closed_at = None if is_open else dispute.closed_at or now
     dispute.version += 1
-    dispute.save()
+    dispute.save(update_fields=[*_TOLD, "loss", "closed_at", "version"])
 
 
 def _any_open(folio: Folio) -> bool:

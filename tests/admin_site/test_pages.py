@@ -46,6 +46,7 @@ TERMS = {"rates.pricerule", "rates.fee", "rates.tax", "rates.promocode", "rates.
 NOTICES = {"notifications.notification", "notifications.delivery"}
 MONEY = {
     *("payments.payment", "payments.moneyop", "payments.ledgertransaction", "payments.ledgerentry"),
+    *("payments.refundrequest", "payments.dispute"),
     *("payments.folio", "payments.providerevent", "payments.document", "payments.documentseries"),
     *("payments.reconciliationdifference", "payments.reconciliationrun"),
     "payments.providerroute",

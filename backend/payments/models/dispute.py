@@ -54,6 +54,13 @@ class Dispute(models.Model):
         ordering = ["-id"]
         verbose_name = _("dispute")
         verbose_name_plural = _("disputes")
+        indexes = [
+            models.Index(
+                fields=["status", "id"],
+                condition=Q(status__in=["needs_response", "under_review"]),
+                name="disputes_open",
+            )
+        ]
         constraints = [
             models.UniqueConstraint(fields=["provider", "provider_ref"], name="disputes_once"),
             models.CheckConstraint(

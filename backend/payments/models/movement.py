@@ -93,7 +93,12 @@ class Payment(models.Model):
         ordering = ["-id"]
         verbose_name = _("payment")
         verbose_name_plural = _("payments")
-        indexes = [models.Index(fields=["status", "-id"], name="payments_status")]
+        indexes = [
+            models.Index(fields=["status", "-id"], name="payments_status"),
+            models.Index(
+                fields=["id"], condition=Q(kind="refund", status="failed"), name="payments_refunds_failed"
+            ),
+        ]
         constraints = [
             models.CheckConstraint(condition=Q(amount_minor__gt=0), name="payments_amount_positive"),
             models.CheckConstraint(condition=Q(charged_minor__gt=0), name="payments_charged_positive"),

@@ -51,6 +51,7 @@ class RefundRequest(models.Model):
         ordering = ["-id"]
         verbose_name = _("refund request")
         verbose_name_plural = _("refund requests")
+        indexes = [models.Index(fields=["id"], condition=Q(status="waiting"), name="refund_requests_waiting")]
         constraints = [
             models.CheckConstraint(condition=Q(amount_minor__gt=0), name="refund_requests_positive"),
             models.CheckConstraint(
