@@ -10,6 +10,7 @@ from admin_site import (  # noqa: F401
     disputes,
     documents,
     exchange_rates,
+    exchange_rates,
     feeds,
     jobs,
     ledger,

@@ -17,7 +17,6 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
-from unfold.contrib.filters.admin import FieldTextFilter
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
@@ -27,7 +26,7 @@ from backend.accounts.models import ADMIN
 from backend.audit import services as audit
 from backend.core import platform
 from backend.core.errors import Invalid
-from backend.core.models import Currency, ExchangeRate, PlatformSetting
+from backend.core.models import Currency, PlatformSetting
 from backend.listings.models import Amenity, Location
 
 ONE_LINE = 120
@@ -198,16 +197,6 @@ class CurrencyPage(Page):
     list_display = ("code", "name", "minor_units")
     search_fields = ("code__istartswith", "name__istartswith")
     ordering = ("code",)
-
-
-@admin.register(ExchangeRate)
-class ExchangeRatePage(Page):
-    icon = "currency_exchange"
-    list_display = ("currency", "per_euro", "rate_on", "source")
-    list_filter = (("currency", FieldTextFilter),)
-    list_select_related = ("currency",)
-    search_fields = ("currency__code__istartswith",)
-    ordering = ("-rate_on", "currency")
 
 
 class AmenityForm(forms.ModelForm):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Any
 
 from django.http import HttpRequest, HttpResponse
@@ -32,12 +33,14 @@ class AmenityOut(Out):
 
 
 class CurrencyOut(Out):
-    """A currency. ``rate``: how much of it one euro buys, null where that is not known."""
+    """A currency. ``rate``: how much of it one euro buys, of which day, and who said so."""
 
     code: str
     name: str
     minor_units: int
     rate: float | None
+    rate_date: date | None
+    source: str | None
 
 
 class LocationOut(Out):
@@ -77,11 +80,18 @@ def list_amenities(request: HttpRequest) -> HttpResponse:
 @router.get("/currencies/", response=responses(Page[CurrencyOut]), summary="Currencies")
 def list_currencies(request: HttpRequest) -> HttpResponse:
     """The currencies that places may be priced and prices be shown in."""
-    rates = fx.rates()
+    newest = fx.newest()
     rows = [
-        {"code": row.code, "name": row.name, "minor_units": row.minor_units, "rate": float(rates[row.code])}
+        {
+            "code": row.code,
+            "name": row.name,
+            "minor_units": row.minor_units,
+            "rate": float(newest[row.code].per_euro),
+            "rate_date": newest[row.code].rate_on,
+            "source": newest[row.code].source,
+        }
         for row in Currency.objects.all()
-        if row.code in rates
+        if row.code in newest
     ]
     return _listed(request, rows)
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from backend.core import rate_book
+from backend.core.rate_files import Said
 from tests.api.client import ApiClient
 
 pytestmark = pytest.mark.usefixtures("db")
@@ -48,7 +52,32 @@ def test_currencies_come_with_decimals_and_rate() -> None:
         "KWD": 3,
     }
     assert found["EUR"]["rate"] == 1
-    assert found["KES"]["rate"] > 50
+    assert found["KES"] == {
+        "code": "KES",
+        "name": "Kenyan Shilling",
+        "minor_units": 2,
+        "rate": 138.546563,
+        "rate_date": "2024-06-18",
+        "source": "currencyapi.com",
+    }
+
+
+def test_currency_that_was_just_told_is_offered_with_its_day_and_source() -> None:
+    before = {row["code"] for row in rows("/api/currencies/")}
+    said = Said("LYD", Decimal("5.4321"), date(2026, 11, 2), "somebody")
+
+    rate_book.take([said], now=datetime(2026, 11, 2, 20, 0, tzinfo=UTC))
+
+    after = {row["code"]: row for row in rows("/api/currencies/")}
+    assert set(after) - before == {"LYD"}
+    assert after["LYD"] == {
+        "code": "LYD",
+        "name": "Libyan Dinar",
+        "minor_units": 3,
+        "rate": 5.4321,
+        "rate_date": "2026-11-02",
+        "source": "somebody",
+    }
 
 
 def test_locations_begin_with_what_was_typed() -> None:
