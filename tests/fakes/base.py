@@ -23,202 +23,46 @@ from __future__ import annotations
 import heapq
 import json
 import random
-import re
-import socket
-import struct
-import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
-from enum import StrEnum
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from typing import Any, ClassVar, Self
-from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 
-CONTROL = "/_fake/"
-"""Where a test steers a fake in another process. No fault and no journal there."""
+from tests.fakes.door import CONTROL, Server, routes
+from tests.fakes.parts import (
+    BEFORE,
+    Call,
+    Fault,
+    Faults,
+    Moved,
+    Plan,
+    Refused,
+    Reply,
+    Request,
+    Webhook,
+    act,
+    on,
+)
+
+__all__ = [
+    "Call",
+    "Fake",
+    "Fault",
+    "Faults",
+    "Moved",
+    "Plan",
+    "Refused",
+    "Reply",
+    "Request",
+    "Webhook",
+    "act",
+    "on",
+]
 
 KEY_REMEMBERED_S = 24 * 3600
-
-
-class Fault(StrEnum):
-    """What goes wrong with one call. ``…_before``: nothing is done. ``…_after``: it is done, but not heard of."""
-
-    NONE = "none"
-    TIMEOUT_BEFORE = "timeout_before"
-    TIMEOUT_AFTER = "timeout_after"
-    RESET_BEFORE = "reset_before"
-    RESET_AFTER = "reset_after"
-    ERROR_BEFORE = "error_before"
-    ERROR_AFTER = "error_after"
-    """500 once; the same key gives the true answer afterwards."""
-    ERROR_KEPT = "error_kept"
-    """500 although it is done, and 500 again for the same key."""
-    THROTTLED = "throttled"
-    SLOW = "slow"
-    GARBAGE = "garbage"
-    """Done; the answer is no JSON."""
-
-
-BEFORE = {Fault.TIMEOUT_BEFORE, Fault.RESET_BEFORE, Fault.ERROR_BEFORE, Fault.THROTTLED}
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A request as it came. Header names are in lower case."""
-
-    method: str
-    path: str
-    query: dict[str, str]
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def line(self) -> str:
-        return f"{self.method} {self.path}"
-
-    def json(self) -> Any:
-        return json.loads(self.body or b"{}")
-
-    def form(self) -> dict[str, str]:
-        return dict(parse_qsl(self.body.decode(), keep_blank_values=True))
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """An answer; a body that is no bytes goes as JSON."""
-
-    body: Any
-    status: int = 200
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-    def encoded(self) -> bytes:
-        return self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
-
-
-class Refused(Exception):
-    """Raised by a handler: the answer is an error in the provider's own form."""
-
-    def __init__(self, status: int, code: str, message: str = "", **more: Any) -> None:
-        super().__init__(code)
-        self.status, self.code, self.message, self.more = status, code, message, more
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A line of the journal. ``status`` is what the provider decided, 0 when it decided nothing, whatever was heard."""
-
-    at: float
-    line: str
-    key: str
-    body: str
-    status: int
-    fault: str
-    replayed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Moved:
-    """Money that the provider really moved. ``key`` is the caller's own key for it."""
-
-    at: float
-    kind: str
-    key: str
-    reference: str
-    amount_minor: int
-    currency: str
-    parent: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Webhook:
-    """An event on its way. ``channel`` is the provider's endpoint (its secret); ``url`` wins over the fake's own."""
-
-    id: str
-    body: bytes
-    channel: str = ""
-    url: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How webhooks travel when nobody delivers them by hand. Shares are between 0 and 1.
-
-    Each waits up to ``late_s``, so that they overtake one another. One that is not answered by 2xx comes again.
-    """
-
-    seed: int = 0
-    doubled: float = 0.0
-    dropped: float = 0.0
-    forged: float = 0.0
-    late_s: float = 0.0
-    tries: int = 5
-    again_s: float = 0.3
-
-
-class Faults:
-    """Which call goes wrong: a script first, then chance."""
-
-    def __init__(self) -> None:
-        self._scripts: list[tuple[str, list[Fault]]] = []
-        self._chances: list[tuple[str, dict[Fault, float]]] = []
-        self._random = random.Random(0)
-        self._lock = threading.Lock()
-
-    def script(self, *faults: Fault, on: str = "") -> None:
-        """The next calls whose ``METHOD /path`` holds ``on`` go so, one after the other; then all is well again."""
-        with self._lock:
-            self._scripts.append((on, [Fault(fault) for fault in faults]))
-
-    def at_random(self, shares: Mapping[Any, float], *, seed: int, on: str = "POST ") -> None:
-        """From now on each call that holds ``on`` goes wrong with these shares; the same seed gives the same luck."""
-        with self._lock:
-            self._random = random.Random(seed)
-            self._chances.append((on, {Fault(fault): share for fault, share in shares.items()}))
-
-    def clear(self) -> None:
-        """All is well from now on."""
-        with self._lock:
-            self._scripts, self._chances = [], []
-
-    def take(self, line: str) -> Fault:
-        """What happens to this call."""
-        with self._lock:
-            for on, left in self._scripts:
-                if on in line and left:
-                    return left.pop(0)
-            for on, shares in self._chances:
-                if on in line:
-                    luck = self._random.random()
-                    for fault, share in shares.items():
-                        luck -= share
-                        if luck < 0:
-                            return fault
-        return Fault.NONE
-
-
-Handler = Callable[..., Reply]
-
-
-def on(method: str, path: str) -> Callable[[Handler], Handler]:
-    """A method of a fake that answers ``path``; ``{name}`` in it is a keyword argument."""
-
-    def mark(handler: Handler) -> Handler:
-        handlers = [*getattr(handler, "answers", []), (method, path)]
-        handler.answers = handlers  # type: ignore[attr-defined]
-        return handler
-
-    return mark
-
-
-def act(method: Callable[..., Any]) -> Callable[..., Any]:
-    """A method by which a test plays the guest, the bank or the provider's staff; callable from another process."""
-    method.is_act = True  # type: ignore[attr-defined]
-    return method
 
 
 class Fake:
@@ -248,8 +92,8 @@ class Fake:
         self._ticket = 0
         self._closing = threading.Event()
         self._news = threading.Condition()
-        self._routes = _routes(type(self))
-        self._server = _Server(("127.0.0.1", port), _handler(self))
+        self._table = routes(type(self))
+        self._server = Server(self, port)
         self.port = int(self._server.server_address[1])
         self.url = f"http://127.0.0.1:{self.port}"
         self._threads = [
@@ -412,6 +256,10 @@ class Fake:
             return Reply(b"<html>Bad gateway</html>", reply.status), fault
         return reply, fault
 
+    def wait(self, seconds: float) -> None:
+        """Let a caller wait; not beyond the end of the fake."""
+        self._closing.wait(seconds)
+
     def _decide(self, call: Call, fault: Fault) -> tuple[Reply, bool]:
         key = self.key_of(call)
         fingerprint = (call.line, self.params_of(call))
@@ -428,7 +276,7 @@ class Fake:
         return reply, False
 
     def _handle(self, call: Call) -> Reply:
-        for method, pattern, handler in self._routes:
+        for method, pattern, handler in self._table:
             found = pattern.fullmatch(call.path)
             if method == call.method and found:
                 try:
@@ -492,7 +340,7 @@ class Fake:
             if not forged and not 200 <= status < 300 and attempt < plan.tries:
                 self._send_in(plan.again_s * attempt, webhook, attempt + 1, False)
 
-    def _steer(self, call: Call) -> Reply:
+    def steer(self, call: Call) -> Reply:
         """A test in another process reads the journal or plays its part."""
         verb, given = call.path.removeprefix(CONTROL), call.json()
         with self.lock:
@@ -519,78 +367,3 @@ class Fake:
         if not getattr(method, "is_act", False):
             return Reply({"error": f"{verb} is nothing to do here"}, 404)
         return Reply(method(*given.get("args", []), **given.get("kwargs", {})))
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 256
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A caller that went away is none of our errors; a defect of the fake is."""
-        if not isinstance(sys.exc_info()[1], OSError):
-            super().handle_error(request, client_address)  # type: ignore[arg-type]
-
-
-def _handler(fake: Fake) -> type[BaseHTTPRequestHandler]:
-    class Door(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-        timeout = 60
-
-        def do_GET(self) -> None:
-            parts = urlsplit(self.path)
-            length = int(self.headers.get("Content-Length") or 0)
-            call = Call(
-                method=self.command,
-                path=parts.path,
-                query=dict(parse_qsl(parts.query, keep_blank_values=True)),
-                headers={name.lower(): value for name, value in self.headers.items()},
-                body=self.rfile.read(length) if length else b"",
-            )
-            if call.path.startswith(CONTROL):
-                self._say(fake._steer(call))
-                return
-            reply, fault = fake.respond(call)
-            if fault == Fault.SLOW:
-                fake._closing.wait(fake.slow_s)
-            if reply is not None:
-                self._say(reply)
-                return
-            self.close_connection = True
-            if fault in (Fault.TIMEOUT_BEFORE, Fault.TIMEOUT_AFTER):
-                fake._closing.wait(fake.patience_s)
-            else:
-                # Without a farewell: the other side reads "connection reset by peer".
-                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                self.connection.close()
-
-        do_POST = do_PUT = do_PATCH = do_DELETE = do_GET
-
-        def _say(self, reply: Reply) -> None:
-            body = reply.encoded()
-            self.send_response(reply.status)
-            for name, value in {"Content-Type": "application/json", **reply.headers}.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def finish(self) -> None:
-            with suppress(OSError, ValueError):
-                super().finish()
-
-        def log_message(self, format: str, *args: object) -> None:
-            return
-
-    return Door
-
-
-def _routes(fake: type[Fake]) -> list[tuple[str, re.Pattern[str], Handler]]:
-    found = []
-    for name in dir(fake):
-        handler = getattr(fake, name)
-        for method, path in getattr(handler, "answers", []):
-            pattern = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(path))
-            found.append((method, re.compile(pattern), handler))
-    # A named address before one with a placeholder.
-    return sorted(found, key=lambda route: route[1].pattern.count("(?P<"))

@@ -15,7 +15,8 @@ from typing import Any
 
 import httpx
 
-from tests.fakes.base import CONTROL, Fake, Moved, Plan, Request
+from tests.fakes.base import Fake, Moved, Plan, Request
+from tests.fakes.door import CONTROL
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
