@@ -16,14 +16,18 @@ REASONS: dict[str, str | Promise] = {
     ),
     "authorization_expired": _("The amount was set aside for too long and has been let go."),
     "canceled": _("The payment was canceled."),
-    "card_declined": _("The card was declined."),
     "cannot_be_reversed": _("What was paid out cannot be taken back in this way."),
+    "card_declined": _("The card was declined."),
     "currency_mismatch": _("The currency is another one than that of the payment."),
     "expired_card": _("The card has expired."),
+    "instrument_declined": _("PayPal could not take the money in the way that was chosen. Try another one."),
     "insufficient_funds": _("There is not enough money in the account."),
     "never_arrived": _("The payment never reached the provider."),
+    "no_answer": _("The request on the phone was not answered in time."),
     "processing_error": _("The provider could not process the payment. Try again."),
     "returned": _("The bank sent the money back."),
+    "subscriber_busy": _("The phone is busy with another request. Try again in a minute."),
+    "wrong_pin": _("The PIN was wrong."),
 }
 """Code → sentence. A code that is not here is said in general words."""
 

@@ -44,10 +44,11 @@ def certificate(
     issuer: tuple[str, rsa.RSAPrivateKey] | None = None,
     days: tuple[int, int] = (-30, 300),
     is_authority: bool = False,
+    at: float | None = None,
 ) -> bytes:
-    """A certificate in PEM for ``name``, signed by itself or by an ``issuer``, valid for these days from now."""
+    """A certificate in PEM for ``name``, signed by itself or by an ``issuer``, valid for these days from ``at`` (now)."""
     key = key or signing_key("true")
-    now = datetime.now(UTC)
+    now = datetime.now(UTC) if at is None else datetime.fromtimestamp(at, UTC)
     above, signer = issuer or (name, key)
     builder = (
         x509.CertificateBuilder()
@@ -105,7 +106,7 @@ class PayPalFake(Fake):
         self.refunding = "COMPLETED"
         self.paying = "SUCCESS"
         """What becomes of the next payouts, as a transaction status."""
-        self.pem = certificate()
+        self.pem = certificate(at=self.clock())
 
     # How PayPal is asked.
 

@@ -49,14 +49,14 @@ PAGE = 100
 
 _ENDED = {
     "1": "insufficient_funds",
-    "17": "mpesa_busy",
-    "26": "mpesa_busy",
+    "17": "processing_error",
+    "26": "processing_error",
     "1001": "subscriber_busy",
-    "1025": "prompt_not_sent",
-    "1031": "canceled_by_guest",
-    "1032": "canceled_by_guest",
+    "1025": "processing_error",
+    "1031": "canceled",
+    "1032": "canceled",
     "2001": "wrong_pin",
-    "9999": "prompt_not_sent",
+    "9999": "processing_error",
 }
 """Ends of a prompt that are definite at once. Any other word than success is believed when the prompt is over."""
 

@@ -227,7 +227,7 @@ class PayPal(PaysOut, TellsDisputes):
                 # Nobody has the order's address, so nobody can approve it: no money will move, and the guest may
                 # try again at once.
                 log.warning("payments.paypal_order_not_made", op=order.key, error=str(error))
-                return Result("failed", error_code="paypal_unavailable")
+                return Result("failed", error_code="processing_error")
 
     def _begun(self, line: Line, order: Order) -> Result | None:
         """What became of an order; one that was approved is finished while it is open."""

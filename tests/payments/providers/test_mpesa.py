@@ -113,7 +113,7 @@ def test_callback_alone_is_not_believed(daraja: DarajaFake) -> None:
     (prompt,) = daraja.prompts.values()
     prompt["code"] = 1032
 
-    assert provider.look_up(asked) == Result("failed", prompt["id"], "canceled_by_guest")
+    assert provider.look_up(asked) == Result("failed", prompt["id"], "canceled")
 
 
 @pytest.mark.parametrize(
@@ -130,8 +130,8 @@ def test_cents_and_other_money_are_never_asked(daraja: DarajaFake, amount: int, 
     ("code", "error"),
     [
         (1, "insufficient_funds"),
-        (1032, "canceled_by_guest"),
-        (1031, "canceled_by_guest"),
+        (1032, "canceled"),
+        (1031, "canceled"),
         (2001, "wrong_pin"),
         (1001, "subscriber_busy"),
     ],

@@ -125,7 +125,7 @@ def test_order_that_cannot_be_made_fails_at_once(paypal: PayPalFake, fault: Faul
 
     result = provider.carry_out(order("charge"))
 
-    assert result == Result("failed", error_code="paypal_unavailable")
+    assert result == Result("failed", error_code="processing_error")
     assert paypal.moved() == []
 
 
