@@ -32,9 +32,9 @@ TITLES: dict[str, Text] = {
     DocumentKind.STATEMENT: _("Payout statement"),
 }
 EARLIER: dict[str, Text] = {
-    DocumentKind.INVOICE: _("Invoiced before: %(number)s"),
-    DocumentKind.CREDIT_NOTE: _("Credited before: %(number)s"),
-    "refund": _("Refund on its way: %(number)s"),
+    DocumentKind.INVOICE: _("Invoiced before"),
+    DocumentKind.CREDIT_NOTE: _("Credited before"),
+    "refund": _("Refund on its way"),
 }
 CAUSES: dict[str, Text] = {
     "canceled": _("Refund for the canceled stay"),
@@ -89,7 +89,8 @@ class Speaker:
 
     def _date(self, iso: str, form: str) -> str:
         at = date.fromisoformat(iso)
-        return self._digits(format_date(at, format=form, locale=formats.locale(self.language)))
+        text = format_date(at, format=form, locale=formats.locale(self.language))
+        return self._digits(text.replace(" ", "\N{NO-BREAK SPACE}"))
 
     def _digits(self, text: str) -> str:
         return formats.digits(text, self.language)
@@ -125,7 +126,7 @@ def page(
     }[DocumentKind(kind)]
     issuer = data["issuer"]
     address = [line for line in issuer["address"].splitlines() if line.strip()]
-    tax_id = [_said(speaker.say(_("Tax number: %(number)s"), number=issuer["tax_id"]))]
+    tax_id = [{"label": speaker.say(_("Tax number")), "value": shown(issuer["tax_id"])}]
     return {
         "lang": speaker.language,
         "dir": _direction(speaker.language),
@@ -181,7 +182,7 @@ class _Sides:
         if data["earlier"] or data["adjustment_minor"]:
             sums.append(self._sum(say(_("Price of the stay")), data["stay_total_minor"]))
             sums += [
-                self._sum(say(EARLIER[one["kind"]], number=shown(one["reference"])), -one["amount_minor"])
+                self._sum(say(EARLIER[one["kind"]]), -one["amount_minor"], number=shown(one["reference"]))
                 for one in data["earlier"]
             ]
         if data["adjustment_minor"]:
@@ -320,19 +321,18 @@ class _Sides:
             return []
         return [
             self.speaker.say(
-                _("Charged in %(charged)s at the promised rate: 1 %(currency)s = %(rate)s %(charged)s (%(source)s)."),
-                charged=rate["currency"],
-                currency=self.currency,
-                rate=rate["rate"],
-                source=", ".join(filter(None, [rate["source"], rate["rate_on"]])),
+                _("Charged in %(currency)s at the promised rate: %(rate)s (%(source)s)."),
+                currency=rate["currency"],
+                rate=_isolated(f"1 {self.currency} = {rate['rate']} {rate['currency']}"),
+                source=_isolated(", ".join(filter(None, [rate["source"], rate["rate_on"]]))),
             )
-        ]  # fmt: skip
+        ]
 
     def _amount(self, minor: int) -> str:
         return self.speaker.amount(minor, self.currency)
 
-    def _sum(self, label: Label, minor: int, *, strong: bool = False) -> dict[str, Any]:
-        return {"label": label, "value": self._amount(minor), "strong": strong}
+    def _sum(self, label: Label, minor: int, *, strong: bool = False, number: str = "") -> dict[str, Any]:
+        return {"label": label, "number": number, "value": self._amount(minor), "strong": strong}
 
 
 def shown(text: str) -> str:
@@ -350,10 +350,6 @@ def _cause(word: str) -> Text:
         if word.startswith(beginning):
             return text
     return _("Refund")
-
-
-def _said(label: Label) -> str:
-    return " / ".join(filter(None, [label["a"], label["b"]]))
 
 
 def _direction(language: str) -> str:

@@ -78,12 +78,12 @@ def written(folio: Folio) -> list[tuple[str, str, int]]:
 
 
 def words_on(page: Any) -> list[str]:
-    """Every text of a page model, without the marks of direction, in the order of the page."""
+    """Every text of a page model, in plain letters, in the order of the page."""
     if isinstance(page, dict):
         return [text for value in page.values() for text in words_on(value)]
     if isinstance(page, (list, tuple)):
         return [text for value in page for text in words_on(value)]
-    return [MARKS.sub("", page)] if isinstance(page, str) and page else []
+    return [_plain(page)] if isinstance(page, str) and page else []
 
 
 def page_words(document: Document, language: str = "") -> list[str]:
@@ -91,9 +91,13 @@ def page_words(document: Document, language: str = "") -> list[str]:
 
 
 def text_of(pdf: bytes) -> str:
-    """The letters of a PDF by its own tables from glyphs to letters, in the order in which they were set, without
-    marks of direction. Enough of the format for what the typesetter writes."""
-    return MARKS.sub("", "".join(_decoded(pdf)))
+    """The letters of a PDF by its own tables from glyphs to letters, in the order in which they were set, in plain
+    letters. Enough of the format for what the typesetter writes."""
+    return _plain("".join(_decoded(pdf)))
+
+
+def _plain(text: str) -> str:
+    return MARKS.sub("", text).replace("\N{NO-BREAK SPACE}", " ")
 
 
 def glyphs_of(pdf: bytes) -> dict[str, set[tuple[int, int]]]:

@@ -111,7 +111,7 @@ def test_amounts_have_the_decimals_of_their_currency(currency: str, minor: int, 
 
     made = text_of(rendering.pdf(invoice(about=about, paid=payment(minor, currency))))
 
-    assert made.replace("\N{NO-BREAK SPACE}", " ").count(shown) == 4
+    assert made.count(shown) == 4
 
 
 def test_an_invoice_over_a_difference_shows_the_whole_price_and_what_was_invoiced() -> None:
@@ -126,11 +126,11 @@ def test_an_invoice_over_a_difference_shows_the_whole_price_and_what_was_invoice
     )
 
     at = words.index("Price of the stay")
-    assert words[at : at + 10] == [
+    assert words[at : at + 13] == [
         *("Price of the stay", "€315.00"),
-        *("Invoiced before: KRB-INV-2027-000001", "-€200.00"),
-        *("Credited before: KRB-CRN-2027-000001", "€50.00"),
-        *("Refund on its way: R-7K3M9Q2X", "€10.00"),
+        *("Invoiced before", "KRB-INV-2027-000001", "-€200.00"),
+        *("Credited before", "KRB-CRN-2027-000001", "€50.00"),
+        *("Refund on its way", "R-7K3M9Q2X", "€10.00"),
         *("Total", "€175.00"),
     ]
 
@@ -146,7 +146,7 @@ def test_another_currency_is_shown_with_its_rate() -> None:
 
     words = page_words(invoice(paid=paid))
 
-    assert "KES\N{NO-BREAK SPACE}40,777.13" in words
+    assert "KES 40,777.13" in words
     assert "Charged in KES at the promised rate: 1 EUR = 129.4512 KES (ECB, 2027-03-01)." in words
 
 
