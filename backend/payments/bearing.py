@@ -1,7 +1,7 @@
 """Who bears what a guest gets back: our side of the entries of a refund, and of a dispute that is lost.
 
 What a policy owes, and what host, platform and taxes give together (``shared``), comes out of what is held for the guest.
-Once that is divided it comes from those who earned it, in proportion.
+Once that is divided it comes from those who earned it, in proportion: also from those with whom the host shares.
 
 What the host or the platform bears alone leaves the money of the stay as it is. It is booked against them at once,
 so that the stay is divided later as if nothing had been given. Of a stay of 315.00 (host 253.50, platform 46.50, tax
@@ -49,6 +49,9 @@ CAUSES = {SHARED: ledger.REFUNDED, HOST: ledger.GIVEN_BY_HOST, PLATFORM: ledger.
 
 EARNERS = (ledger.HOST_PAYABLE, ledger.REVENUE, ledger.TAX)
 
+SHARED_CAUSES = Q(transaction__cause__startswith="stay.") | Q(transaction__cause__startswith=ledger.REFUNDED)
+"""What was divided among all, and what all have given back."""
+
 
 def bearer_of(refund: Payment) -> str:
     """Who bears a refund: what its request says; all together where a policy owes it."""
@@ -65,9 +68,11 @@ def borne(folio: Folio, amount_minor: int, bearer: str, *, reserved_minor: int =
     held = min(amount_minor, max(0, held_minor(folio) - reserved_minor))
     entries = [Entry(ledger.GUEST_FUNDS, held, folio.currency)]
     if held < amount_minor:
-        parts = allocate(amount_minor - held, _weights(folio))
+        host, revenue, tax = allocate(amount_minor - held, _weights(folio))
         entries += [
-            Entry(account, part, folio.currency) for account, part in zip(EARNERS, parts, strict=True)
+            *_of_holders(folio, host),
+            Entry(ledger.REVENUE, revenue, folio.currency),
+            Entry(ledger.TAX, tax, folio.currency),
         ]
     return entries
 
@@ -146,9 +151,21 @@ def folio_entries(folio: Folio) -> QuerySet[LedgerEntry]:
 
 def _weights(folio: Folio) -> list[int]:
     """What each earned of the stay and has not given back; the platform where nobody did."""
-    shared = Q(transaction__cause__startswith="stay.") | Q(transaction__cause__startswith=ledger.REFUNDED)
-    weights = _sums(folio, shared)
+    weights = _sums(folio, SHARED_CAUSES)
     return weights if sum(weights) else [int(account == ledger.REVENUE) for account in EARNERS]
+
+
+def _of_holders(folio: Folio, minor: int) -> list[Entry]:
+    """The hosts' side of what all give back: from each who shares the stay's earnings, in proportion."""
+    own = folio_entries(folio).filter(SHARED_CAUSES | Q(transaction__cause=ledger.SPLIT))
+    rows = own.filter(account=ledger.HOST_PAYABLE).values_list("holder_id").annotate(sum=Sum("amount_minor"))
+    earned = {holder: -total for holder, total in rows.order_by("holder_id") if total < 0}
+    earned = earned or {folio.host_id: 1}
+    parts = allocate(minor, list(earned.values()))
+    return [
+        Entry(ledger.HOST_PAYABLE, part, folio.currency, holder_id=holder)
+        for holder, part in zip(earned, parts, strict=True)
+    ]
 
 
 def _sums(folio: Folio, which: Q) -> list[int]:

@@ -9,12 +9,12 @@ from django.db import transaction
 
 from backend.audit.models import AuditEntry
 from backend.core.errors import Invalid, NotAllowed, NotFound, WrongState
-from backend.payments import refund_requests, refunds
+from backend.payments import payout_splits, refund_requests, refunds
 from backend.payments import services as payments
 from backend.payments.folios import Line
-from backend.payments.models import Folio, LedgerEntry, MoneyOp, Payment, RefundRequest
+from backend.payments.models import Folio, LedgerEntry, MoneyOp, Payment, PayoutSplit, RefundRequest
 from backend.payments.providers.base import Result
-from tests.factories import NOW, make_user
+from tests.factories import NOW, make_listing, make_user
 from tests.payments.desk import TOTAL, books, give_back, make_folio, pay, settle
 from tests.racing import race
 
@@ -92,6 +92,27 @@ def test_gift_after_the_end_is_taken_from_its_bearer(bearer: str, parts: dict[st
     gift(folio, bearer)
 
     assert [(account, minor) for _, account, minor in books()[-len(parts) :]] == list(parts.items())
+
+
+@pytest.mark.parametrize(("bearer", "of_host", "of_other"), [("shared", 3_018, 1_006), ("host", 5_000, 0)])
+def test_refund_of_shared_earnings_is_borne_by_those_who_share(
+    bearer: str, of_host: int, of_other: int
+) -> None:
+    folio, listing, other = make_folio(), make_listing(), make_user()
+    pay(folio)
+    PayoutSplit.objects.create(listing=listing, user=other, percent=25, created_at=NOW)
+    with transaction.atomic():
+        division = payments.earned(folio=folio, now=NOW)
+        assert division is not None
+        payout_splits.divide(folio=folio, listing_id=listing.pk, division=division, now=NOW)
+
+    gift(folio, bearer)
+
+    taken = LedgerEntry.objects.filter(account="host_payable", transaction__cause__startswith="payment.")
+    taken |= LedgerEntry.objects.filter(account="host_payable", transaction__cause="refund.by_host")
+    assert dict(taken.values_list("holder_id", "amount_minor")) == {
+        holder: minor for holder, minor in ((folio.host_id, of_host), (other.pk, of_other)) if minor
+    }
 
 
 def test_gift_that_is_under_way_at_the_end_is_borne_when_it_is_made() -> None:
