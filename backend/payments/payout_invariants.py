@@ -42,14 +42,19 @@ CHECKS = [
     Check(
         name="payouts_are_earned_and_due",
         sql="""
-            SELECT p.id AS payout, p.reference, p.due_at, p.sent_at, earned.at AS earned_at
+            SELECT p.id AS payout, p.reference, p.due_at, p.sent_at, meant.at AS meant_at, earned.at AS earned_at
             FROM payouts p
+            CROSS JOIN LATERAL (
+                -- Written down by the sweep's clock; a worker may send it by the real one, which lies behind.
+                SELECT coalesce(min(o.created_at), p.sent_at) AS at FROM money_ops o
+                WHERE o.payout_id = p.id AND o.kind = 'payout'
+            ) AS meant
             LEFT JOIN LATERAL (
                 SELECT min(t.at) AS at FROM ledger_transactions t JOIN ledger_entries e ON e.transaction_id = t.id
                 WHERE e.folio_id = p.folio_id AND e.holder_id = p.receiver_id AND e.account = 'host_payable'
                   AND e.amount_minor < 0
             ) AS earned ON true
-            WHERE p.sent_at IS NOT NULL AND (earned.at IS NULL OR p.sent_at < p.due_at OR p.sent_at < earned.at)
+            WHERE p.sent_at IS NOT NULL AND (earned.at IS NULL OR meant.at < p.due_at OR meant.at < earned.at)
         """,
         meaning="A host was paid before the stay had earned it, or before it was due.",
     ),

@@ -1,0 +1,128 @@
+"""The whole of it: people come, everything breaks, it calms down, time goes by."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from backend.core import platform
+from backend.listings.models import Listing
+from backend.payments.models import MoneyOp
+from tests.chaos import people
+from tests.chaos.people import Pay, Person, Plan
+from tests.chaos.world import Rival, World, mortal_world
+from tests.factories import make_listing, make_user
+from tests.racing import wide_pool
+
+AT_ONCE = 8
+"""How many people act at the same time."""
+
+AFTER_THE_LAST_STAY = timedelta(days=40)
+
+
+@dataclass(slots=True)
+class Story:
+    """What happened: the plans with what each person heard, how many processes died and where, how long it took."""
+
+    plans: list[Plan]
+    deaths: int = 0
+    steps: Counter[str] = field(default_factory=Counter)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+def chaos(
+    environment: dict[str, str],
+    *,
+    port: int,
+    folder: Path,
+    bookings: int,
+    deaths: int,
+    seed: int,
+    pay: Pay = people.pay_in_sandbox,
+    welcome: Callable[[Person], None] = people.name_sandbox_account,
+    calm: Callable[[], None] = lambda: None,
+    fresh_keys: bool = False,
+    rounds: int = 20,
+) -> Story:
+    """Let ``bookings`` be made, paid, canceled, stayed and paid out while processes die; then let all come to rest.
+
+    ``deaths`` processes die at steps of their own and more by ``kill -9`` at random moments. ``welcome`` is what
+    every host does first, ``calm`` ends whatever else is wrong with the world; ``rounds`` of sweeps at the most follow.
+    """
+    platform.put("limit_holds_user", 1000)
+    platform.put("limit_reads_address", 10_000_000)
+    today = datetime.now(UTC).date()
+    listings = _listings(max(4, bookings // 6))
+    guests = [make_user("guest") for _ in range(bookings)]
+    story = Story(people.plans(bookings, listings, guests, seed=seed, today=today))
+    started = time.monotonic()
+    # Who signs in here is known there: tokens name the address that issued them.
+    environment = {**environment, "PUBLIC_URL": settings.PUBLIC_URL}
+    with mortal_world(
+        environment, port=port, folder=folder, seed=seed, deaths=deaths, fresh_keys=fresh_keys
+    ) as world:
+        with Rival(world, people.answers, after=(3, 15), seed=seed):
+            with wide_pool(AT_ONCE), ThreadPoolExecutor(AT_ONCE) as crowd:
+                hosts = {listing.host_id: listing.host for listing in listings}.values()
+                list(crowd.map(lambda host: people.be(world.url, host, welcome), hosts))
+                list(crowd.map(lambda plan: people.live(world.url, plan, pay), story.plans))
+            story.seconds["people"] = time.monotonic() - started
+            last = datetime.now(UTC) + AFTER_THE_LAST_STAY + timedelta(days=5 * (bookings // len(listings)))
+            # The stays end and hosts are paid while sweeps die in the middle.
+            for day in range(2):
+                world.due(last + timedelta(days=day))
+        world.calm()
+        calm()
+        story.seconds["time goes by"] = time.monotonic() - started
+        _rest(world, last + timedelta(days=3), rounds)
+        story.seconds["at rest"] = time.monotonic() - started
+        story.deaths, story.steps = world.deaths, world.steps
+    return story
+
+
+def _listings(count: int) -> list[Listing]:
+    """Places of a few hosts, so that one host has several stays; every fifth place is asked for first."""
+    hosts = [make_user() for _ in range(max(2, count // 3))]
+    return [
+        make_listing(
+            hosts[number % len(hosts)],
+            instant_book=number % 5 != 4,
+            price_minor=random.Random(number).randint(3_000, 20_000),
+            cleaning_fee_minor=2_500,
+        )
+        for number in range(count)
+    ]
+
+
+def _rest(world: World, now: datetime, rounds: int) -> None:
+    """Run the sweeps with a clock that goes on until nothing is open, then until every job is done."""
+    for round_ in range(rounds):
+        world.due(now + timedelta(hours=round_))
+        if not MoneyOp.objects.filter(state__in=["created", "sending", "unknown"]).exists() and round_ >= 2:
+            break
+    _until(lambda: not _jobs(), 60, "jobs are left")
+
+
+def _jobs() -> list[Any]:
+    from procrastinate.contrib.django.models import ProcrastinateJob
+
+    waiting = ProcrastinateJob.objects.filter(status__in=["todo", "doing"]).exclude(
+        task_name__startswith="sweep."
+    )
+    return list(waiting.exclude(task_name="jobs.take_over").values_list("task_name", "status", "attempts"))
+
+
+def _until(done: Callable[[], bool], seconds: float, otherwise: str) -> None:
+    deadline = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < deadline, f"{otherwise}: {_jobs()}"
+        time.sleep(0.2)
