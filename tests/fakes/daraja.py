@@ -88,6 +88,15 @@ class DarajaFake(Fake):
             return str(prompt.get("receipt", ""))
 
     @act
+    def answer_all(self, code: int = 0) -> list[str]:
+        """The guests answer all prompts that wait; gives our keys."""
+        with self.lock:
+            keys = [str(each["key"]) for each in self.prompts.values() if each["code"] is None]
+            for key in keys:
+                self.answer(key, code)
+            return keys
+
+    @act
     def finish(self, key: str, code: str = "0") -> None:
         """A payment or reversal that was held back ends."""
         with self.lock:

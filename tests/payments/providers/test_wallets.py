@@ -26,6 +26,7 @@ from tests.fakes import paypal as paypal_fake
 from tests.fakes.base import Fault
 from tests.fakes.daraja import DarajaFake
 from tests.fakes.paypal import PayPalFake
+from tests.fakes.process import started
 
 pytestmark = pytest.mark.usefixtures("db")
 
@@ -216,3 +217,10 @@ def test_amount_with_cents_is_refused_before_anything_is_written(daraja: DarajaF
     assert refused.value.code == "amount_not_possible"
     assert MoneyOp.objects.count() == 0
     assert daraja.asked() == []
+
+
+@pytest.mark.parametrize("module", ["tests.fakes.paypal", "tests.fakes.daraja"])
+def test_fakes_run_as_processes_of_their_own(module: str) -> None:
+    with started(module) as remote:
+        assert remote.movements() == []
+        assert remote.act("settled")
