@@ -10,13 +10,14 @@ from django.db import connection, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from backend.core import platform
 from backend.core.errors import DomainError
-from backend.payments import ledger, sending
+from backend.payments import ledger, refund_requests, sending
 from backend.payments import services as payments
 from backend.payments.invariants import CHECKS
 from backend.payments.models import Folio, MoneyOp, Payment, SandboxRecord
 from backend.payments.providers.base import Result
-from tests.factories import NOW
+from tests.factories import NOW, make_user
 from tests.payments.desk import TOTAL, make_folio, start
 
 pytestmark = pytest.mark.usefixtures("db")
@@ -25,12 +26,22 @@ OUTCOMES = st.sampled_from(["succeed", "decline", "pending", "timeout"])
 STEPS = st.one_of(
     st.tuples(st.just("start"), OUTCOMES, st.booleans()),
     st.tuples(st.just("refund"), st.integers(1, TOTAL), st.none()),
+    st.tuples(st.just("gift"), st.integers(1, TOTAL), st.sampled_from(["shared", "host", "platform"])),
     st.tuples(
         st.just("record"), st.sampled_from(["succeeded", "failed", "pending", "unknown"]), st.integers(0, 9)
     ),
     *(
         st.tuples(st.just(verb), st.none(), st.none())
-        for verb in ("send", "send and die", "send again", "capture", "void", "abandon", "earned")
+        for verb in (
+            "send",
+            "send and die",
+            "send again",
+            "capture",
+            "void",
+            "abandon",
+            "earned",
+            "send back",
+        )
     ),
 )
 
@@ -40,6 +51,8 @@ class Walk:
 
     def __init__(self) -> None:
         self.folio: Folio = make_folio()
+        self.finance = make_user("finance")
+        platform.put("refund_four_eyes_above", 1_000_000)
         self.now = NOW
         self.lost: list[tuple[MoneyOp, Result]] = []
 
@@ -53,6 +66,18 @@ class Walk:
                     payments.refund(
                         folio=self.folio, amount_minor=int(str(first)), cause="walk", now=self.now
                     )
+            case "gift":
+                request = refund_requests.ask(
+                    actor=self.finance,
+                    folio=self.folio,
+                    amount_minor=int(str(first)),
+                    bearer=str(second),
+                    reason="walk",
+                    now=self.now,
+                )
+                assert request.status == "approved"
+            case "send back":
+                self.send_back()
             case "capture" | "void" | "abandon":
                 payment = payments.pending_payment(self.folio)
                 if payment is not None:
@@ -77,6 +102,17 @@ class Walk:
             self.lost.append((op, result))
             if how != "send and die":
                 self.record(op, result)
+
+    def send_back(self) -> None:
+        """The guest's bank returns the oldest refund that was made."""
+        made = Payment.objects.filter(folio=self.folio, kind="refund", status="completed").order_by("id")
+        payment = made.first()
+        if payment is not None:
+            op = payment.ops.get()
+            SandboxRecord.objects.filter(key=str(op.pk)).update(state="returned")
+            result = sending.look_up(op, at=self.now)
+            assert result is not None
+            self.record(op, result)
 
     def record_lost(self, number: int, status: str) -> None:
         """An answer arrives late, or twice; an uncertain one may come in place of it."""
