@@ -110,7 +110,8 @@ CHECKS = [
             SELECT b.id AS booking, b.host_keeps_minor, b.taxes_kept_minor, books.kept, books.held, refunds.underway
             FROM bookings b
             CROSS JOIN LATERAL (
-                SELECT coalesce(sum(e.amount_minor) FILTER (WHERE t.cause = 'stay.canceled'), 0) AS kept,
+                SELECT coalesce(sum(e.amount_minor) FILTER (WHERE t.cause IN ('stay.part', 'stay.canceled')), 0) AS kept,
+                       coalesce(sum(e.amount_minor) FILTER (WHERE t.cause = 'stay.canceled'), 0) AS at_the_end,
                        coalesce(-sum(e.amount_minor), 0) AS held
                 FROM ledger_transactions t JOIN ledger_entries e ON e.transaction_id = t.id
                 WHERE t.folio_id = b.folio_id AND e.account = 'guest_funds'
@@ -125,7 +126,7 @@ CHECKS = [
             ) AS disputed
             WHERE b.status = 'canceled' AND (books.held > refunds.underway + disputed.minor
                   OR books.kept <> coalesce(b.host_keeps_minor, 0) + coalesce(b.taxes_kept_minor, 0))
-               OR b.status <> 'canceled' AND books.kept <> 0
+               OR b.status <> 'canceled' AND books.at_the_end <> 0
         """,
         meaning="What was kept of a canceled stay is not divided as it was decided, or lies with nobody.",
     ),

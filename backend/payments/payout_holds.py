@@ -40,10 +40,10 @@ AUTOMATIC = frozenset(
         Reason.ACCOUNT_CHANGED,
         Reason.NEW_HOST,
         Reason.BELOW_MINIMUM,
-        Reason.DISPUTE,
     }
 )
-"""The reasons that come and go by themselves."""
+"""The reasons that come and go by themselves. One that an open dispute has brought ends when whoever learns of its end
+says so."""
 
 CAUTION = frozenset({Reason.ACCOUNT_CHANGED, Reason.NEW_HOST, Reason.BELOW_MINIMUM, Reason.DISPUTE})
 """Those of them that staff may overrule; without a working account nobody can be paid."""

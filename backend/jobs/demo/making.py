@@ -17,7 +17,7 @@ from backend.accounts.models import ADMIN, MODERATOR
 from backend.audit import services as audit
 from backend.audit.models import AuditEntry
 from backend.core.access import SYSTEM
-from backend.jobs.demo import people, places, rates, stays
+from backend.jobs.demo import accounts, people, places, rates, stays
 from backend.jobs.demo.places import Place
 from backend.listings.models import Listing, Photo
 
@@ -64,10 +64,12 @@ def make(*, now: datetime) -> Made:
     places.set_calendars(homes, now=now)
     rates.set_rates(homes, set_at=now - OPENED + timedelta(days=30), now=now)
     listings = {(place.city.name, place.number): listing for place, listing in homes}
+    accounts.open_accounts(everybody, now=now - OPENED + timedelta(days=10))
+    accounts.share(listings["Lisbon", 0], everybody["host_12"], now=now - OPENED + timedelta(days=31))
     booked = stays.tell(stays.World(everybody, listings, now))
-    accounts = people.give_passwords(everybody.values())
+    passwords = people.give_passwords(everybody.values())
     audit.record(actor=SYSTEM, action=DONE, subject=everybody[ADMIN], now=now)
-    return Made(accounts, len(homes), Photo.objects.filter(listing__in=listings.values()).count(), booked)
+    return Made(passwords, len(homes), Photo.objects.filter(listing__in=listings.values()).count(), booked)
 
 
 def _draw(homes: Sequence[tuple[Place, Listing]], *, now: datetime) -> None:

@@ -15,7 +15,7 @@ from random import Random
 from backend.accounts.models import MODERATOR, SUPPORT, User
 from backend.availability import services as availability
 from backend.availability.rules import StayRefused
-from backend.bookings import alterations, inquiries, settlement
+from backend.bookings import alterations, earnings, inquiries, settlement
 from backend.bookings import services as bookings
 from backend.bookings.models import AlterationStatus, Booking, Inquiry
 from backend.core.stay import Stay
@@ -176,6 +176,9 @@ def _completed(told: _Told) -> Story:
     yield told.booking.check_out_at + timedelta(minutes=30)
     told.at = told.booking.check_out_at + timedelta(minutes=30)
     bookings.complete(now=told.at)
+    yield told.soon(1)
+    earnings.pay_out(now=told.at)
+    settlement.reconcile(now=told.at)
 
 
 def _second_card(told: _Told) -> Story:
