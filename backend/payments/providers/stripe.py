@@ -199,7 +199,7 @@ class Stripe(OpensAccounts, TellsDisputes):
 
     def open_account(self, *, key: str, email: str, country: str, currency: str) -> AccountState:
         """An Express account: Stripe asks the host for papers and bank; fees and losses are the platform's."""
-        given = {
+        given: dict[str, Any] = {
             "controller": {
                 "fees": {"payer": "application"},
                 "losses": {"payments": "application"},
@@ -207,10 +207,10 @@ class Stripe(OpensAccounts, TellsDisputes):
                 "requirement_collection": "stripe",
             },
             "capabilities": {"transfers": {"requested": True}},
-            "email": email,
-            "country": country,
             "metadata": {"karibu_account": key},
         }
+        # Without a country it is the platform's own; the host may not have said one.
+        given |= {name: value for name, value in (("email", email), ("country", country)) if value}
         try:
             account = _told(self._api.accounts.create, given, _under(key))
         except Refused as refused:
