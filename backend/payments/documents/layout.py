@@ -50,6 +50,8 @@ BACK: dict[str, Text] = {"returned": _("came back"), "taken_back": _("taken back
 PROVIDERS = {"stripe": "Stripe", "paypal": "PayPal", "mpesa": "M-Pesa", "sandbox": "Sandbox"}
 
 _LONG = re.compile(r"(\S{30})(?=\S)")
+_NEGATIVE = re.compile(r"-\d(?:[\d.,\s]*\d)?")
+_LEFT_TO_RIGHT = "\N{LEFT-TO-RIGHT ISOLATE}"
 _ISOLATED, _END = "\N{FIRST STRONG ISOLATE}", "\N{POP DIRECTIONAL ISOLATE}"
 
 
@@ -70,9 +72,8 @@ class Speaker:
 
     def amount(self, minor: int, currency: str) -> str:
         # A minus belongs to its number, which is written from left to right in every language.
-        return _isolated(
-            formats.money(minor, currency, self.language).replace("-", "\N{LEFT-TO-RIGHT MARK}-")
-        )
+        text = formats.money(minor, currency, self.language)
+        return _isolated(_NEGATIVE.sub(f"{_LEFT_TO_RIGHT}\\g<0>{_END}", text))
 
     def number(self, value: float) -> str:
         return self._digits(format_decimal(value, locale=formats.locale(self.language)))

@@ -228,7 +228,7 @@ def test_amounts_on_an_arabic_page_keep_the_minus_at_the_number() -> None:
 
     values = [row["value"] for row in page["sections"][0]["sums"]]
 
-    assert values[1] == "\u2068\u200f\u200e-200.00\u00a0€\u2069"
+    assert values[1] == "\u2068\u200f\u2066-200.00\u2069\u00a0€\u2069"
 
 
 def test_a_second_language_stands_beside_the_first() -> None:
