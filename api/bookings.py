@@ -32,7 +32,7 @@ from backend.bookings.guests import Companion
 from backend.bookings.models import Booking, BookingQuerySet
 from backend.bookings.services import Wish
 from backend.core.errors import Invalid, NotAllowed, NotFound, Stale, WrongState
-from backend.payments.providers.registry import ProviderUnknown
+from backend.payments.providers.registry import NoProvider, ProviderUnknown
 from backend.payments.services import AlreadyPaid, PaymentInProgress
 
 router = Router(tags=["Bookings"])
@@ -249,13 +249,18 @@ def decline(request: HttpRequest, booking_id: int, body: ReasonIn | None = None)
         AlreadyPaid,
         PaymentInProgress,
         ProviderUnknown,
+        NoProvider,
         also={202: PayOut},
     ),
     summary="Pay for a booking",
 )
 @idempotent
 def pay(request: HttpRequest, booking_id: int, body: PayIn | None = None) -> Any:
-    """200 when the amount is taken (or set aside until the host answers), 202 while the outcome is open."""
+    """200 when the amount is taken (or set aside until the host answers), 202 while the outcome is open.
+
+    Asked again while the guest has not finished, it gives the same ``client_secret`` or ``approval_url``; with another
+    ``provider`` the first payment is withdrawn where that is possible.
+    """
     body = body or PayIn()
     paid = bookings.pay(
         actor=request.auth,  # type: ignore[attr-defined]
