@@ -14,10 +14,11 @@ from admin_site import figures
 from backend.bookings import services as bookings
 from backend.core import fx, platform
 from backend.core.money import Money
-from backend.payments.models import MoneyOp, ReconciliationDifference
+from backend.payments.models import MoneyOp, Payout, ReconciliationDifference
 from tests.admin_site.world import coming_stay, make_booking, make_feed, make_request, signed_in, staff
 from tests.bookings.making import book, confirmed, pay
 from tests.factories import make_listing, make_user
+from tests.payments.hosts import earn
 
 pytestmark = pytest.mark.usefixtures("db")
 
@@ -29,6 +30,7 @@ WAITING = (
     "conflicts",
     "money",
     "differences",
+    "payouts",
     "deliveries",
     "jobs",
 )
@@ -133,6 +135,8 @@ def test_dashboard_shows_what_waits_with_a_way_to_it() -> None:
         **{"provider": "sandbox", "key": "stray", "what": "unknown_to_us", "theirs": "succeeded"},
         **{"first_seen_at": timezone.now(), "last_seen_at": timezone.now()},
     )
+    earn(booking.host)
+    Payout.objects.update(needs_attention=True)
     op_of = booking.folio
     with connection.cursor() as cursor:
         # The edges of an operation's state are guarded; a copy in the wanted state is what a dead worker leaves.
@@ -159,7 +163,7 @@ def test_dashboard_shows_what_waits_with_a_way_to_it() -> None:
     }
     assert {title: badge for title, badge in badges.items() if badge} == {
         **{"Listings": "2", "Bookings": "1", "Calendar feeds": "1", "Calendar conflicts": "1"},
-        **{"Money operations": "1", "Reconciliation": "1", "Deliveries": "1", "Jobs": "1"},
+        **{"Payouts": "1", "Money operations": "1", "Reconciliation": "1", "Deliveries": "1", "Jobs": "1"},
     }
 
 
@@ -174,7 +178,7 @@ def test_dashboard_shows_each_role_its_own() -> None:
     assert seen == {
         "support": {"review", "flagged", "requests", "feeds", "conflicts", "deliveries"},
         "moderator": {"review", "flagged", "feeds", "conflicts", "deliveries"},
-        "finance": {"requests", "money", "differences"},
+        "finance": {"requests", "money", "differences", "payouts"},
     }
 
 
