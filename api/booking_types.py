@@ -44,6 +44,13 @@ class StepOut(Out):
     text: Annotated[str, Field(examples=["Paid and confirmed."])]
 
 
+class AmountOut(Out):
+    """An amount and its currency."""
+
+    amount: Annotated[MoneyOut, Field(examples=[26526])]
+    currency: Annotated[str, Field(examples=["JPY"])]
+
+
 class AlterationOut(Out):
     """A change that one side asks for. It counts once it is accepted and, where it costs more, the difference is paid."""
 
@@ -66,6 +73,13 @@ class AlterationOut(Out):
         MoneyOut, Field(description="To be paid through `pay` before it counts.", examples=[75.5])
     ]
     currency: str
+    charged_due: Annotated[
+        AmountOut | None,
+        Field(
+            description="`amount_due` in the currency that the guest pays in, where that is another.",
+            examples=[None],
+        ),
+    ] = None
     reason: Annotated[str, Field(examples=["We would like to stay a day longer."])]
     expires_at: datetime
     created_at: datetime
@@ -80,7 +94,7 @@ class CompanionOut(Out):
     age: Annotated[int | None, Field(examples=[None])]
 
 
-class ChargedOut(Out):
+class BookingChargeOut(Out):
     """What the guest pays in another currency than the stay's, at the rate that the quote promised."""
 
     amount: Annotated[MoneyOut, Field(description="What `total_price` comes to.", examples=[53052])]
@@ -113,7 +127,7 @@ class BookingOut(Out):
     total_price: MoneyOut
     currency: str
     charged: Annotated[
-        ChargedOut | None, Field(description="Null where `currency` is charged.", examples=[None])
+        BookingChargeOut | None, Field(description="Null where `currency` is charged.", examples=[None])
     ] = None
     price_breakdown: list[LineOut]
     refund_amount: Annotated[MoneyOut | None, Field(examples=[None])]
@@ -209,7 +223,7 @@ def booking_payload(booking: Booking, viewer: Any, now: datetime) -> dict[str, A
         ],
         "arrival_time": _clock(booking.arrival_time),
         "arrival_note": booking.arrival_note,
-        "alteration": _alteration(booking.detail.alteration, booking.currency, show),
+        "alteration": _alteration(booking, show),
         "timeline": [
             {"at": step.at, "event": step.event, "by": step.by, "text": _sentence(step.event, step.reason)}
             for step in booking.detail.steps
@@ -235,7 +249,16 @@ def _clock(at: time | None) -> str | None:
     return None if at is None else at.isoformat("minutes")
 
 
-def _alteration(alteration: Alteration | None, currency: str, show: Show) -> dict[str, Any] | None:
+def _due(booking: Booking, alteration: Alteration) -> dict[str, Any] | None:
+    folio = booking.folio
+    if folio.charge_rate is None:
+        return None
+    due = folios.next_charge(folio, alteration.difference_minor, folio.payments.all())
+    return {"amount": Money(due, folio.charge_currency).number(), "currency": folio.charge_currency}
+
+
+def _alteration(booking: Booking, show: Show) -> dict[str, Any] | None:
+    alteration = booking.detail.alteration
     if alteration is None:
         return None
     unpaid = alteration.status == "accepted" and alteration.settled_at is None
@@ -251,7 +274,8 @@ def _alteration(alteration: Alteration | None, currency: str, show: Show) -> dic
         "refund_amount": show(alteration.refund_minor),
         "total_price": show(alteration.total_minor),
         "amount_due": show(alteration.difference_minor if unpaid else 0),
-        "currency": currency,
+        "currency": booking.currency,
+        "charged_due": _due(booking, alteration) if unpaid else None,
         "reason": alteration.reason,
         "expires_at": alteration.expires_at,
         "created_at": alteration.created_at,

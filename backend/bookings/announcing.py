@@ -40,13 +40,21 @@ def announce(
     for kinds, user in ((guest, booking.guest), (host, booking.host)):
         for kind in kinds:
             given = papers if user is booking.guest and kind in CARRY_PAPERS else ()
-            _notify(booking, user, kind, key or f"booking:{booking.pk}", values, given, now)
+            told = values
+            if user is booking.guest and payment is not None and kind.startswith("payment."):
+                told = {**values, **_moved(payment)}
+            _notify(booking, user, kind, key or f"booking:{booking.pk}", told, given, now)
     frame = live_data(booking)
     if payment is not None:
         frame["payment"] = {"id": payment.pk, "kind": payment.kind, "status": payment.status}
     notifications.push_on_commit(
         [Event(booking.guest_id, "booking", frame), Event(booking.host_id, "booking", frame)], now=now
     )
+
+
+def _moved(payment: Payment) -> dict[str, Any]:
+    """A payment as whoever made it knows it: in the currency that was charged."""
+    return {"amount": payment.charged_minor, "currency": payment.charged_currency}
 
 
 def _notify(

@@ -16,7 +16,9 @@ from backend.accounts.models import User
 from backend.core.db import prepared
 from backend.core.money import exponent
 from backend.payments import charging
-from backend.payments.models import Folio, FolioLine
+from backend.payments.models import Folio, FolioLine, Payment
+from backend.payments.providers import units
+from backend.payments.states import PaymentStatus
 
 GUEST, HOST = FolioLine.GUEST, FolioLine.HOST
 SERVICE_FEE, TAX = "service_fee", "tax"
@@ -203,6 +205,25 @@ def charged_minor(folio: Folio, amount_minor: int) -> int:
     if folio.charge_rate is None:
         return amount_minor
     return charging.charged(amount_minor, folio.currency, to=folio.charge_currency, rate=folio.charge_rate)
+
+
+def next_charge(folio: Folio, amount_minor: int, payments: Iterable[Payment]) -> int:
+    """What the guest is charged when ``amount_minor`` of the folio is paid beside ``payments``, refunds among them.
+
+    In minor units of the currency that they pay in, so that the running total goes by the rate (see ``charging``). Of the
+    payments those count that were taken, and the refunds also on their way.
+    """
+    if folio.charge_rate is None:
+        return amount_minor
+    amount = charged = 0
+    for payment in payments:
+        is_refund = payment.kind == Payment.Kind.REFUND
+        if payment.status != PaymentStatus.FAILED and (is_refund or payment.completed_at is not None):
+            sign = -1 if is_refund else 1
+            amount += sign * payment.amount_minor
+            charged += sign * payment.charged_minor
+    due = charged_minor(folio, amount + amount_minor) - charged
+    return max(due, units.common_step(folio.charge_currency))
 
 
 def shares(folio: Folio) -> Shares:

@@ -19,7 +19,6 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Sum
 from django.utils.translation import gettext_lazy as _
 
 from backend.accounts.models import ADMIN, FINANCE
@@ -127,7 +126,7 @@ def start(
     owed = folios.total(folio) if owed_minor is None else owed_minor
     if amount_minor > owed - paid(folio):
         raise AlreadyPaid
-    charged_minor = _charge(folio, amount_minor)
+    charged_minor = folios.next_charge(folio, amount_minor, Payment.objects.filter(folio=folio))
     units.to_provider(adapter.name, charged_minor, currency)
     with constraint_errors({"payments_one_pending": PaymentInProgress}):
         payment = Payment.objects.create(
@@ -235,19 +234,3 @@ def _on_authorized(payment: Payment, kind: MoneyOp.Kind, now: datetime) -> Money
     if underway is not None or payment.status != PaymentStatus.PENDING or payment.authorized_at is None:
         raise WrongState(extra={"state": payment.status})
     return intend(payment, kind, {}, now)
-
-
-def _charge(folio: Folio, amount_minor: int) -> int:
-    """``amount_minor`` in the currency that the guest pays in, reckoned from the running total: see ``charging``."""
-    if folio.charge_rate is None:
-        return amount_minor
-    moved = Payment.objects.filter(folio=folio).exclude(status=PaymentStatus.FAILED)
-    sums = {
-        kind: (amount, charged)
-        for kind, amount, charged in moved.values_list("kind")
-        .annotate(amount=Sum("amount_minor"), charged=Sum("charged_minor"))
-        .order_by()
-    }
-    (amount, charged), (back, charged_back) = (sums.get(kind, (0, 0)) for kind in ("payment", "refund"))
-    so_far = folios.charged_minor(folio, amount - back + amount_minor) - (charged - charged_back)
-    return max(units.common_step(folio.charge_currency), so_far)

@@ -9,10 +9,11 @@ import time_machine
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from backend.bookings import quotes
 from backend.bookings.models import Alteration, Booking
 from backend.core.stay import Stay
 from tests.api.client import ApiClient
-from tests.bookings.making import book, confirmed
+from tests.bookings.making import STAY, book, confirmed, journal
 from tests.factories import NOW, make_listing, make_user
 
 pytestmark = pytest.mark.usefixtures("db")
@@ -52,6 +53,7 @@ def test_ask_answers_with_the_change_and_pay_puts_it_in_force():
         "total_price": 600,
         "amount_due": 200,
         "currency": "EUR",
+        "charged_due": None,
         "reason": "Two more days, please.",
         "expires_at": "2027-03-02T09:00:00Z",
         "created_at": "2027-03-01T09:00:00Z",
@@ -79,6 +81,24 @@ def test_ask_answers_with_the_change_and_pay_puts_it_in_force():
     assert after["alteration"]["in_force_at"] == "2027-03-01T09:00:00Z"
     again = guest.post(_path(booking, "pay/"), PAY)
     assert (again.status_code, again.json()["code"]) == (409, "already_paid")
+
+
+def test_ask_says_what_is_due_in_the_currency_that_the_guest_pays_in():
+    listing, guest = make_listing(), make_user()
+    token = quotes.make(listing=listing, stay=STAY, guests=1, now=NOW, currency="JPY").token
+    booking = confirmed(listing, guest, quote_token=token)
+    client = ApiClient(guest)
+
+    due = client.patch(_path(booking), LONGER).json()
+    client.post(_path(booking, "pay/"), PAY)
+    paid = client.get(_path(booking)).json()
+
+    # 600.00 EUR are 105,408 JPY, of which 70,272 are paid.
+    assert due["charged"]["amount"] == 70_272
+    assert (due["alteration"]["amount_due"], due["alteration"]["currency"]) == (200, "EUR")
+    assert due["alteration"]["charged_due"] == {"amount": 35_136, "currency": "JPY"}
+    assert (paid["charged"]["amount"], paid["alteration"]["charged_due"]) == (105_408, None)
+    assert journal("charge") == [(70_272, "succeeded"), (35_136, "succeeded")]
 
 
 def test_ask_with_a_bad_card_leaves_it_unpaid():

@@ -16,6 +16,8 @@ from backend.bookings.models import Booking
 from backend.core import fx, platform
 from backend.core.models import ExchangeRate
 from backend.listings.models import Listing
+from backend.notifications import rendering
+from backend.notifications.models import Notification
 from backend.payments.folios import Charge
 from backend.payments.models import Folio, LedgerEntry, Payment
 from tests.bookings.making import STAY, book, confirmed, journal, pay, state, wrong_books
@@ -248,3 +250,21 @@ def test_host_cancels_and_the_guest_has_all_of_it_back() -> None:
 
     assert journal("refund") == [(CHARGED, "succeeded")]
     assert wrong_books() == {}
+
+
+def test_guest_reads_what_was_charged_and_the_host_what_the_stay_costs() -> None:
+    booking = _in_shillings(make_listing())
+    bookings.cancel(actor=booking.guest, booking_id=booking.pk, now=NOW)
+    _settle()
+
+    told = {
+        (notice.kind, notice.user_id == booking.guest_id): (
+            notice.params["amount"],
+            notice.params["currency"],
+        )
+        for notice in Notification.objects.all()
+    }
+    assert told["payment.completed", True] == told["payment.refunded", True] == (CHARGED, "KES")
+    assert told["booking.canceled", False] == told["booking.confirmed", False] == (40_000, "EUR")
+    refund = Notification.objects.get(kind="payment.refunded")
+    assert rendering.render(refund, "en")[0] == "Refund: KES\N{NO-BREAK SPACE}55,419.00"
