@@ -7,6 +7,8 @@ such statements with their values apart, and they are planned once on each conne
 
 from __future__ import annotations
 
+import select
+import time
 from typing import Any, Self
 
 import psycopg
@@ -41,12 +43,42 @@ class WideIntDumper(IntDumper):
         return self._int8_dumper if -(2**63) <= obj < 2**63 else self._int_numeric_dumper
 
 
+BELIEVED_FOR_S = 30.0
+"""How long a connection that was lent counts as living unless something came from the server since."""
+
+PROOF = ""
+"""The statement with which the pool asks whether a connection still lives, before it lends it."""
+
+
 class Connection(psycopg.Connection[Any]):
     """What the pool opens (settings, ``connection_class``)."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._prepared = Plans()
+        self._proven_at = float("-inf")
+
+    def execute(self, query: Any, params: Any = None, **options: Any) -> psycopg.Cursor[Any]:
+        """As psycopg's; the pool's ``PROOF`` is sent only where there is a doubt.
+
+        That trip to the server would cost every request as much as finding a small page. A server that ends a connection
+        says so, and what it said lies here to be read. Only what a network between forgot without a word does
+        not show; therefore the server is asked once in a while.
+        """
+        if query == PROOF:
+            now = time.monotonic()
+            if now - self._proven_at < BELIEVED_FOR_S and not self._has_unread():
+                return self.cursor()
+            answered = super().execute(query, params, **options)
+            self._proven_at = now
+            return answered
+        return super().execute(query, params, **options)
+
+    def _has_unread(self) -> bool:
+        """Whether the server has sent something, if only the end of the connection. Raises: OperationalError when closed."""
+        poll = select.poll()
+        poll.register(self.fileno(), select.POLLIN)
+        return bool(poll.poll(0))
 
     @classmethod
     def connect(cls, *arguments: Any, **options: Any) -> Self:
