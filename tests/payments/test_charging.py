@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.db import transaction
@@ -11,14 +12,15 @@ from django.db.models import Sum
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from backend.payments import charging, folios
+from backend.payments import charging, folios, sending
 from backend.payments import services as payments
 from backend.payments.charging import Taken
-from backend.payments.folios import Charge
-from backend.payments.models import Folio, LedgerEntry, Payment
+from backend.payments.folios import Charge, Line
+from backend.payments.models import Folio, LedgerEntry, MoneyOp, Payment
 from backend.payments.providers import units
+from backend.payments.providers.base import Result
 from tests.factories import NOW, make_user
-from tests.payments.desk import LINES, TOTAL, give_back, pay
+from tests.payments.desk import LINES, TOTAL, give_back, make_folio, pay
 
 CURRENCIES = st.sampled_from(["EUR", "USD", "JPY", "KES", "KWD", "HUF", "MGA", "UGX", "IDR"])
 RATES = st.integers(min_value=10**6, max_value=2 * 10**14).map(lambda number: Decimal(number).scaleb(-10))
@@ -179,3 +181,55 @@ def open_in(currency: str, rate: str) -> Folio:
             charge=Charge(currency, Decimal(rate), date(2026, 10, 30), "test"),
             now=NOW,
         )
+
+
+@pytest.mark.usefixtures("db")
+def test_amount_that_the_provider_cannot_move_is_refused_before_anything_is_written(settings: Any) -> None:
+    settings.STRIPE_SECRET_KEY = "sk_test_of_nobody"
+    folio = make_folio([Line("guest", "night", 1, 5_124, 5_124)], currency="KWD")
+
+    with pytest.raises(units.CannotMove), transaction.atomic():
+        payments.start(folio=folio, provider="stripe", amount_minor=5_124, capture=True, options={}, now=NOW)
+
+    assert not Payment.objects.exists()
+    assert not MoneyOp.objects.exists()
+
+
+@pytest.mark.usefixtures("db")
+def test_whole_shillings_go_back_and_fx_holds_what_they_leave_over(settings: Any) -> None:
+    keys = ("MPESA_CONSUMER_KEY", "MPESA_CONSUMER_SECRET", "MPESA_SHORT_CODE", "MPESA_PASSKEY")
+    for key in keys:
+        setattr(settings, key, "174379")
+    folio = make_folio([Line("guest", "night", 1, 7_500, 7_500)], currency="KES")
+    with transaction.atomic():
+        charge = payments.start(
+            folio=folio,
+            provider="mpesa",
+            amount_minor=7_500,
+            capture=True,
+            options={"phone": "254708374149"},
+            now=NOW,
+        )
+
+    answered(charge)
+    back = [answered(half) for half in (refund(folio, 3_750), refund(folio, 3_750))]
+
+    assert [(op.amount_minor, op.currency) for op in back] == [(3_800, "KES"), (3_700, "KES")]
+    assert [op.of_payment.amount_minor for op in back] == [3_750, 3_750]
+    fx = LedgerEntry.objects.filter(account="fx").order_by("id").values_list("transaction_id", "amount_minor")
+    assert [amount for _transaction, amount in fx] == [3_800, -3_750, 3_700, -3_750]
+    balances = LedgerEntry.objects.values_list("account").annotate(Sum("amount_minor")).order_by()
+    assert {left for _account, left in balances} == {0}
+
+
+def refund(folio: Folio, amount_minor: int) -> MoneyOp:
+    with transaction.atomic():
+        (op,) = payments.refund(folio=folio, amount_minor=amount_minor, cause="test", now=NOW)
+    return op
+
+
+def answered(op: MoneyOp) -> MoneyOp:
+    """The operation after a provider that is not there has carried it out."""
+    sending.lease(op.pk, now=NOW)
+    with transaction.atomic():
+        return payments.record(op_id=op.pk, result=Result("succeeded", reference="R1"), now=NOW).op
