@@ -300,7 +300,7 @@ def _missing(provider: Provider, known: set[str], since: datetime, now: datetime
         kind__in=provider.lists,
         state=MoneyOp.State.SUCCEEDED,
         created_at__gte=since,
-        updated_at__lte=now - LAG,
+        updated_at__lte=now - max(LAG, provider.list_lag),
     )
     keys = (str(pk) for pk in succeeded.values_list("pk", flat=True).iterator())
     return [

@@ -62,6 +62,7 @@ class PayPal(PaysOut, TellsDisputes):
     gives_up = True
     pays_to = "email"
     lists = frozenset({"charge", "capture", "refund"})
+    list_lag = timedelta(hours=4)
 
     @classmethod
     def configured(cls) -> Self | None:
@@ -184,7 +185,7 @@ class PayPal(PaysOut, TellsDisputes):
         return paypal_events.verified(body, headers, now)
 
     def list_recent(self, since: datetime) -> Iterable[Movement]:
-        """Captures, refunds and payouts from PayPal's report, which is complete after about three hours."""
+        """Captures, refunds and payouts from PayPal's report, which lags by up to three hours."""
         params = {
             "start_date": since.strftime("%Y-%m-%dT%H:%M:%SZ"),
             "end_date": (since + timedelta(days=31)).strftime("%Y-%m-%dT%H:%M:%SZ"),

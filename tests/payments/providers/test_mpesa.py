@@ -180,6 +180,20 @@ def test_lost_answer_is_never_asked_again(daraja: DarajaFake, fault: Fault) -> N
     assert len(daraja.asked(PUSH)) == 1
 
 
+def test_without_the_journal_the_guest_would_pay_twice(daraja: DarajaFake) -> None:
+    asked = order()
+    daraja.faults.script(Fault.RESET_AFTER, on=PUSH)
+    with pytest.raises(ProviderUnavailable):
+        provider.carry_out(asked)
+    daraja.answer(asked.key)
+
+    MpesaRequest.objects.all().delete()
+    provider.carry_out(asked)
+    daraja.answer(asked.key)
+
+    assert daraja.moved() == [(asked.key, 150_000, "KES")] * 2
+
+
 @pytest.mark.parametrize("fault", LOST)
 def test_lost_answer_and_lost_callback_are_found_in_the_list(daraja: DarajaFake, fault: Fault) -> None:
     asked = order()

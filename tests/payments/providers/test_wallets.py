@@ -15,8 +15,8 @@ from backend.bookings import settlement
 from backend.bookings.models import Booking
 from backend.bookings.services import Paid
 from backend.core.errors import Invalid
-from backend.payments import inbox
-from backend.payments.models import MoneyOp
+from backend.payments import inbox, reconciliation
+from backend.payments.models import MoneyOp, ReconciliationDifference
 from backend.payments.providers import paypal_events
 from backend.payments.services import CannotSetAside
 from tests.bookings.making import book, money, state
@@ -217,6 +217,20 @@ def test_amount_with_cents_is_refused_before_anything_is_written(daraja: DarajaF
     assert refused.value.code == "amount_not_possible"
     assert MoneyOp.objects.count() == 0
     assert daraja.asked() == []
+
+
+def test_report_that_lags_is_no_difference_until_it_should_be_there(paypal: PayPalFake) -> None:
+    pay(book(make_listing()), "paypal")
+    op = MoneyOp.objects.get()
+    paypal.approve(str(op.pk))
+    hear(paypal)
+    paypal.movements.clear()
+
+    early = reconciliation.reconcile(now=NOW + timedelta(hours=3))
+    due = reconciliation.reconcile(now=NOW + timedelta(hours=4, minutes=1))
+
+    assert [(each["differences"], each["failed"]) for each in (early, due)] == [(0, 0), (1, 0)]
+    assert ReconciliationDifference.objects.get().key == str(op.pk)
 
 
 @pytest.mark.parametrize("module", ["tests.fakes.paypal", "tests.fakes.daraja"])
