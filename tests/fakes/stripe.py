@@ -153,6 +153,8 @@ class StripeFake(StripeBooks):
 
     @on("GET", "/v1/accounts/{id}")
     def get_account(self, call: Call, id: str) -> Reply:
+        if self._get(id, "account").get("left"):
+            raise Refused(403, "account_invalid")
         return self._say(self._get(id, "account"), self._given(call))
 
     @on("POST", "/v1/account_links")
@@ -354,6 +356,13 @@ class StripeFake(StripeBooks):
             found["payouts_enabled"] = False
             found["requirements"] = {"currently_due": [due], "past_due": [due], "disabled_reason": reason}
             self._event("account.updated", found, account=account)
+
+    @act
+    def disconnect(self, account: str) -> None:
+        """The host takes our access away."""
+        with self.lock:
+            self._get(account, "account")["left"] = True
+            self._event("account.application.deauthorized", {"id": "ca_1"}, account=account)
 
     @act
     def pay_bank(self, account: str, status: str = "paid") -> str:

@@ -55,7 +55,7 @@ class StripeBooks(Fake):
 
     def remembers(self, reply: Reply) -> bool:
         """What was refused before anything began is not kept."""
-        return reply.status not in (400, 401, 404)
+        return reply.status not in (400, 401, 403, 404)
 
     def sign(self, webhook: Webhook, *, forged: bool = False) -> dict[str, str]:
         secret = "whsec_wrong" if forged else CONNECT_SECRET if webhook.channel == "connect" else SECRET

@@ -142,9 +142,14 @@ class Stripe(OpensAccounts, TellsDisputes):
             if refused.code == objects.UNKNOWN:
                 return None
             raise ProviderUnavailable(f"Stripe does not tell of {order.key}: {refused.code}") from refused
+        except (KeyError, TypeError) as error:
+            raise ProviderUnavailable("Stripe's answer says something else than was asked") from error
 
     def give_up(self, order: Order) -> Result:
-        """Cancel an intent that the guest has not confirmed. Where money moved meanwhile, that is the answer."""
+        """Cancel an intent that the guest has not confirmed. Where money moved meanwhile, that is the answer.
+
+        Under no key of ours: a refusal would be given again for a day, while the intent goes on.
+        """
         intents = self._api.payment_intents
         try:
             intent = _told(intents.cancel, order.reference, {"cancellation_reason": ABANDONED})
@@ -229,7 +234,13 @@ class Stripe(OpensAccounts, TellsDisputes):
         return str(_answered(self._api.account_links.create, given)["url"])
 
     def account(self, reference: str) -> AccountState:
-        return objects.account_state(_answered(self._api.accounts.retrieve, reference))
+        try:
+            return objects.account_state(_told(self._api.accounts.retrieve, reference))
+        except Refused as refused:
+            if refused.code in (objects.UNKNOWN, "account_invalid"):
+                # The host has taken our access away, or Stripe has closed it.
+                return AccountState(reference=reference, status="disabled")
+            raise ProviderUnavailable(f"Stripe does not tell of {reference}: {refused.code}") from refused
 
     def _intent(self, order: Order, capture_method: str) -> Result:
         def ask(amount: int) -> Result:
@@ -262,6 +273,8 @@ class Stripe(OpensAccounts, TellsDisputes):
             result = self.look_up(order)
             if result is None:
                 raise error
+        except (KeyError, TypeError) as error:
+            raise ProviderUnavailable("Stripe's answer says something else than was asked") from error
         except Refused as refused:
             result = self._refused(order, refused)
         if result is None:
@@ -351,7 +364,7 @@ def _told(call: Callable[..., Any], *given: Any) -> Any:
     except stripe.IdempotencyError as error:
         raise KeyReused("Stripe knows the key of another order") from error
     except (stripe.InvalidRequestError, stripe.PermissionError) as error:
-        code = objects.refusal(error.code or _of(error, "param"))
+        code = objects.refusal(_of(error, "code") or _of(error, "param"))
         if code != objects.UNKNOWN:
             log.error("payments.refused_by_stripe", error_code=code, status=error.http_status)
         raise Refused(code) from error

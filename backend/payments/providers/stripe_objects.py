@@ -51,7 +51,9 @@ _DISPUTES: dict[str, Literal["needs_response", "under_review", "won", "lost"]] =
 
 def amount(value: int, currency: str) -> int:
     """An amount of Stripe's in our minor units of ``currency``, rounded half to even where ours are coarser."""
-    decimals = units.unit(units.STRIPE, currency).decimals
+    # What others move through the same account may be in a currency that we do not know.
+    is_known = units.takes(units.STRIPE, currency)
+    decimals = units.unit(units.STRIPE, currency).decimals if is_known else exponent(currency)
     scaled = Decimal(value).scaleb(exponent(currency) - decimals)
     return int(scaled.quantize(Decimal(1), rounding=ROUND_HALF_EVEN))
 

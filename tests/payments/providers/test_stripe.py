@@ -11,7 +11,7 @@ import pytest
 
 from backend.core.errors import Invalid
 from backend.payments.providers import registry, stripe
-from backend.payments.providers.base import KeyReused, Order, ProviderUnavailable, Result
+from backend.payments.providers.base import AccountState, KeyReused, Order, ProviderUnavailable, Result
 from backend.payments.providers.stripe import Stripe
 from tests.fakes.base import Fault
 from tests.fakes.stripe import CONNECT_SECRET, KEY, SECRET, StripeFake
@@ -370,6 +370,22 @@ def test_account_goes_from_pending_to_active_to_restricted_to_disabled(
         ("disabled", ["x"]),
     ]
     assert (state.shown, state.currency, state.country) == ("TEST BANK •••• 6789", "EUR", "DE")
+
+
+def test_account_that_was_taken_from_us_is_disabled(fake: StripeFake, adapter: Stripe) -> None:
+    account = host(fake, adapter)
+    fake.disconnect(account)
+
+    for reference in (account, "acct_nobody"):
+        assert adapter.account(reference) == AccountState(reference=reference, status="disabled")
+
+
+def test_an_answer_that_is_something_else_leaves_things_open(fake: StripeFake, adapter: Stripe) -> None:
+    refund = order("refund", parent_ref=paid(fake, adapter))
+    fake._refund = lambda *_: {"id": "re_1", "object": "refund"}  # type: ignore[method-assign]
+
+    with pytest.raises(ProviderUnavailable):
+        adapter.refund(refund)
 
 
 def test_account_in_a_country_that_stripe_does_not_serve_is_refused(

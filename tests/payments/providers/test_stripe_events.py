@@ -168,6 +168,12 @@ def test_an_intent_of_another_shop_on_the_same_account_bears_no_key() -> None:
     ]
 
 
+def test_money_of_others_in_a_currency_that_we_do_not_know_is_listed_all_the_same() -> None:
+    assert [each.amount_minor for each in objects.intent_movements({**INTENT, "currency": "lyd"})] == [
+        150_000
+    ]
+
+
 def test_a_fee_that_stripe_has_not_said_yet_is_none() -> None:
     assert objects.intent_result(INTENT, "charge").fee_minor == 0
     later = {**INTENT, "latest_charge": {"id": "ch_1", "balance_transaction": None}}
