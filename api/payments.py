@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, time
 from typing import Annotated, Any, Literal
 
-from django.db.models import F, OuterRef, QuerySet, Subquery
+from django.db.models import F, OuterRef, Prefetch, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy, override
@@ -78,7 +78,7 @@ class PaymentOut(Out):
     completed_at: datetime | None
 
 
-class PaymentDetailOut(PaymentOut):
+class PaymentWholeOut(PaymentOut):
     """With all that was asked of the provider, and what was given back, oldest first."""
 
     history: list[AttemptOut]
@@ -111,12 +111,14 @@ class Receipt(Out):
     duplicate: bool
 
 
-@router.get("/payments/", response=responses(Page[PaymentOut]), summary="List one's payments, newest first")
+@router.get(
+    "/payments/", response=responses(Page[PaymentWholeOut]), summary="List one's payments, newest first"
+)
 def list_payments(request: HttpRequest, params: Query[PaymentQuery]) -> dict[str, Any]:
     """What the caller has paid and got back; with ``as=host`` what guests have paid for stays with the caller."""
     if params.from_ and params.to and params.to <= params.from_:
         raise Invalid.field("to", "invalid_range", gettext_lazy("The end must come after the beginning."))
-    found = whole()
+    found = _with_history()
     found = found.as_host(request.user) if params.side == "host" else found.as_guest(request.user)
     if params.status is not None:
         found = found.filter(status=params.status)
@@ -131,23 +133,17 @@ def list_payments(request: HttpRequest, params: Query[PaymentQuery]) -> dict[str
     if params.to is not None:
         found = found.filter(created_at__lt=datetime.combine(params.to, time(), UTC))
     with override(languages.code(request)):
-        return page(request, found, params, payment_payload)
+        return page(request, found, params, _whole_payload)
 
 
-@router.get(
-    "/payments/{int:payment_id}/", response=responses(PaymentDetailOut, NotFound), summary="A payment"
-)
+@router.get("/payments/{int:payment_id}/", response=responses(PaymentWholeOut, NotFound), summary="A payment")
 def get_payment(request: HttpRequest, payment_id: Path[Id]) -> HttpResponse:
     """For the guest who paid it and the host of the stay; with what was asked of the provider and what came back."""
-    payment = whole().visible_to(request.user).filter(pk=payment_id).first()
+    payment = _with_history().visible_to(request.user).filter(pk=payment_id).first()
     if payment is None:
         raise NotFound
     with override(languages.code(request)):
-        payload = {
-            **payment_payload(payment),
-            "history": [_attempt(op) for op in payment.ops.order_by("created_at")],
-            "refunds": [payment_payload(refund) for refund in whole().filter(parent=payment).order_by("id")],
-        }
+        payload = _whole_payload(payment)
     return etag_response(request, payload, payload)
 
 
@@ -210,6 +206,21 @@ def whole() -> Any:
         booking_id=F("folio__booking__id"), error_code=Subquery(errors.values("error_code")[:1])
     )
     return payments
+
+
+def _with_history() -> Any:
+    """As ``whole``, with the operations and the refunds of each: a fixed number of queries."""
+    return whole().prefetch_related(
+        Prefetch("ops", MoneyOp.objects.order_by("created_at")), Prefetch("refunds", whole().order_by("id"))
+    )
+
+
+def _whole_payload(payment: Any) -> dict[str, Any]:
+    return {
+        **payment_payload(payment),
+        "history": [_attempt(op) for op in payment.ops.all()],
+        "refunds": [payment_payload(refund) for refund in payment.refunds.all()],
+    }
 
 
 def _attempt(op: MoneyOp) -> dict[str, Any]:
