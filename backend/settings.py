@@ -58,6 +58,7 @@ class Environment:
     stripe_api_base: str = "https://api.stripe.com"
     stripe_secret_key: str = field(default="", repr=False)
     stripe_webhook_secret: tuple[str, ...] = field(default=(), repr=False)
+    stripe_payout_countries: tuple[str, ...] = ()
     paypal_api_base: str = "https://api-m.paypal.com"
     paypal_client_id: str = ""
     paypal_secret: str = field(default="", repr=False)
@@ -409,6 +410,7 @@ SANDBOX_WEBHOOK_SECRET = ENV.sandbox_webhook_secret or f"sandbox:{SECRET_KEY}"
 STRIPE_API_BASE = ENV.stripe_api_base.rstrip("/")
 STRIPE_SECRET_KEY = ENV.stripe_secret_key
 STRIPE_WEBHOOK_SECRETS = ENV.stripe_webhook_secret
+STRIPE_PAYOUT_COUNTRIES = ENV.stripe_payout_countries
 
 # PayPal sends the guest back to the front end when an order is approved or left.
 PAYPAL_API_BASE = ENV.paypal_api_base.rstrip("/")

@@ -515,6 +515,15 @@ def test_list_recent_reads_every_page(
     assert len(fake.asked("GET /v1/payment_intents")) == 3
 
 
+def test_hosts_are_paid_where_stripe_opens_accounts(adapter: Stripe, settings: Any) -> None:
+    where = [("EUR", ""), ("EUR", "DE"), ("KES", "KE"), ("LYD", "DE")]
+    assert [adapter.pays(*each) for each in where] == [True, True, False, False]
+
+    settings.STRIPE_PAYOUT_COUNTRIES = ("KE",)
+
+    assert [adapter.pays(*each) for each in where] == [True, False, True, False]
+
+
 def test_options_of_other_providers_are_refused(adapter: Stripe) -> None:
     assert adapter.accepted_options({}) == {}
     with pytest.raises(Invalid):
