@@ -46,7 +46,10 @@ class ProviderEvent(models.Model):
         verbose_name = _("provider event")
         verbose_name_plural = _("provider events")
         constraints = [models.UniqueConstraint(fields=["provider", "event_id"], name="provider_events_once")]
-        indexes = [models.Index(fields=["id"], condition=Q(applied_at=None), name="provider_events_waiting")]
+        indexes = [
+            models.Index(fields=["id"], condition=Q(applied_at=None), name="provider_events_waiting"),
+            models.Index(fields=["op_key"], condition=~Q(op_key=""), name="provider_events_of_key"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.provider} {self.event_id}"
