@@ -38,6 +38,7 @@ class Environment:
 
     environment: Literal["development", "test", "production"] = "development"
     secret_key: str = ""
+    secret_key_fallbacks: tuple[str, ...] = field(default=(), repr=False)
     database_url: str = ""
     redis_url: str = ""
     public_url: str = "http://127.0.0.1:8000"
@@ -137,6 +138,7 @@ ENVIRONMENT = ENV.environment
 PRODUCTION = ENV.environment == "production"
 DEBUG = False
 SECRET_KEY = ENV.secret_key or INSECURE_SECRET_KEY
+SECRET_KEY_FALLBACKS = list(ENV.secret_key_fallbacks)
 PUBLIC_URL = ENV.public_url.rstrip("/")
 ALLOWED_HOSTS = list(ENV.allowed_hosts) or ["127.0.0.1", "localhost", "[::1]", "testserver"]
 CORS_ORIGINS = list(ENV.cors_origins)

@@ -20,7 +20,7 @@ from backend.payments.providers.base import Result, Stage
 from backend.payments.states import OpState, PayoutStatus
 
 BACKOFF = (timedelta(hours=1), timedelta(hours=6), timedelta(hours=24))
-"""How long a payout rests after its first, second and third failed try. After the last one it waits for the staff."""
+"""How long a payout rests after its first, second and third failed try. After the fourth it waits for the staff."""
 
 RETURNED = "returned"
 
@@ -89,7 +89,7 @@ def _sent(folio: Folio, payout: Payout, op: MoneyOp, now: datetime) -> None:
 
 def _failed(payout: Payout, op: MoneyOp, now: datetime) -> None:
     tries = payout.attempts + 1
-    is_last = tries >= len(BACKOFF)
+    is_last = tries > len(BACKOFF)
     payout_holds.move(
         payout,
         PayoutStatus.FAILED,
@@ -151,8 +151,5 @@ def _post(
         currency=payout.currency,
         fee_minor=op.fee_minor if money_op else 0,
     )
-    if op.currency == payout.currency and moved != minor:
-        # The provider pays whole units only; what rounding leaves is a gain or loss of exchange.
-        entries.append(Entry(ledger.FX, sign * (minor - moved), op.currency))
     owed = Entry(ledger.HOST_PAYABLE, -sign * minor, payout.currency, holder_id=payout.receiver_id)
     ledger.post(cause=cause, entries=[*entries, owed], folio=folio, money_op=money_op, now=now)

@@ -64,7 +64,7 @@ def test_payout_is_made_due() -> None:
 def test_failed_payout_is_found_by_its_badge_and_tried_again() -> None:
     payout = _payout("decline")
     at = payout.due_at
-    for _number in range(3):
+    for _number in range(4):
         send(at)
         payout.refresh_from_db()
         at = payout.due_at

@@ -12,7 +12,7 @@ from backend.payments import dividing, payout_accounts, payouts, sending
 from backend.payments import services as payments
 from backend.payments.models import Folio, LedgerEntry, Payout, PayoutAccount
 from tests.factories import NOW
-from tests.payments.desk import make_folio, pay
+from tests.payments.desk import TOTAL, make_folio, pay
 
 SHARE = 25_350
 """What the host of ``desk.make_folio`` earns: 300.00 less the fee of 15.5 %."""
@@ -25,10 +25,12 @@ def account(host: User, destination: str = "", *, now: datetime = NOW, **values:
     return payout_accounts.add(actor=host, provider="sandbox", destination=destination, now=now, **values)
 
 
-def earn(host: User, *, now: datetime = NOW, due_at: datetime | None = None, **values: Any) -> Folio:
+def earn(
+    host: User, *, now: datetime = NOW, due_at: datetime | None = None, amount: int = TOTAL, **values: Any
+) -> Folio:
     """A stay of ``host`` that was paid for and completed, with its payout written down."""
     folio = make_folio(host=host, **values)
-    pay(folio)
+    pay(folio, amount)
     with transaction.atomic():
         dividing.earned(folio=folio, now=now)
         payouts.schedule(folio=folio, due_at=due_at or now, now=now)

@@ -5,17 +5,22 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.db import transaction
 from django.test import override_settings
+from pytest_django import Settings
 
 from backend.audit.models import AuditEntry
 from backend.core import crypto
 from backend.core.errors import Invalid, NotFound
 from backend.notifications.models import Notification
-from backend.payments import payout_accounts
-from backend.payments.models import Payout, PayoutAccount
-from backend.payments.providers.base import AccountState
+from backend.payments import payout_accounts, payouts
+from backend.payments import services as payments
+from backend.payments.folios import Line
+from backend.payments.models import MoneyOp, Payout, PayoutAccount
+from backend.payments.providers.base import AccountState, Result
+from tests.bookings.making import wrong_books
 from tests.factories import NOW, make_user
-from tests.payments.hosts import LATER, SHARE, account, earn, send, shown
+from tests.payments.hosts import LATER, SHARE, account, booked, earn, owes, send, shown
 
 pytestmark = pytest.mark.usefixtures("db")
 
@@ -151,3 +156,63 @@ def test_learn_of_a_stranger_or_a_disabled_account_changes_nothing() -> None:
     assert stranger is None
     assert list(PayoutAccount.objects.values_list("status", "is_default")) == [("disabled", False)]
     assert Payout.objects.count() == 0
+
+
+def _set_up_wallets(settings: Settings) -> None:
+    """PayPal and M-Pesa are set up; nothing is asked of them."""
+    settings.PAYPAL_CLIENT_ID = settings.PAYPAL_SECRET = "x"
+    settings.MPESA_CONSUMER_KEY = settings.MPESA_CONSUMER_SECRET = "x"
+    settings.MPESA_SHORT_CODE, settings.MPESA_PASSKEY = "174379", "x"
+
+
+def test_destinations_are_checked_masked_and_sealed(settings: Settings) -> None:
+    _set_up_wallets(settings)
+    host = make_user()
+
+    email = payout_accounts.add(
+        actor=host, provider="paypal", currency="EUR", destination=" ana@example.com ", now=NOW
+    )
+    phone = payout_accounts.add(
+        actor=host, provider="mpesa", currency="KES", destination="+254 712 345-678", now=NOW
+    )
+
+    assert (email.shown, crypto.unseal(email.destination)) == ("a•••@example.com", "ana@example.com")
+    assert (phone.shown, crypto.unseal(phone.destination)) == ("•••• 78", "+254712345678")
+    assert "ana" not in email.destination
+    for provider, currency, destination in (
+        ("paypal", "EUR", "nobody"),
+        ("paypal", "KES", "ana@example.com"),
+        ("mpesa", "KES", "0712"),
+        ("mpesa", "EUR", "+254712345678"),
+        ("sandbox", "EUR", ""),
+    ):
+        with pytest.raises(Invalid):
+            payout_accounts.add(
+                actor=host, provider=provider, currency=currency, destination=destination, now=NOW
+            )
+    assert PayoutAccount.objects.count() == 2
+
+
+def test_payout_in_whole_shillings_leaves_the_rest_in_fx(settings: Settings) -> None:
+    host = make_user()
+    folio = earn(host, currency="KES", lines=[Line("guest", "night", 1, 123_456, 123_456)], amount=123_456)
+    _set_up_wallets(settings)
+    payout_accounts.add(actor=host, provider="mpesa", currency="KES", destination="+254712345678", now=NOW)
+
+    (op,) = payouts.prepare_due(now=LATER).ops
+    MoneyOp.objects.filter(pk=op.pk).update(state="sending")
+    with transaction.atomic():
+        payments.record(op_id=op.pk, result=Result("succeeded", "ref", fee_minor=1_000), now=LATER)
+
+    assert (op.amount_minor, op.currency) == (123_500, "KES")
+    assert booked("payout.sent") == [
+        ("clearing:mpesa", "KES", -124_500),
+        ("provider_fees", "KES", 1_000),
+        ("fx", "KES", 123_500),
+        ("fx", "KES", -123_456),
+        ("host_payable", "KES", 123_456),
+    ]
+    payout = Payout.objects.get()
+    assert (payout.status, payout.paid_minor, payout.amount_minor) == ("sent", 123_500, 123_456)
+    assert owes(folio) == 0
+    assert wrong_books() == {}

@@ -41,20 +41,20 @@ def test_refused_payout_is_tried_again_later_and_then_waits_for_staff() -> None:
     at = LATER
 
     waits = []
-    for _number in range(3):
+    for _number in range(4):
         assert len(send(at).ops) == 1
         payout = Payout.objects.get()
         waits.append(payout.due_at - at)
         at = payout.due_at
-    assert waits[:2] == [timedelta(hours=1), timedelta(hours=6)]
+    assert waits[:3] == [timedelta(hours=1), timedelta(hours=6), timedelta(hours=24)]
     assert (payout.status, payout.attempts, payout.failure_code, payout.needs_attention) == (
         "failed",
-        3,
+        4,
         "card_declined",
         True,
     )
     assert send(at + timedelta(days=9)).ops == []
-    assert _kinds(host) == ["payout.failed"] * 3
+    assert _kinds(host) == ["payout.failed"] * 4
     assert owes(folio) == SHARE
     assert wrong_books() == {}
 
@@ -62,7 +62,7 @@ def test_refused_payout_is_tried_again_later_and_then_waits_for_staff() -> None:
     assert shown(host) == [("scheduled", SHARE, SHARE, "EUR", [])]
     assert len(send(at).ops) == 1
     assert Payout.objects.get().attempts == 1
-    assert len({op.pk for op in MoneyOp.objects.filter(kind="payout")}) == 4
+    assert len({op.pk for op in MoneyOp.objects.filter(kind="payout")}) == 5
     assert AuditEntry.objects.get(action="payout.retry").reason == "The bank was closed."
 
 
