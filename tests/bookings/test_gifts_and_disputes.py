@@ -8,16 +8,17 @@ from functools import partial
 
 import pytest
 
-from backend.bookings import disputing, settlement
+from backend.bookings import disputing, earnings, settlement
 from backend.bookings import services as bookings
 from backend.bookings.models import Booking
 from backend.notifications.models import LiveEvent, Notification
-from backend.payments import disputes, inbox, refund_requests, refunds
+from backend.payments import disputes, inbox, payouts, refund_requests, refunds
 from backend.payments.models import MoneyOp, Payment, SandboxRecord
 from backend.payments.providers import sandbox
 from backend.payments.providers.base import DisputeState
 from tests.bookings.making import book, confirmed, journal, money, pay, state, wrong_books
 from tests.factories import NOW, make_listing, make_user
+from tests.payments.hosts import account, owes
 from tests.racing import race
 
 pytestmark = pytest.mark.usefixtures("db")
@@ -249,3 +250,47 @@ def test_cancel_against_dispute_gives_no_more_than_was_paid() -> None:
         back = sum(p.amount_minor for p in Payment.objects.filter(folio=booking.folio, kind="refund"))
         assert back in (0, 40_000)
         assert wrong_books() == {}
+
+
+@pytest.mark.parametrize(("bearer", "taken_back"), [("host", 10_000), ("shared", 8_450), ("platform", 0)])
+def test_gift_after_the_payout_is_taken_back_from_its_bearer(bearer: str, taken_back: int) -> None:
+    booking = confirmed(make_listing())
+    account(booking.host)
+    over = booking.check_out_at
+    bookings.complete(now=over)
+    earnings.pay_out(now=over)
+    settlement.reconcile(now=over)
+    assert owes(booking.folio) == 0
+
+    _ask(booking, bearer)
+    settlement.reconcile(now=over)
+
+    back = MoneyOp.objects.filter(kind="reverse").values_list("state", "amount_minor")
+    assert list(back) == ([("succeeded", taken_back)] if taken_back else [])
+    assert owes(booking.folio) == 0
+    assert wrong_books() == {}
+
+
+def test_refund_that_comes_back_after_it_was_taken_from_the_host_is_paid_again() -> None:
+    booking = confirmed(make_listing())
+    account(booking.host)
+    over = booking.check_out_at
+    bookings.complete(now=over)
+    earnings.pay_out(now=over)
+    settlement.reconcile(now=over)
+    _ask(booking, "host")
+    settlement.reconcile(now=over)
+    SandboxRecord.objects.filter(kind="refund").update(state="returned")
+    body, headers = sandbox.webhook(SandboxRecord.objects.get(kind="refund"), now=NOW)
+    assert inbox.receive(provider="sandbox", body=body, headers=headers, now=NOW)
+
+    settlement.apply_events(now=over)
+    assert owes(booking.folio) == 10_000
+    payouts.schedule_rest(now=over)
+    earnings.pay_out(now=over)
+    settlement.reconcile(now=over)
+
+    assert owes(booking.folio) == 0
+    paid = booking.folio.payouts.order_by("id").values_list("status", "amount_minor")
+    assert list(paid) == [("paid", 33_800), ("paid", 10_000)]
+    assert wrong_books() == {}
