@@ -14,6 +14,7 @@ from backend.jobs.sweeps import Clock, clock
 from backend.notifications import invariants as notifications
 from backend.payments import invariants as payments
 from backend.payments import payout_invariants as payouts
+from backend.payments.documents import invariants as documents
 from backend.rates import invariants as rates
 from backend.search import invariants as search
 
@@ -23,6 +24,7 @@ CHECKS: list[Check] = [
     *notifications.CHECKS,
     *payments.CHECKS,
     *payouts.CHECKS,
+    *documents.CHECKS,
     *rates.CHECKS,
     *search.CHECKS,
 ]
