@@ -42,12 +42,6 @@ from backend.payments.providers.stripe_objects import CAPTURE, OP
 API_VERSION = "2026-10-28.endive"
 """The version that this adapter was written for; webhook endpoints should be made with the same."""
 
-SERVED = frozenset(
-    "AE AT AU BE BG BR CA CH CY CZ DE DK EE ES FI FR GB GI GR HK HR HU IE IT JP LI LT LU LV MT MX MY NL NO NZ PL PT RO SE SG "
-    "SI SK TH US".split()
-)
-"""Where Stripe opens accounts that are paid in their own country. Which of them a platform may pay depends on its own."""
-
 CONNECT_S, TOTAL_S = 3.0, 20.0
 
 PAGE = 100
@@ -81,7 +75,7 @@ class Stripe(OpensAccounts, TellsDisputes):
         return cls() if settings.STRIPE_SECRET_KEY else None
 
     def pays(self, currency: str, country: str) -> bool:
-        where = settings.STRIPE_PAYOUT_COUNTRIES or SERVED
+        where = settings.STRIPE_PAYOUT_COUNTRIES or objects.SERVED
         return self.takes(currency) and (not country or country in where)
 
     @property

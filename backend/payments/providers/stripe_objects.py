@@ -22,6 +22,13 @@ OP, CAPTURE = "karibu_op", "karibu_capture"
 EXPIRED, VOIDED = "authorization_expired", "already_voided"
 UNKNOWN = "unknown_reference"
 
+_SERVED = (
+    "AE AT AU BE BG BR CA CH CY CZ DE DK EE ES FI FR GB GI GR HK HR HU IE IT JP LI LT LU LV MT MX MY NL NO NZ PL PT RO SE SG "
+    "SI SK TH US"
+)
+SERVED = frozenset(_SERVED.split())
+"""Where Stripe opens accounts that are paid in their own country. Which of them a platform may pay depends on its own."""
+
 _WAITS_FOR_GUEST = ("requires_payment_method", "requires_confirmation", "requires_action")
 
 _REFUSALS = {
