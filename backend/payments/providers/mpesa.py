@@ -91,6 +91,9 @@ class Mpesa(PaysOut):
         keys = (settings.MPESA_CONSUMER_KEY, settings.MPESA_CONSUMER_SECRET)
         return cls() if all((*keys, settings.MPESA_SHORT_CODE, settings.MPESA_PASSKEY)) else None
 
+    def pays(self, currency: str, country: str) -> bool:
+        return bool(settings.MPESA_INITIATOR) and super().pays(currency, country)
+
     def accepted_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
         unknown = sorted(set(options) - {"phone"})
         if unknown:

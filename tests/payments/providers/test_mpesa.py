@@ -509,8 +509,10 @@ def test_refund_of_what_mpesa_never_took(daraja: DarajaFake) -> None:
 
 
 def test_without_an_initiator_nothing_is_paid_out(daraja: DarajaFake, settings: Settings) -> None:
+    before = provider.pays("KES", "KE")
     settings.MPESA_INITIATOR = ""
 
+    assert (before, provider.pays("KES", "KE")) == (True, False)
     assert provider.carry_out(order("payout", destination=PHONE)) == Result("failed", error_code="not_set_up")
     assert MpesaRequest.objects.count() == 0
 
