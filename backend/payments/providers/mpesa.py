@@ -198,14 +198,16 @@ class Mpesa(PaysOut):
 
     def _of_prompt(self, request: MpesaRequest, order: Order) -> Result:
         """What became of a prompt. Asks Daraja, unless that is settled."""
-        if request.state in (State.DONE, State.REFUSED):
-            return _settled(request)
         told = [
             callbacks.read(event.type, event.payload) for event in journal.told(request.key, callbacks.PUSH)
         ]
+        # A payment that comes after we took it for failed is asked about all the same: somebody must see it.
+        is_late = request.state == State.REFUSED and any(each.is_success for each in told)
+        if request.state in (State.DONE, State.REFUSED) and not is_late:
+            return _settled(request)
         if told and not request.reference:
             # The answer to our request was lost, but its callback names it.
-            journal.note(request, state=State.TAKEN, reference=told[0].reference)
+            journal.note(request, reference=told[0].reference)
         receipt = next((each.receipt for each in told if each.is_success), "")
         is_over = order.at >= request.asked_at + PROMPT_LIFE
         if request.reference:

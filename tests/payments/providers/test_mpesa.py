@@ -223,6 +223,21 @@ def test_prompt_that_never_was_fails_when_the_list_does_not_have_it(daraja: Dara
     assert daraja.moved() == []
 
 
+def test_payment_that_comes_after_all_is_not_hidden(daraja: DarajaFake) -> None:
+    asked = order()
+    daraja.faults.script(Fault.RESET_AFTER, on=PUSH)
+    with pytest.raises(ProviderUnavailable):
+        provider.carry_out(asked)
+    failed = provider.look_up(later(asked))
+
+    receipt = daraja.answer(asked.key)
+    hear(daraja)
+
+    assert failed is not None
+    assert (failed.status, failed.error_code) == ("failed", "never_arrived")
+    assert provider.look_up(later(asked, is_open=False)) == Result("succeeded", receipt)
+
+
 def test_without_the_list_silence_stays_unknown_for_a_day(daraja: DarajaFake) -> None:
     asked = order()
     daraja.lists = False
