@@ -21,13 +21,14 @@ from admin_site.agreements import Alterations
 from admin_site.base import Page, Rows
 from admin_site.display import BOOKING_COLOURS, OP_COLOURS, PAYMENT_COLOURS, label, link, money, table
 from admin_site.policies import named
+from admin_site.refund_forms import REFUND, RefundForm, give_back
 from admin_site.simulator import shown
 from backend.bookings import services as bookings
 from backend.bookings.models import Booking, BookingTransition, HostPenalty, Inquiry
 from backend.bookings.states import BookingStatus
 from backend.core import access
 from backend.payments import services as payments
-from backend.payments.models import MoneyOp
+from backend.payments.models import Folio, MoneyOp
 
 
 class CancelForm(ReasonForm):
@@ -57,6 +58,12 @@ class CancelForm(ReasonForm):
             "total": money(booking.total_minor, booking.currency),
             "paid": bool(taken),
         }
+
+
+class BookingRefundForm(RefundForm):
+    def folio(self, key: str) -> Folio | None:
+        booking = Booking.objects.select_related("folio").filter(pk=key).first()
+        return booking.folio if booking else None
 
 
 class WaitsFilter(RadioFilter):
@@ -104,8 +111,11 @@ class BookingPage(Page):
     search_help_text = _("Reference, or a guest's or host's name or email")
     ordering = ("-id",)
     inlines = (Timeline, Alterations)
-    actions_detail = ("cancel",)
-    offered = {"cancel": lambda row: row.status in (BookingStatus.PENDING, BookingStatus.CONFIRMED)}
+    actions_detail = ("cancel", "refund")
+    offered = {
+        "cancel": lambda row: row.status in (BookingStatus.PENDING, BookingStatus.CONFIRMED),
+        "refund": lambda row: payments.refundable(row.folio) > 0,
+    }
     fieldsets = (
         (
             None,
@@ -114,7 +124,7 @@ class BookingPage(Page):
                     ("reference", "state"),
                     ("listing_link", "host_link", "guest_link"),
                     ("check_in", "check_out", "party"),
-                    ("total", "payout", "refund"),
+                    ("total", "payout", "promised"),
                     ("kept", "taxes_kept", "penalty"),
                     ("waits_for", "expires_at", "canceled_by"),
                     ("expected", "code", "inquiry_link"),
@@ -136,7 +146,7 @@ class BookingPage(Page):
         ),
     )
     readonly_fields = (
-        *("state", "listing_link", "host_link", "guest_link", "total", "payout", "refund", "waits_for"),
+        *("state", "listing_link", "host_link", "guest_link", "total", "payout", "promised", "waits_for"),
         *(
             "party",
             "expected",
@@ -189,6 +199,14 @@ class BookingPage(Page):
             now=timezone.now(),
         )
 
+    def has_refund_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        row = self.get_row(request, str(object_id))
+        return row is not None and access.can(request.user, "payment.refund", row.folio)
+
+    @dialog_action(**REFUND, permission="refund", form_class=BookingRefundForm)
+    def refund(self, request: HttpRequest, row: Booking, given: dict[str, Any]) -> None:
+        give_back(request.user, row.folio, given)
+
     @display(description=_("listing"))
     def listing_link(self, booking: Booking) -> str:
         return link(booking.listing)
@@ -222,7 +240,7 @@ class BookingPage(Page):
         return money(booking.host_payout_minor, booking.currency)
 
     @display(description=_("refund"))
-    def refund(self, booking: Booking) -> str:
+    def promised(self, booking: Booking) -> str:
         return money(booking.refund_minor, booking.currency)
 
     @display(description=_("guests"))

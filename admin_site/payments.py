@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.admin.utils import unquote
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
@@ -13,20 +12,18 @@ from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RadioFilter
 from unfold.decorators import display
 
-from admin_site import fields, finding, waiting
-from admin_site.actions import WARNING, ReasonForm, dialog_action
+from admin_site import finding, waiting
+from admin_site.actions import WARNING, dialog_action
 from admin_site.base import Page, Rows
 from admin_site.display import OP_COLOURS, PAYMENT_COLOURS, label, link, money, pretty
+from admin_site.refund_forms import REFUND, RefundForm, give_back
 from backend.core import access
-from backend.core.errors import Invalid
-from backend.core.money import Money, MoneyError
-from backend.payments import bearing, failures, refund_requests, refunds
+from backend.payments import failures, refunds
 from backend.payments.models import (
     Folio,
     FolioLine,
     MoneyOp,
     Payment,
-    RefundRequest,
 )
 from backend.payments.states import OPEN_OPS, OpState
 
@@ -51,27 +48,10 @@ class Operations(Rows):
         return money(op.amount_minor, op.currency)
 
 
-class RefundForm(ReasonForm):
-    """Says what there is to give back, then asks how much, who bears it and why."""
-
-    form_before_template = "admin_site/refund_preview.html"
-    amount = fields.number(_("Amount"))
-    bearer = fields.choice(_("Borne by"), RefundRequest.Bearer.choices, initial=RefundRequest.Bearer.SHARED)
-    field_order = ("amount", "bearer", "reason")
-
-    def get_before_template_context(self, request: HttpRequest, object_id: Any = None) -> dict[str, Any]:
-        rows = Payment.objects.select_related("folio__booking__listing", "folio__guest", "folio__host")
-        payment = rows.filter(pk=unquote(str(object_id))).first()
-        if payment is None:
-            return {}
-        folio = payment.folio
-        return {
-            "folio": folio,
-            "booking": getattr(folio, "booking", None),
-            "refundable": money(refunds.refundable(folio), folio.currency),
-            "host_part": money(bearing.host_part(folio), folio.currency),
-            "disputed": money(refunds.in_dispute(folio) or None, folio.currency),
-        }
+class PaymentRefundForm(RefundForm):
+    def folio(self, key: str) -> Folio | None:
+        payment = Payment.objects.select_related("folio").filter(pk=key).first()
+        return payment.folio if payment else None
 
 
 class AttentionFilter(RadioFilter):
@@ -140,30 +120,9 @@ class PaymentPage(Page):
         row = self.get_row(request, str(object_id))
         return row is not None and access.can(request.user, "refund.retry", row)
 
-    @dialog_action(
-        title=_("Refund"),
-        question=_(
-            "The guest gets it back beside what the policy says. Above the limit it waits for a second person."
-        ),
-        done=_("The refund is written down: see Refunds by hand."),
-        permission="refund",
-        icon="undo",
-        variant=WARNING,
-        form_class=RefundForm,
-    )
+    @dialog_action(**REFUND, permission="refund", form_class=PaymentRefundForm)
     def refund(self, request: HttpRequest, row: Payment, given: dict[str, Any]) -> None:
-        try:
-            amount = Money.from_major(given["amount"], row.currency)
-        except MoneyError:
-            raise Invalid.field("amount", "invalid_amount", _("This is no amount of the currency.")) from None
-        refund_requests.ask(
-            actor=request.user,
-            folio=row.folio,
-            amount_minor=amount.minor,
-            bearer=given["bearer"],
-            reason=given["reason"],
-            now=timezone.now(),
-        )
+        give_back(request.user, row.folio, given)
 
     @dialog_action(
         title=_("Make again"),

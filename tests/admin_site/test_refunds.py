@@ -86,6 +86,18 @@ def test_refund_gives_back_what_was_asked_and_by_whom() -> None:
     assert [found.check.name for found in books.check_books(Clock(now, now)) if found.count] == []
 
 
+def test_refund_is_offered_on_the_booking_as_long_as_there_is_money() -> None:
+    booking, finance = make_booking(), staff("finance")
+    client = signed_in(finance)
+
+    assert "EUR 300.00" in client.get(url(booking, "refund"), **HTMX).content.decode()
+    act(client, booking, "refund", amount="300", bearer="shared", reason="Flood")
+
+    assert RefundRequest.objects.get().folio == booking.folio
+    assert "Refund" not in shown_actions(client, booking)
+    assert "Refund" not in shown_actions(signed_in(staff("support")), make_booking())
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [

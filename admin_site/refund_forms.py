@@ -1,0 +1,70 @@
+"""The dialog that gives money back by hand, on the page of a payment and on that of its booking."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.admin.utils import unquote
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from admin_site import fields
+from admin_site.actions import WARNING, ReasonForm
+from admin_site.display import money
+from backend.core.errors import Invalid
+from backend.core.money import Money, MoneyError
+from backend.payments import bearing, refund_requests, refunds
+from backend.payments.models import Folio, RefundRequest
+
+REFUND: dict[str, Any] = {
+    "title": _("Refund"),
+    "question": _(
+        "The guest gets it back beside what the policy says. Above the limit it waits for a second person."
+    ),
+    "done": _("The refund is written down: see Refunds by hand."),
+    "icon": "undo",
+    "variant": WARNING,
+}
+"""What both dialogs say."""
+
+
+class RefundForm(ReasonForm):
+    """Says what there is to give back, then asks how much, who bears it and why."""
+
+    form_before_template = "admin_site/refund_preview.html"
+    amount = fields.number(_("Amount"))
+    bearer = fields.choice(_("Borne by"), RefundRequest.Bearer.choices, initial=RefundRequest.Bearer.SHARED)
+    field_order = ("amount", "bearer", "reason")
+
+    def folio(self, key: str) -> Folio | None:
+        """The account of the stay that the page's row ``key`` belongs to."""
+        raise NotImplementedError
+
+    def get_before_template_context(self, request: HttpRequest, object_id: Any = None) -> dict[str, Any]:
+        folio = self.folio(unquote(str(object_id)))
+        if folio is None:
+            return {}
+        return {
+            "folio": folio,
+            "booking": getattr(folio, "booking", None),
+            "refundable": money(refunds.refundable(folio), folio.currency),
+            "host_part": money(bearing.host_part(folio), folio.currency),
+            "disputed": money(refunds.in_dispute(folio) or None, folio.currency),
+        }
+
+
+def give_back(actor: Any, folio: Folio, given: dict[str, Any]) -> None:
+    """Ask for the refund that the dialog speaks of, as ``refund_requests.ask``. Raises: what that raises."""
+    try:
+        amount = Money.from_major(given["amount"], folio.currency)
+    except MoneyError:
+        raise Invalid.field("amount", "invalid_amount", _("This is no amount of the currency.")) from None
+    refund_requests.ask(
+        actor=actor,
+        folio=folio,
+        amount_minor=amount.minor,
+        bearer=given["bearer"],
+        reason=given["reason"],
+        now=timezone.now(),
+    )
