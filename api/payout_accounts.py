@@ -36,7 +36,7 @@ class PayoutAccountIn(In):
     provider: Annotated[str, Text(12), Field(examples=["sandbox"])] = ""
     currency: Annotated[str | None, Field(pattern="^[A-Z]{3}$", examples=["EUR"])] = None
     country: Annotated[str | None, Field(pattern="^[A-Za-z]{2}$", examples=["PT"])] = None
-    destination: Annotated[str | None, Text(254), Field(examples=[None])] = None
+    destination: Annotated[str, Text(254)] | None = Field(default=None, examples=[None])
 
 
 class PayoutAccountPatch(In):

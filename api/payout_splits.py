@@ -38,7 +38,7 @@ class PayoutSplitIn(In):
     """Somebody who shares: a host of the platform, by id or by email address."""
 
     user_id: Annotated[Id | None, Field(examples=[3])] = None
-    email: Annotated[str | None, Text(254), Field(examples=[None])] = None
+    email: Annotated[str, Text(254)] | None = Field(default=None, examples=[None])
     percent: Percent
 
 

@@ -70,8 +70,9 @@ def test_account_of_the_sandbox_is_active_at_once_and_the_default() -> None:
 def test_account_is_added_once_per_key() -> None:
     client = ApiClient(make_user())
 
-    first = client.post(ACCOUNTS, {"provider": "sandbox"}, idempotency_key="a")
-    again = client.post(ACCOUNTS, {"provider": "sandbox"}, idempotency_key="a")
+    body = {"provider": "sandbox", "currency": None, "country": None, "destination": None}
+    first = client.post(ACCOUNTS, body, idempotency_key="a")
+    again = client.post(ACCOUNTS, body, idempotency_key="a")
 
     assert (again.status_code, again.json()) == (201, first.json())
     assert again.headers["Idempotent-Replayed"] == "true"
@@ -85,6 +86,7 @@ def test_account_is_added_once_per_key() -> None:
         ({"provider": "sandbox", "currency": "XXX"}, 422, "unknown_currency"),
         ({"provider": "sandbox", "currency": "eur"}, 422, "invalid"),
         ({"provider": "sandbox", "iban": "DE02"}, 422, "invalid"),
+        ({"provider": "sandbox", "destination": 7}, 422, "invalid"),
     ],
 )
 def test_account_refused(body: dict[str, str], status: int, code: str) -> None:
@@ -277,7 +279,7 @@ def test_splits_are_the_hosts_and_share_what_is_earned() -> None:
     listing = make_listing(host)
     path = f"/api/properties/{listing.pk}/payout-splits/"
 
-    put = client.put(path, {"parts": [{"email": other.email.upper(), "percent": 12.5}]})
+    put = client.put(path, {"parts": [{"user_id": None, "email": other.email.upper(), "percent": 12.5}]})
 
     assert put.status_code == 200
     split = PayoutSplit.objects.get()
@@ -304,7 +306,7 @@ def test_splits_refused() -> None:
     codes = [
         client.put(path, {"parts": parts}).json()["errors"][0]["code"]
         for parts in (
-            [half, half],
+            [{**half, "email": None}, half],
             [{"user_id": host.pk, "percent": 10}],
             [{"user_id": guest.pk, "percent": 10}],
             [{"email": "nobody@example.com", "percent": 10}],
