@@ -349,6 +349,7 @@ def _came_back(booking: Booking, op: MoneyOp, now: datetime) -> None:
 def _refused(booking: Booking, op: MoneyOp, now: datetime) -> None:
     if op.error_code == ABANDONED:
         # We gave it up ourselves: nobody was refused anything.
+        announce(booking, now=now, payment=op.of_payment)
         return
     step(booking, event="payment_failed", by=PLATFORM, reason=op.error_code, now=now)
     announce(
