@@ -8,9 +8,10 @@ import pytest
 from django.db import transaction
 from pytest_django import Settings
 
-from backend.payments import dividing, payout_accounts, payouts
+from backend.payments import dividing, payout_accounts, payouts, sending
 from backend.payments.folios import Line
 from backend.payments.models import Folio, MoneyOp, Payout
+from backend.payments.recording import record
 from tests.factories import NOW, make_user
 from tests.fakes.daraja import CREDENTIAL, INITIATOR, KEY, PASSKEY, SECRET, SHORT_CODE, DarajaFake
 from tests.fakes.paypal import CLIENT, PayPalFake
@@ -91,3 +92,30 @@ def test_host_is_paid_to_an_email(paypal: PayPalFake, settings: Settings) -> Non
     assert paypal.moved() == [(str(op.pk), SHARE, "EUR")]
     (batch,) = paypal.batches.values()
     assert batch["items"][0]["payout_item"]["receiver"] == "host@example.org"
+
+
+def test_payout_that_nobody_claims_comes_back(paypal: PayPalFake, settings: Settings) -> None:
+    host = make_user()
+    folio = make_folio(host=host)
+    pay(folio)
+    settings.PAYPAL_API_BASE = paypal.url
+    settings.PAYPAL_CLIENT_ID, settings.PAYPAL_SECRET = CLIENT, PAYPAL_SECRET
+    payout_accounts.add(
+        actor=host, provider="paypal", destination="host@example.org", currency="EUR", country="FR", now=NOW
+    )
+    owed(folio)
+    paypal.paying = "UNCLAIMED"
+    send()
+    settle_open()
+    sent = Payout.objects.get()
+    op = MoneyOp.objects.get(kind="payout")
+
+    paypal.settle_payout(str(op.pk), "RETURNED")
+    result = sending.look_up(op, at=LATER)
+    assert result is not None
+    with transaction.atomic():
+        record(op_id=op.pk, result=result, now=LATER)
+
+    assert sent.status == "sent"
+    assert (result.status, result.stage) == ("succeeded", "returned")
+    assert Payout.objects.get(pk=sent.pk).status == "reversed"

@@ -16,7 +16,7 @@ from backend.bookings.models import Booking
 from backend.bookings.services import Paid
 from backend.core.errors import Invalid
 from backend.payments import inbox, reconciliation
-from backend.payments.models import MoneyOp, ReconciliationDifference
+from backend.payments.models import Dispute, MoneyOp, ReconciliationDifference
 from backend.payments.providers import paypal_events
 from backend.payments.services import CannotSetAside
 from tests.bookings.making import book, money, state
@@ -217,6 +217,35 @@ def test_amount_with_cents_is_refused_before_anything_is_written(daraja: DarajaF
     assert refused.value.code == "amount_not_possible"
     assert MoneyOp.objects.count() == 0
     assert daraja.asked() == []
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status", "balances"),
+    [
+        ("", "needs_response", {"clearing:paypal": -1200, "provider_fees": 1200}),
+        ("RESOLVED_SELLER_FAVOUR", "won", {"clearing:paypal": 38_800, "provider_fees": 1200}),
+    ],
+)
+def test_paypals_dispute_takes_the_money_for_as_long_as_it_lasts(
+    paypal: PayPalFake, outcome: str, status: str, balances: dict[str, int]
+) -> None:
+    booking = book(make_listing())
+    pay(booking, "paypal")
+    op = MoneyOp.objects.get()
+    paypal.approve(str(op.pk))
+    hear(paypal)
+    op.refresh_from_db()
+
+    reference = paypal.open_dispute(op.provider_ref)
+    hear(paypal, doubled=True)
+    if outcome:
+        paypal.decide_dispute(reference, outcome)
+        hear(paypal, doubled=True)
+
+    dispute = Dispute.objects.get()
+    assert (dispute.provider_ref, dispute.payment_id) == (reference, op.payment_id)
+    assert (dispute.status, dispute.amount_minor, dispute.funds_withdrawn) == (status, 40_000, not outcome)
+    assert {name: money(booking)[1].get(name) for name in balances} == balances
 
 
 def test_report_that_lags_is_no_difference_until_it_should_be_there(paypal: PayPalFake) -> None:
