@@ -103,7 +103,7 @@ class PayPal(PaysOut, TellsDisputes):
                 answer = self._capture(line, order, renewed.body["id"], f"{order.key}:again")
             if answer.is_ok:
                 return _of_capture(answer.body, order)
-            if issue_of(answer) in _DONE_BEFORE:
+            if issue_of(answer) in _DONE_BEFORE | {"DUPLICATE_INVOICE_ID"}:
                 found = self._captured(line, order)
                 if found is not None:
                     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
@@ -255,6 +256,18 @@ def test_capture_of_an_authorization_happens_once(paypal: PayPalFake, fault: Fau
     assert paypal.moved() == [(capturing.key, 10_000, "EUR")]
 
 
+def test_renewed_capture_is_found_when_paypal_forgot_its_key(paypal: PayPalFake) -> None:
+    set_aside = authorized(paypal)
+    paypal.authorizations[set_aside.reference]["status"] = "EXPIRED"
+    capturing = order("capture", parent_ref=set_aside.reference)
+    first = provider.carry_out(capturing)
+    paypal.authorizations[set_aside.reference] |= {"status": "CREATED"}
+    paypal.forget_keys()
+
+    assert provider.carry_out(capturing) == first
+    assert paypal.moved() == [(capturing.key, 10_000, "EUR")]
+
+
 def test_expired_authorization_is_renewed_once(paypal: PayPalFake) -> None:
     set_aside = authorized(paypal)
     paypal.authorizations[set_aside.reference]["status"] = "EXPIRED"
@@ -396,6 +409,28 @@ def test_payout_happens_once(paypal: PayPalFake, fault: Fault, is_forgotten: boo
         "succeeded", after.reference, stage="arrived"
     )
     assert paypal.moved() == [(asked.key, 10_000, "EUR")]
+
+
+def test_with_a_fresh_key_for_each_call_money_would_move_twice(paypal: PayPalFake) -> None:
+    asked = order("payout", destination="host@example.org")
+    paypal.faults.script(Fault.RESET_AFTER, on="/payouts")
+    with pytest.raises(ProviderUnavailable):
+        provider.carry_out(asked)
+
+    provider.carry_out(replace(asked, key=str(uuid4())))
+
+    assert [each[1] for each in paypal.moved()] == [10_000, 10_000]
+
+
+def test_four_workers_take_an_approved_order_once(paypal: PayPalFake) -> None:
+    made = approved(paypal, order("charge"))
+
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(provider.look_up, [made] * 4))
+
+    (capture,) = paypal.captures
+    assert results == [Result("succeeded", capture, fee_minor=300)] * 4
+    assert paypal.moved() == [(made.key, 10_000, "EUR")]
 
 
 def test_payout_cannot_be_taken_back(paypal: PayPalFake) -> None:
