@@ -67,6 +67,7 @@ def test_create_answers_with_the_held_booking():
         "canceled_by": None,
         "total_price": 400,
         "currency": "EUR",
+        "charged": None,
         "price_breakdown": [
             {
                 "code": "night",
