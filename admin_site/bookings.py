@@ -47,7 +47,7 @@ class CancelForm(ReasonForm):
         booking = rows.filter(pk=unquote(str(object_id))).first()
         if booking is None:
             return {}
-        taken, now = payments.refundable(booking.folio), timezone.now()
+        taken, now = payments.paid(booking.folio), timezone.now()
         owed = bookings.preview(booking, paid_minor=taken, now=now)
         policy = owed.terms.policy
         return {

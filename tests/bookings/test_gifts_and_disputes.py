@@ -210,6 +210,9 @@ def test_cancel_after_a_lost_dispute_gives_nothing_twice() -> None:
     _learn(booking, OPEN)
     _learn(booking, LOST)
     assert wrong_books() == {}
+    for seen in (Booking.objects.detailed().get(pk=booking.pk), Booking.objects.get(pk=booking.pk)):
+        assert seen.detail.held_minor == 0
+        assert bookings.preview(seen, paid_minor=seen.detail.held_minor, now=NOW).now.refund_minor == 0
 
     bookings.cancel(actor=booking.host, booking_id=booking.pk, now=NOW, reason="Flood")
     settlement.reconcile(now=NOW)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import models
-from django.db.models import F, Prefetch, Q
+from django.db.models import F, OuterRef, Prefetch, Q, Subquery, Sum
+from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
 
 from backend.availability.models import Block
@@ -18,30 +19,34 @@ from backend.bookings.states import BookingStatus
 from backend.core.stay import Stay
 from backend.listings.models import Listing
 from backend.payments.folios import in_force
-from backend.payments.models import Folio, FolioLine, Payment
+from backend.payments.models import Dispute, Folio, FolioLine, Payment
 from backend.rates.models import PromoCode
 
 if TYPE_CHECKING:
     from backend.bookings.models.alteration import Alteration
 
 
+LOST = Dispute.objects.filter(status=Dispute.Status.LOST, funds_withdrawn=True)
+"""The disputes whose money is gone."""
+
+
 @dataclass(frozen=True, slots=True)
 class Detail:
     """What is shown of a booking beside the row itself: the guest's lines in force, the payments, the steps, each in
-    order, and the newest alteration. ``underway_minor`` is on its way back to the guest."""
+    order, and the newest alteration. ``gone_minor`` is on its way back to the guest, or lost to their bank."""
 
     lines: Sequence[Any]
     payments: Sequence[Payment]
     steps: Sequence[BookingTransition]
     alteration: Alteration | None = None
-    underway_minor: int = 0
+    gone_minor: int = 0
 
     @property
     def held_minor(self) -> int:
-        """What was taken and is neither given back nor on its way back, in minor units."""
+        """What was taken and is neither given back, on its way back nor lost to the guest's bank, in minor units."""
         closed = (Payment.Status.PENDING, Payment.Status.FAILED)
         taken = (row.amount_minor - row.refunded_minor for row in self.payments if row.status not in closed)
-        return sum(taken) - self.underway_minor
+        return max(0, sum(taken) - self.gone_minor)
 
 
 class BookingQuerySet(models.QuerySet["Booking"]):
@@ -66,7 +71,10 @@ class BookingQuerySet(models.QuerySet["Booking"]):
 
     def detailed(self) -> BookingQuerySet:
         """With all that a reader of one booking is shown: parties, lines, payments, timeline. A fixed number of queries."""
-        return self.select_related("listing", "guest", "host", "folio").prefetch_related(
+        lost = LOST.filter(payment__folio=OuterRef("folio_id")).values("payment__folio")
+        sums = Coalesce(Subquery(lost.annotate(sum=Sum("folio_minor")).values("sum")), 0)
+        whole = self.annotate(lost_minor=sums).select_related("listing", "guest", "host", "folio")
+        return whole.prefetch_related(
             Prefetch("folio__lines", FolioLine.objects.order_by("position")),
             Prefetch("folio__payments", Payment.objects.order_by("id")),
             Prefetch("transitions", BookingTransition.objects.order_by("seq")),
@@ -209,12 +217,19 @@ class Booking(models.Model):
             payments=[row for row in rows if row.kind == Payment.Kind.PAYMENT],
             steps=list(self.transitions.all()),
             alteration=next(iter(self.alterations.all()), None),
-            underway_minor=sum(
+            gone_minor=self._lost_minor()
+            + sum(
                 row.amount_minor
                 for row in rows
                 if row.kind == Payment.Kind.REFUND and row.status == Payment.Status.PENDING
             ),
         )
+
+    def _lost_minor(self) -> int:
+        if "lost_minor" in self.__dict__:
+            return int(self.__dict__["lost_minor"])
+        lost = LOST.filter(payment__folio=self.folio_id)
+        return int(lost.aggregate(sum=Sum("folio_minor"))["sum"] or 0)
 
 
 class BookingTransition(models.Model):
