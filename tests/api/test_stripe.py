@@ -20,7 +20,6 @@ from backend.bookings.models import Booking
 from backend.core.stay import Stay
 from backend.notifications.models import Notification
 from backend.payments.models import MoneyOp, Payment, ProviderEvent
-from backend.payments.providers import stripe
 from tests.api.client import ApiClient
 from tests.bookings.making import book, money, state, wrong_books
 from tests.factories import NOW, PASSWORD, make_listing, make_user
@@ -35,13 +34,12 @@ PAID = {"clearing:stripe": 38_810, "provider_fees": 1_190, "guest_funds": -40_00
 
 
 @pytest.fixture
-def fake(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[StripeFake]:
+def fake(settings: Any) -> Iterator[StripeFake]:
     with StripeFake() as running:
         running.patience_s = 0.1
         settings.STRIPE_API_BASE = running.url
         settings.STRIPE_SECRET_KEY = KEY
         settings.STRIPE_WEBHOOK_SECRETS = (SECRET, CONNECT_SECRET)
-        monkeypatch.setattr(stripe, "TOTAL_S", 1.0)
         with time_machine.travel(NOW, tick=False):
             yield running
 

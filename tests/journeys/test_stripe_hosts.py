@@ -16,7 +16,6 @@ from backend.bookings.models import Booking
 from backend.notifications.models import Notification
 from backend.payments import reconciliation
 from backend.payments.models import Dispute, MoneyOp, Payment, PayoutAccount, ProviderEvent
-from backend.payments.providers import stripe
 from backend.payments.reconciliation import Difference
 from tests.api.client import ApiClient
 from tests.bookings.making import book, money, state, wrong_books
@@ -37,13 +36,12 @@ FEE = 1_190
 
 
 @pytest.fixture
-def fake(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[StripeFake]:
+def fake(settings: Any) -> Iterator[StripeFake]:
     with StripeFake() as running:
         running.patience_s = 0.1
         settings.STRIPE_API_BASE = running.url
         settings.STRIPE_SECRET_KEY = KEY
         settings.STRIPE_WEBHOOK_SECRETS = (SECRET, CONNECT_SECRET)
-        monkeypatch.setattr(stripe, "TOTAL_S", 1.0)
         yield running
 
 

@@ -21,12 +21,12 @@ LOST = [Fault.TIMEOUT_AFTER, Fault.RESET_AFTER, Fault.GARBAGE]
 
 
 @pytest.fixture
-def fake(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[StripeFake]:
+def fake(settings: Any) -> Iterator[StripeFake]:
     with StripeFake() as running:
+        running.patience_s = 0.1  # then the line is cut, which says as little as silence
         settings.STRIPE_API_BASE = running.url
         settings.STRIPE_SECRET_KEY = KEY
         settings.STRIPE_WEBHOOK_SECRETS = (SECRET, CONNECT_SECRET)
-        monkeypatch.setattr(stripe, "TOTAL_S", 1.0)
         yield running
 
 
@@ -158,6 +158,27 @@ def test_what_never_arrived_is_unavailable_and_known_as_such(
 
     assert adapter.look_up(refund) is None
     assert fake.moved("refund") == []
+
+
+def test_silence_is_waited_out_and_then_unavailable(
+    fake: StripeFake, adapter: Stripe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refund = order("refund", 10_000, parent_ref=paid(fake, adapter))
+    fake.patience_s = 60
+    fake.faults.script(Fault.TIMEOUT_AFTER, on="POST")
+
+    with monkeypatch.context() as hasty:
+        hasty.setattr(stripe, "TOTAL_S", 2.0)
+        with pytest.raises(ProviderUnavailable, match="APIConnectionError"):
+            adapter.refund(refund)
+
+    assert adapter.refund(refund).status == "succeeded"
+    assert _faults(fake, refund.key) == ["timeout_after", "none"]
+    assert fake.moved("refund") == [(refund.key, 10_000, "EUR")]
+
+
+def _faults(fake: StripeFake, key: str) -> list[str]:
+    return [request.fault for request in fake.asked("POST") if request.key == key]
 
 
 @pytest.mark.parametrize("fault", [Fault.ERROR_AFTER, Fault.ERROR_KEPT])
