@@ -30,10 +30,11 @@ from backend.core.errors import Invalid
 from backend.payments.models import MpesaRequest
 from backend.payments.providers import mpesa_callbacks as callbacks
 from backend.payments.providers import mpesa_journal as journal
+from backend.payments.providers import mpesa_listing as listing
 from backend.payments.providers import units
 from backend.payments.providers.base import Event, Movement, Order, PaysOut, ProviderUnavailable, Result
 from backend.payments.providers.mpesa_journal import State, Way
-from backend.payments.providers.mpesa_line import NAIROBI, Line, Said, stamped
+from backend.payments.providers.mpesa_line import Line, Said, stamped
 from backend.payments.providers.wire import NotSent
 
 PROMPT_LIFE = timedelta(minutes=5)
@@ -44,8 +45,6 @@ UNSEEN_LIFE = timedelta(hours=24)
 
 STATUS_AFTER, STATUS_EVERY = timedelta(minutes=2), timedelta(minutes=5)
 """When M-Pesa is asked what became of a payment or a reversal that it does not tell about, and how often."""
-
-PAGE = 100
 
 _ENDED = {
     "1": "insufficient_funds",
@@ -180,7 +179,7 @@ class Mpesa(PaysOut):
     def list_recent(self, since: datetime) -> Iterable[Movement]:
         """What guests paid, from Daraja's list of transactions, which goes back 48 hours. The rest it does not list."""
         with _understood():
-            rows = list(_pulled(since, since + timedelta(hours=48)))
+            rows = list(listing.payments(since, since + timedelta(hours=48)))
         keys = dict(
             MpesaRequest.objects.filter(
                 account_reference__in=[row["billreference"] for row in rows]
@@ -229,7 +228,7 @@ class Mpesa(PaysOut):
     def _unseen(request: MpesaRequest, order: Order) -> Result:
         """A prompt that is over and that Daraja does not tell about: the list of transactions decides."""
         try:
-            receipt = _find(request)
+            receipt = listing.receipt_of(request)
         except ProviderUnavailable:
             if order.at < request.asked_at + UNSEEN_LIFE:
                 raise
@@ -353,40 +352,10 @@ def _ask_state(request: MpesaRequest) -> None:
         log.warning("payments.mpesa_state_refused", op=request.key, code=said.code)
 
 
-def _pulled(since: datetime, until: datetime) -> Iterator[dict[str, Any]]:
-    """The payments of guests in Daraja's list of transactions. Raises: ProviderUnavailable."""
-    offset = 0
-    while True:
-        body = {
-            "ShortCode": settings.MPESA_SHORT_CODE,
-            "StartDate": since.astimezone(NAIROBI).strftime("%Y-%m-%d %H:%M:%S"),
-            "EndDate": until.astimezone(NAIROBI).strftime("%Y-%m-%d %H:%M:%S"),
-            "OffSetValue": str(offset),
-        }
-        with Line() as line:
-            said = line.ask("/pulltransactions/v1/query", body)
-        if said.how != "taken":
-            raise ProviderUnavailable(f"Daraja does not list transactions: {said.code}")
-        rows = [row for page in said.body.get("Response") or [] for row in page]
-        yield from rows
-        if len(rows) < PAGE:
-            return
-        offset += len(rows)
-
-
-def _find(request: MpesaRequest) -> str:
-    """The receipt of a payment in the list of transactions; empty when it is not there. Raises: ProviderUnavailable."""
-    for row in _pulled(request.asked_at - timedelta(minutes=1), request.asked_at + timedelta(hours=1)):
-        amount_minor = units.from_text(units.MPESA, row["amount"], request.currency)
-        if (row["billreference"], amount_minor) == (request.account_reference, request.amount_minor):
-            return str(row["transactionId"])
-    return ""
-
-
 def _receipt(request: MpesaRequest) -> str:
     """The receipt of a payment whose callback was lost. Without one the payment counts all the same."""
     try:
-        return _find(request)
+        return listing.receipt_of(request)
     except ProviderUnavailable as error:
         log.warning("payments.mpesa_receipt_unknown", op=request.key, error=str(error))
         return ""

@@ -25,7 +25,8 @@ from backend.payments.providers.base import ForgedWebhook
 from backend.payments.providers.paypal import PayPal
 from tests.conftest import Server
 from tests.fakes.base import Fault, Webhook
-from tests.fakes.paypal import CLIENT, SECRET, WEBHOOK_ID, PayPalFake, certificate, signing_key
+from tests.fakes.certificates import certificate, signing_key
+from tests.fakes.paypal import CLIENT, SECRET, WEBHOOK_ID, PayPalFake
 from tests.payments.providers.test_paypal import approved, order
 from tests.shared import SHARED, shared
 
