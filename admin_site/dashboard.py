@@ -14,6 +14,7 @@ from django.utils.translation import ngettext
 from admin_site import figures, reconciliation, waiting
 from admin_site.display import BOOKING_COLOURS, label, link, money
 from backend.bookings.models import Booking
+from backend.core import rate_book
 from backend.core.money import Money
 
 LATEST = 8
@@ -50,6 +51,7 @@ def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
             ],
             "sees_bookings": request.user.has_perm("bookings.view_booking"),
             **reconciliation.card(request, now),
+            "age": rate_book.age(now) if request.user.has_perm("core.view_exchangerate") else None,
         }
     )
     if context["sees_bookings"]:

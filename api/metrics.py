@@ -9,7 +9,7 @@ from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
 
-from backend.core import addresses
+from backend.core import addresses, rate_book
 from backend.core.gauges import Gauge
 from backend.payments.gauges import gauges
 
@@ -20,7 +20,9 @@ def metrics(request: HttpRequest) -> HttpResponse:
     """All gauges as they are now. To others than machines of the own network there is nothing here (404)."""
     if not _is_own(request):
         raise Http404
-    response = HttpResponse("".join(_lines(gauges(timezone.now()))), content_type=CONTENT_TYPE)
+    now = timezone.now()
+    shown = [*gauges(now), *rate_book.gauges(now)]
+    response = HttpResponse("".join(_lines(shown)), content_type=CONTENT_TYPE)
     response["Cache-Control"] = "no-store"
     return response
 

@@ -21,6 +21,7 @@ import structlog
 from django.db import connection, transaction
 
 from backend.core import fx
+from backend.core.gauges import Gauge
 from backend.core.models import Currency, ExchangeRate
 from backend.core.rate_files import ECB, Said
 
@@ -206,6 +207,17 @@ def age(now: datetime) -> Age:
     told = [row.rate_on for row in newest.values() if row.source == ECB]
     others = [row.rate_on for row in newest.values() if row.source != ECB]
     return Age(max(told, default=None), expected_on(now), min(others, default=None))
+
+
+def gauges(now: datetime) -> list[Gauge]:
+    """The figures of ``age`` at ``now`` (UTC) for a monitoring system."""
+    return [
+        Gauge(
+            "karibu_exchange_rates_days_late",
+            "Bank days whose exchange rates should be there and are not.",
+            [({"source": ECB}, age(now).days_late)],
+        )
+    ]
 
 
 def expected_on(now: datetime) -> date:

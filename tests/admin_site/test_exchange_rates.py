@@ -39,6 +39,12 @@ def test_list_says_how_old_the_rates_are(now: str, said: str) -> None:
     assert said in " ".join(shown.split())
 
 
+def test_dashboard_tells_those_who_look_after_rates() -> None:
+    pages = {role: signed_in(staff(role)).get("/admin/").content.decode() for role in ("finance", "support")}
+
+    assert {role for role, page in pages.items() if 'data-testid="rates-age"' in page} == {"finance"}
+
+
 def test_rate_is_set_with_a_reason() -> None:
     finance = staff("finance")
 

@@ -10,12 +10,15 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from backend.core import rate_book
 from backend.payments import reconciliation
 from backend.payments.models import SandboxRecord
 from tests.bookings.making import book, pay
 from tests.factories import make_listing
 
 pytestmark = pytest.mark.usefixtures("db")
+
+RATES_LATE = 'karibu_exchange_rates_days_late{source="European Central Bank"}'
 
 
 def figures() -> dict[str, float]:
@@ -29,6 +32,7 @@ def figures() -> dict[str, float]:
 def test_metrics_tell_what_waits_and_what_differs() -> None:
     empty = figures()
     assert isnan(empty.pop('karibu_reconciliation_age_seconds{provider="sandbox"}'))
+    assert empty.pop(RATES_LATE) == rate_book.age(timezone.now()).days_late
     assert empty == {'karibu_reconciliation_differences{provider="sandbox"}': 0}
     now = timezone.now()
     pay(book(make_listing(), now=now), now=now)
@@ -37,6 +41,7 @@ def test_metrics_tell_what_waits_and_what_differs() -> None:
 
     reconciliation.reconcile(now=now - timedelta(minutes=5))
     shown = figures()
+    shown.pop(RATES_LATE)
 
     ages = {name: shown.pop(name) for name in list(shown) if "_age_" in name}
     assert shown == {
