@@ -134,7 +134,12 @@ class Mpesa(PaysOut):
             "AccountReference": request.account_reference,
             "TransactionDesc": "Booking",
         }
-        said = _make(request, "/mpesa/stkpush/v1/processrequest", body)
+        try:
+            said = _make(request, "/mpesa/stkpush/v1/processrequest", body)
+        except NotSent as error:
+            # Surely no prompt was shown: the guest is still there and may try again, now rather than in an hour.
+            log.warning("payments.mpesa_not_asked", op=order.key, error=str(error))
+            return _refused(request, "processing_error")
         if said.how == "refused":
             return _refused(request, said.code)
         journal.note(request, state=State.TAKEN, reference=str(said.body["CheckoutRequestID"]))

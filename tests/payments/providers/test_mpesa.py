@@ -253,8 +253,26 @@ def test_without_the_list_silence_stays_unknown_for_a_day(daraja: DarajaFake) ->
     assert (late.status, late.error_code) == ("failed", "never_arrived")
 
 
-def test_request_that_never_left_us_is_made_when_it_can_be(daraja: DarajaFake, settings: Settings) -> None:
+@pytest.mark.parametrize("how", ["closed", "throttled", "credentials"])
+def test_prompt_that_never_left_us_fails_at_once(daraja: DarajaFake, settings: Settings, how: str) -> None:
     asked = order()
+    if how == "closed":
+        settings.MPESA_API_BASE = "http://127.0.0.1:9"
+    elif how == "throttled":
+        daraja.faults.script(Fault.THROTTLED, on=PUSH)
+    else:
+        settings.MPESA_CONSUMER_SECRET = "wrong"
+
+    first = provider.carry_out(asked)
+    settings.MPESA_API_BASE, settings.MPESA_CONSUMER_SECRET = daraja.url, SECRET
+
+    assert first == Result("failed", error_code="processing_error")
+    assert provider.carry_out(asked) == provider.look_up(asked) == first
+    assert daraja.prompts == {}
+
+
+def test_payout_that_never_left_us_is_made_when_it_can_be(daraja: DarajaFake, settings: Settings) -> None:
+    asked = order("payout", destination=PHONE)
     settings.MPESA_API_BASE = "http://127.0.0.1:9"
     with pytest.raises(ProviderUnavailable):
         provider.carry_out(asked)
@@ -262,17 +280,7 @@ def test_request_that_never_left_us_is_made_when_it_can_be(daraja: DarajaFake, s
 
     assert provider.look_up(asked) is None
     assert provider.carry_out(later(asked)).status == "pending"
-    assert len(daraja.prompts) == 1
-
-
-def test_throttled_request_is_made_later(daraja: DarajaFake) -> None:
-    asked = order()
-    daraja.faults.script(Fault.THROTTLED, on=PUSH)
-    with pytest.raises(ProviderUnavailable):
-        provider.carry_out(asked)
-
-    assert provider.carry_out(asked).status == "pending"
-    assert len(daraja.prompts) == 1
+    assert daraja.moved() == [(asked.key, 150_000, "KES")]
 
 
 @pytest.mark.parametrize("fault", [*LOST, *NEVER_DONE, Fault.THROTTLED])
