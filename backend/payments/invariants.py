@@ -109,7 +109,9 @@ CHECKS = [
             SELECT folio, currency, held, at_provider, passed_on, astray FROM (
                 SELECT e.folio_id AS folio, e.currency,
                     coalesce(sum(e.amount_minor) FILTER (WHERE e.account = 'guest_funds'), 0) AS held,
-                    coalesce(sum(e.amount_minor) FILTER (WHERE e.account LIKE 'clearing:%%'
+                    -- What a provider kept for itself it has not given back to anybody.
+                    coalesce(sum(e.amount_minor) FILTER (
+                        WHERE (e.account LIKE 'clearing:%%' OR e.account = 'provider_fees')
                         AND t.cause !~ '^(dispute|payout)'), 0) AS at_provider,
                     coalesce(sum(e.amount_minor) FILTER (WHERE e.account IN ('host_payable', 'revenue', 'tax')
                         AND t.cause ~ '^(payment|stay)'), 0) AS passed_on,

@@ -16,10 +16,10 @@ from django.conf import settings
 
 from backend.core import platform
 from backend.listings.models import Listing
-from backend.payments.models import MoneyOp
+from backend.payments.models import MoneyOp, Payout
 from tests.chaos import people
 from tests.chaos.people import Pay, Person, Plan
-from tests.chaos.world import Rival, World, mortal_world
+from tests.chaos.world import Clockwork, Rival, World, mortal_world
 from tests.factories import make_listing, make_user
 from tests.racing import wide_pool
 
@@ -49,6 +49,7 @@ def chaos(
     seed: int,
     pay: Pay = people.pay_in_sandbox,
     welcome: Callable[[Person], None] = people.name_sandbox_account,
+    let_in: Callable[[], None] = lambda: None,
     calm: Callable[[], None] = lambda: None,
     fresh_keys: bool = False,
     rounds: int = 20,
@@ -56,7 +57,8 @@ def chaos(
     """Let ``bookings`` be made, paid, canceled, stayed and paid out while processes die; then let all come to rest.
 
     ``deaths`` processes die at steps of their own and more by ``kill -9`` at random moments. ``welcome`` is what
-    every host does first, ``calm`` ends whatever else is wrong with the world; ``rounds`` of sweeps at the most follow.
+    every host does first, ``let_in`` what their bank does meanwhile, ``calm`` ends whatever else is wrong with the
+    world; ``rounds`` of sweeps at the most follow.
     """
     platform.put("limit_holds_user", 1000)
     platform.put("limit_reads_address", 10_000_000)
@@ -71,11 +73,15 @@ def chaos(
         environment, port=port, folder=folder, seed=seed, deaths=deaths, fresh_keys=fresh_keys
     ) as world:
         with Rival(world, people.answers, after=(3, 15), seed=seed):
-            with wide_pool(AT_ONCE), ThreadPoolExecutor(AT_ONCE) as crowd:
+            with Clockwork(world, pause_s=2), wide_pool(AT_ONCE), ThreadPoolExecutor(AT_ONCE) as crowd:
                 hosts = {listing.host_id: listing.host for listing in listings}.values()
                 list(crowd.map(lambda host: people.be(world.url, host, welcome), hosts))
                 list(crowd.map(lambda plan: people.live(world.url, plan, pay), story.plans))
             story.seconds["people"] = time.monotonic() - started
+            # What nobody pays runs out; accounts that were not opened are asked for again.
+            for quarter in range(1, 5):
+                let_in()
+                world.due(datetime.now(UTC) + quarter * timedelta(minutes=20))
             last = datetime.now(UTC) + AFTER_THE_LAST_STAY + timedelta(days=5 * (bookings // len(listings)))
             # The stays end and hosts are paid while sweeps die in the middle.
             for day in range(2):
@@ -106,8 +112,10 @@ def _listings(count: int) -> list[Listing]:
 def _rest(world: World, now: datetime, rounds: int) -> None:
     """Run the sweeps with a clock that goes on until nothing is open, then until every job is done."""
     for round_ in range(rounds):
-        world.due(now + timedelta(hours=round_))
-        if not MoneyOp.objects.filter(state__in=["created", "sending", "unknown"]).exists() and round_ >= 2:
+        world.due(now + timedelta(hours=3 * round_))
+        is_open = MoneyOp.objects.filter(state__in=["created", "sending", "unknown"]).exists()
+        is_owed = Payout.objects.filter(status__in=["scheduled", "on_hold", "failed"]).exists()
+        if round_ >= 2 and not is_open and not is_owed:
             break
     _until(lambda: not _jobs(), 60, "jobs are left")
 

@@ -11,7 +11,7 @@ from backend.bookings.models import Booking
 from backend.jobs import books
 from backend.notifications.models import Delivery, Notification
 from backend.payments import ledger
-from backend.payments.models import LedgerEntry, MoneyOp, Payment, Payout, SandboxRecord
+from backend.payments.models import LedgerEntry, MoneyOp, Payment, Payout, PayoutHold, SandboxRecord
 
 Moved = tuple[str, str, int, str]
 """Money that a provider really moved: our key, the kind of the operation, minor units, currency."""
@@ -136,7 +136,9 @@ def payouts_that_are_wrong() -> list[str]:
         payouts = Payout.objects.filter(folio=booking.folio)
         shown = list(payouts.values_list("status", "gross_minor", "netted_minor"))
         if len(shown) != 1 or shown[0][0] not in ("sent", "paid"):
-            found.append(f"booking {booking.pk}: payouts {shown}")
+            held = PayoutHold.objects.filter(payout__in=payouts, released_at=None)
+            why = list(held.values_list("reason", "payout__receiver__payout_accounts__status"))
+            found.append(f"booking {booking.pk}: payouts {shown} {why}")
     owed = LedgerEntry.objects.filter(account=ledger.HOST_PAYABLE).values_list("holder", "currency")
     for holder, currency, left in owed.annotate(sum=Sum("amount_minor")).order_by():
         if left < 0:

@@ -11,7 +11,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -161,3 +161,24 @@ class Rival:
             if self.answers() >= goal:
                 self.world.kill(self.chance.choice(["web", "worker"]))
                 goal = self.answers() + self.chance.randint(*self.after)
+
+
+class Clockwork:
+    """The sweeps one after the other with the real clock, as long as the ``with`` lasts: minutes go by in seconds."""
+
+    def __init__(self, world: World, *, pause_s: float) -> None:
+        self.world, self.pause_s = world, pause_s
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stopped.set()
+        self._thread.join(PATIENCE_S)
+
+    def _run(self) -> None:
+        while not self._stopped.wait(self.pause_s):
+            self.world.run_due(datetime.now(UTC))
