@@ -176,3 +176,31 @@ def test_purge_removes_windows_that_have_ended() -> None:
 
     assert limits.purge() == 1
     assert RateCounter.objects.get().key == "policy:new"
+
+
+def test_hit_counts_on_when_valkey_has_ended_the_connection_or_lost_its_scripts() -> None:
+    client = limits._client(settings.REDIS_URL)
+    left = [hit("valkey").remaining]
+    client.client_kill_filter(_type="normal", skipme=True)
+    left.append(hit("valkey").remaining)
+    client.script_flush()
+    left.append(hit("valkey").remaining)
+
+    assert left == [2, 1, 0]
+    assert breaker.closed
+    assert RateCounter.objects.count() == 0
+
+
+def test_hit_keeps_no_late_answer_for_the_next_question() -> None:
+    client = limits._client(settings.REDIS_URL)
+    assert hit("valkey", "policy:slow").remaining == 2
+    client.execute_command("CLIENT", "PAUSE", int(limits.TIMEOUT_S * 1000) + 500, "ALL")
+    during = hit("valkey", "policy:slow", limit=50)
+    # What waited answers when the pause is over.
+    time.sleep(1.0)
+    breaker.mend()
+
+    after = hit("valkey", "policy:other", limit=9)
+
+    assert during.remaining == 49
+    assert (after.policy, after.remaining) == ("policy", 8)
