@@ -54,6 +54,8 @@ def choose(
     by_kind: dict[str, list[PriceRuleTerms]] = {}
     for rule in rules:
         by_kind.setdefault(rule.kind, []).append(rule)
+    if not by_kind:
+        return None
     reached = [
         (NEW_LISTING, [rule for rule in by_kind.get(NEW_LISTING, ()) if is_new], None),
         (

@@ -29,7 +29,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 from backend.bookings.discounts import NON_REFUNDABLE, Discount
 from backend.core.money import MAX_MINOR, MoneyError, allocate, share
@@ -44,8 +44,7 @@ SHORT_STAY, PET = "short_stay_cleaning", "pet"
 """The kinds of fees with a rule of their own, beside cleaning."""
 
 
-@dataclass(frozen=True, slots=True)
-class NightPrice:
+class NightPrice(NamedTuple):
     """One evening and what it costs. ``kind`` says where the price comes from: date, season, weekend or base.
 
     ``rule_id`` and ``percent`` are those of the price rule, where one made it.
@@ -87,8 +86,7 @@ class Priced:
         return max(0, self.guests - self.guests_included) * self.extra_guest_minor
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """One signed line: ``quantity`` times ``unit_minor``, with the rule that made it."""
 
     code: str
@@ -141,7 +139,8 @@ def price(priced: Priced) -> Price:
     model = priced.service_fee.model
     guest_fee = _service_fee(priced.service_fee.guest_percent, subtotal, model, sign=1)
     host_fee = _service_fee(priced.service_fee.host_percent, subtotal, model, sign=-1)
-    amounts = [minor + priced.extra_minor for minor in left]
+    extra_minor = priced.extra_minor
+    amounts = [minor + extra_minor for minor in left]
     rounding, amounts = _rounding(priced.rounding_minor, amounts)
     discounts += rounding
     lines = (*nights, *extra, *discounts, *cleaning, *others, *taxes.lines, *guest_fee)
@@ -210,7 +209,9 @@ def _extra_guests(priced: Priced) -> list[Line]:
 def _discounts(priced: Priced) -> tuple[list[Line], list[int]]:
     """The lines of what is taken off, and what is left of each night: a discount is split in proportion to the nights."""
     left = [night.minor for night in priced.nights]
-    lines = []
+    lines: list[Line] = []
+    if not priced.discount and not priced.non_refundable_percent:
+        return lines, left
     non_refundable = Discount(NON_REFUNDABLE, percent=priced.non_refundable_percent)
     for discount in (priced.discount, non_refundable):
         off = discount.off(sum(left)) if discount else 0
@@ -344,7 +345,7 @@ class _Taxes:
 
 
 def _service_fee(percent: Decimal, subtotal: int, model: str, *, sign: int) -> list[Line]:
-    amount = sign * share(subtotal, percent)
+    amount = sign * share(subtotal, percent) if percent else 0
     if not amount:
         return []
     inputs = {"percent": number(percent), "base_minor": subtotal}

@@ -91,7 +91,7 @@ def in_currency(priced: Priced, currency: str) -> Priced:
     return replace(
         priced,
         currency=currency,
-        nights=tuple(replace(night, minor=exchanged(night.minor)) for night in priced.nights),
+        nights=tuple(night._replace(minor=exchanged(night.minor)) for night in priced.nights),
         extra_guest_minor=exchanged(priced.extra_guest_minor),
         cleaning_minor=exchanged(priced.cleaning_minor),
         fees=tuple(replace(fee, amount_minor=charged(fee.amount_minor)) for fee in priced.fees),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
+from typing import NamedTuple
 
 from backend.core.money import share
 
@@ -92,8 +93,7 @@ class TaxTerms:
     exempt_from_nights: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Night:
+class Night(NamedTuple):
     """What one evening costs, and why: ``kind`` is date, season, weekend or base, ``rule_id`` the price rule's."""
 
     minor: int
@@ -129,7 +129,7 @@ class Rates:
         """
         if date_minor is not None:
             return Night(date_minor, "date")
-        for kind in (SEASON, WEEKEND):
+        for kind in (SEASON, WEEKEND) if self.rules else ():
             for rule in self.rules:
                 if rule.kind == kind and rule.covers(evening):
                     minor = rule.price_of(base_minor)
