@@ -124,7 +124,11 @@ class Quote:
 
 def rates_of(listings: Collection[Rated], now: datetime) -> dict[int, Rates]:
     """The rates of each listing at ``now`` (UTC), by its id. One query, and one more where a rule is for new listings."""
-    found = reading.terms_of(listings, now=now)
+    return with_newness(reading.terms_of(listings, now=now))
+
+
+def with_newness(found: dict[int, Rates]) -> dict[int, Rates]:
+    """``found`` (by listing) with what is not read with them: which listings count as new, where a rule asks for it."""
     asked = [key for key, rates in found.items() if any(rule.kind == NEW_LISTING for rule in rates.rules)]
     for listing_id in promotions.new_among(asked):
         found[listing_id] = replace(found[listing_id], is_new=True)

@@ -14,9 +14,10 @@ from typing import Any, Generic, ParamSpec, Self, TypeVar
 
 from django.core.exceptions import ObjectDoesNotExist
 from django.db import IntegrityError, OperationalError, connection, transaction
-from django.db.backends.postgresql.base import ServerBindingCursor
+from django.db.backends.postgresql.base import CursorMixin, ServerBindingCursor
 from django.db.backends.utils import CursorWrapper
 from django.db.models import Model, QuerySet
+from psycopg import RawCursor
 from psycopg import errors as pg
 from psycopg._queries import PostgresQuery
 
@@ -30,7 +31,7 @@ MAX_TRIES = 3
 """How often a deadlocked or unserializable transaction is tried in all (design: load and faults)."""
 
 
-class _PreparedCursor(ServerBindingCursor):
+class _Prepared:
     """Sends values apart from the statement, and has the statement planned once on its connection."""
 
     def execute(self, query: Any, params: Any = None, **options: Any) -> Self:
@@ -42,15 +43,25 @@ class _PreparedCursor(ServerBindingCursor):
         return self._query
 
 
+class _PreparedCursor(_Prepared, ServerBindingCursor):
+    """For statements with ``%s``."""
+
+
+class _RawPreparedCursor(_Prepared, CursorMixin, RawCursor[Any]):
+    """For statements with ``$1``."""
+
+
 @contextmanager
-def prepared() -> Iterator[CursorWrapper]:
+def prepared(*, raw: bool = False) -> Iterator[CursorWrapper]:
     """A cursor for the statements that every request makes: planned once on each connection, not each time.
 
     Statements are constants with a fixed number of values. PostgreSQL must be able to tell the type of each value from
-    where it stands: say ``%s::date`` where it cannot. Lists are single values: ``= ANY(%s)``.
+    where it stands: say ``%s::date`` where it cannot. Lists are single values: ``= ANY(%s)``. A ``raw`` one names its
+    values ``$1``, ``$2`` …: psycopg looks through long texts for ``%s`` each time.
     """
     connection.ensure_connection()
-    with connection._prepare_cursor(_PreparedCursor(connection.connection)) as cursor:  # type: ignore[attr-defined, call-arg]
+    made = (_RawPreparedCursor if raw else _PreparedCursor)(connection.connection)  # type: ignore[call-arg]
+    with connection._prepare_cursor(made) as cursor:  # type: ignore[attr-defined]
         yield cursor
 
 

@@ -29,25 +29,68 @@ class Rated(Protocol):
     def host_id(self) -> int: ...
 
 
-_ALL = """
-    SELECT 'rule', listing_id, json_build_array(id, kind, starts_on, ends_on, weekdays, price_minor, percent::text,
-        min_nights, max_nights, closed_to_arrival, closed_to_departure, days_before)::text, id
-    FROM price_rules WHERE listing_id = ANY (%(listings)s)
-    UNION ALL
-    SELECT 'fee', listing_id, json_build_array(id, kind, amount_minor, percent::text, per, max_nights)::text, id
-    FROM fees WHERE listing_id = ANY (%(listings)s)
-    UNION ALL
-    SELECT 'tax', listing_id, json_build_array(id, name, percent::text, amount_minor, per, bases, max_nights,
-        exempt_from_nights)::text, id
-    FROM taxes WHERE listing_id = ANY (%(listings)s)
-    UNION ALL
-    (SELECT DISTINCT ON (host_id) 'service_fee', host_id,
-        json_build_array(model, host_percent::text, guest_percent::text)::text, id
-    FROM service_fee_terms
-    WHERE effective_from <= %(now)s AND (host_id IS NULL OR host_id = ANY (%(hosts)s))
-    ORDER BY host_id, effective_from DESC, id DESC)
-    ORDER BY 4
+_SERVICE_FEE = """
+    (SELECT json_build_array(t.model, t.host_percent::text, t.guest_percent::text) FROM service_fee_terms t
+    WHERE t.effective_from <= {now} AND t.host_id {whose} ORDER BY t.effective_from DESC, t.id DESC LIMIT 1)
 """
+_PACKED = """
+    json_build_array(
+        (SELECT json_agg(json_build_array(r.id, r.kind, r.starts_on, r.ends_on, r.weekdays, r.price_minor,
+            r.percent::text, r.min_nights, r.max_nights, r.closed_to_arrival, r.closed_to_departure, r.days_before)
+            ORDER BY r.id)
+        FROM price_rules r WHERE r.listing_id = {listing}),
+        (SELECT json_agg(json_build_array(f.id, f.kind, f.amount_minor, f.percent::text, f.per, f.max_nights)
+            ORDER BY f.id)
+        FROM fees f WHERE f.listing_id = {listing}),
+        (SELECT json_agg(json_build_array(t.id, t.name, t.percent::text, t.amount_minor, t.per, t.bases, t.max_nights,
+            t.exempt_from_nights) ORDER BY t.id)
+        FROM taxes t WHERE t.listing_id = {listing}),
+        coalesce({own_fee}, {general_fee})
+    )::text
+"""
+
+
+def packed(*, listing: str, host: str, now: str) -> str:
+    """In SQL: the rates of one listing as a text that ``unpacked`` reads, for statements that read listings anyway.
+
+    ``listing`` and ``host`` are expressions for their ids, ``now`` for the instant.
+    """
+    return _PACKED.format(
+        listing=listing,
+        own_fee=_SERVICE_FEE.format(now=now, whose=f"= {host}"),
+        general_fee=_SERVICE_FEE.format(now=now, whose="IS NULL"),
+    )
+
+
+def unpacked(texts: Iterable[str]) -> list[Rates]:
+    """The rates of each text that ``packed`` has read; whether a listing counts as new is left open as in ``terms_of``."""
+    general = platform_service_fee()
+    # Most listings have nothing set, and so equal texts.
+    known: dict[str, Rates] = {}
+    found = []
+    for text in texts:
+        rates = known.get(text)
+        if rates is None:
+            rates = known[text] = _rates(text, general)
+        found.append(rates)
+    return found
+
+
+def _rates(text: str, general: ServiceFee) -> Rates:
+    rules, fees, taxes, service_fee = orjson.loads(text)
+    return Rates(
+        rules=tuple(map(_rule, rules or ())),
+        fees=tuple(map(_fee, fees or ())),
+        taxes=tuple(map(_tax, taxes or ())),
+        service_fee=_service_fee(service_fee) if service_fee else general,
+    )
+
+
+_ALL = f"""
+    SELECT l.id, {packed(listing="l.id", host="l.host_id", now="asked.now")}
+    FROM (SELECT %s::timestamptz AS now) AS asked,
+        unnest(%s::bigint[], %s::bigint[]) AS l (id, host_id)
+"""  # noqa: S608 - our own words
 
 
 def terms_of(listings: Iterable[Rated], *, now: datetime) -> dict[int, Rates]:
@@ -59,25 +102,9 @@ def terms_of(listings: Iterable[Rated], *, now: datetime) -> dict[int, Rates]:
     if not hosts:
         return {}
     with prepared() as cursor:
-        cursor.execute(_ALL, {"listings": list(hosts), "hosts": list(set(hosts.values())), "now": now})
+        cursor.execute(_ALL, [now, list(hosts), list(hosts.values())])
         rows = cursor.fetchall()
-    found: dict[tuple[str, int], list[Any]] = {}
-    fees: dict[int | None, ServiceFee] = {}
-    for what, owner_id, packed, _id in rows:
-        values = orjson.loads(packed)
-        if what == "service_fee":
-            fees[owner_id] = ServiceFee(values[0], Decimal(values[1]), Decimal(values[2]))
-        else:
-            found.setdefault((what, owner_id), []).append(_MAKERS[what](values))
-    return {
-        listing_id: Rates(
-            rules=tuple(found.get(("rule", listing_id), ())),
-            fees=tuple(found.get(("fee", listing_id), ())),
-            taxes=tuple(found.get(("tax", listing_id), ())),
-            service_fee=fees.get(host_id) or fees.get(None) or platform_service_fee(),
-        )
-        for listing_id, host_id in hosts.items()
-    }
+    return dict(zip((row[0] for row in rows), unpacked(row[1] for row in rows), strict=True))
 
 
 def of(listing: Rated, *, now: datetime) -> Rates:
@@ -88,13 +115,15 @@ def of(listing: Rated, *, now: datetime) -> Rates:
 def service_fee_in_force(host_id: int | None, *, now: datetime) -> ServiceFee:
     """The service fee of a host at ``now`` (UTC): their own terms, else the platform's, else the platform settings."""
     with connection.cursor() as cursor:
-        hosts = [] if host_id is None else [host_id]
-        cursor.execute(_ALL, {"listings": [], "hosts": hosts, "now": now})
-        fees = {owner_id: orjson.loads(packed) for _what, owner_id, packed, _id in cursor.fetchall()}
-    values = fees.get(host_id) or fees.get(None)
-    if values is None:
-        return platform_service_fee()
-    return ServiceFee(values[0], Decimal(values[1]), Decimal(values[2]))
+        cursor.execute(_FEE_ALONE, {"host": host_id, "now": now})
+        (text,) = cursor.fetchone()
+    return _service_fee(orjson.loads(text)) if text else platform_service_fee()
+
+
+_FEE_ALONE = f"""
+    SELECT coalesce({_SERVICE_FEE.format(now="%(now)s", whose="= %(host)s")},
+        {_SERVICE_FEE.format(now="%(now)s", whose="IS NULL")})::text
+"""
 
 
 def platform_service_fee() -> ServiceFee:
@@ -140,4 +169,6 @@ def _tax(values: list[Any]) -> TaxTerms:
     )
 
 
-_MAKERS = {"rule": _rule, "fee": _fee, "tax": _tax}
+def _service_fee(values: list[Any]) -> ServiceFee:
+    model, host_percent, guest_percent = values
+    return ServiceFee(model, Decimal(host_percent), Decimal(guest_percent))

@@ -355,9 +355,12 @@ def _circles(search: _Search, order: Order) -> list[Row]:
 
 
 def _run(search: _Search, statement: Clause) -> list[Row]:
-    sql, values = statements.named(statement)
-    with prepared() if search.wanted.steady else connection.cursor() as cursor:
-        cursor.execute(sql, values)
+    if search.wanted.steady:
+        with prepared(raw=True) as cursor:
+            cursor.execute(*statements.numbered(statement))
+            return cursor.fetchall()
+    with connection.cursor() as cursor:
+        cursor.execute(*statements.named(statement))
         return cursor.fetchall()
 
 

@@ -52,18 +52,27 @@ def params(clauses: Iterable[Clause]) -> tuple[Any, ...]:
 
 def named(statement: Clause) -> tuple[str, dict[str, Any]]:
     """The statement with a name for each of its parameters: conditions stand in it up to three times, their values once."""
-    names: dict[int, str] = {}
-    values: dict[str, Any] = {}
+    text, values = _told_apart(statement, "%(v{})s")
+    return text, {f"v{number}": value for number, value in enumerate(values, 1)}
+
+
+def numbered(statement: Clause) -> tuple[str, list[Any]]:
+    """As ``named``, in PostgreSQL's own words: ``$1``, ``$2`` …, for cursors that send statements as they are."""
+    return _told_apart(statement, "${}")
+
+
+def _told_apart(statement: Clause, form: str) -> tuple[str, list[Any]]:
+    places: dict[int, str] = {}
+    values: list[Any] = []
     first, *rest = statement.sql.split("%s")
     parts = [first]
     for value, text in zip(statement.params, rest, strict=True):
-        name = names.get(id(value))
-        if name is None:
-            name = f"v{len(values)}"
-            if isinstance(value, Value):
-                names[id(value)] = name
-                values[name] = value.value
-            else:
-                values[name] = value
-        parts.append(f"%({name})s{text}")
+        place = places.get(id(value))
+        if place is None:
+            shared = isinstance(value, Value)
+            values.append(value.value if shared else value)
+            place = form.format(len(values))
+            if shared:
+                places[id(value)] = place
+        parts += (place, text)
     return "".join(parts), values

@@ -42,6 +42,17 @@ def test_prepared_plans_a_statement_once_whatever_its_values() -> None:
     assert plans() == {"SELECT $1::bigint + 1, $2::date, $3": ("bigint", "date", "text")}
 
 
+def test_prepared_raw_takes_values_by_their_numbers() -> None:
+    with prepared(raw=True) as cursor:
+        cursor.execute("SELECT $2::text, $1::bigint + 1, $2 || '%s'", [5, "a"])
+        assert cursor.fetchone() == ("a", 6, "a%s")
+
+    with prepared(raw=True) as cursor:
+        cursor.execute("SELECT $2::text, $1::bigint + 1, $2 || '%s'", [70_000, "b"])
+        assert cursor.fetchone() == ("b", 70_001, "b%s")
+    assert plans() == {"SELECT $2::text, $1::bigint + 1, $2 || '%s'": ("bigint", "text")}
+
+
 def test_prepared_keeps_its_plans_through_a_rollback() -> None:
     with transaction.atomic():
         with prepared() as cursor:
