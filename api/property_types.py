@@ -11,7 +11,7 @@ from pydantic import Field, create_model
 from api import files
 from api.types import In, MoneyAmount, MoneyOut, Out, Text
 from backend.accounts.models import User
-from backend.core.money import Money
+from backend.core.money import number
 from backend.listings import amenities
 from backend.listings.fields import ADDRESS, NUMBERS, TEXTS
 from backend.listings.models import Listing, Photo
@@ -284,8 +284,8 @@ def property_payload(listing: Listing | Shown, viewer: Any, exact: bool) -> dict
         "title": listing.title,
         "description": listing.description,
         "location": listing.location,
-        "price_per_night": Money(listing.price_minor, currency).number(),
-        "weekend_price": None if weekend is None else Money(weekend, currency).number(),
+        "price_per_night": number(listing.price_minor, currency),
+        "weekend_price": None if weekend is None else number(weekend, currency),
         "currency": currency,
         "availability": listing.status == ListingStatus.PUBLISHED,
         "status": listing.status,
@@ -294,12 +294,12 @@ def property_payload(listing: Listing | Shown, viewer: Any, exact: bool) -> dict
         "room_type": listing.room_type,
         "max_guests": listing.max_guests,
         "guests_included": listing.guests_included,
-        "extra_guest_fee": Money(listing.extra_guest_fee_minor, currency).number(),
+        "extra_guest_fee": number(listing.extra_guest_fee_minor, currency),
         "bedrooms": listing.bedrooms,
         "beds": listing.beds,
         "bathrooms": int(bathrooms) if bathrooms == int(bathrooms) else float(bathrooms),
         "amenities": amenities.slugs(listing.amenities_mask),
-        "cleaning_fee": Money(listing.cleaning_fee_minor, currency).number(),
+        "cleaning_fee": number(listing.cleaning_fee_minor, currency),
         "min_nights": listing.min_nights,
         "max_nights": listing.max_nights,
         "min_nights_by_weekday": listing.min_nights_by_weekday,
@@ -311,8 +311,8 @@ def property_payload(listing: Listing | Shown, viewer: Any, exact: bool) -> dict
         "preparation_days_before": listing.preparation_days_before,
         "preparation_days_after": listing.preparation_days_after,
         "allow_request_inside_notice": listing.allow_request_inside_notice,
-        "check_in_time": listing.check_in_time.strftime("%H:%M"),
-        "check_out_time": listing.check_out_time.strftime("%H:%M"),
+        "check_in_time": listing.check_in_time.isoformat("minutes"),
+        "check_out_time": listing.check_out_time.isoformat("minutes"),
         "instant_book": listing.instant_book,
         "cancellation_policy": listing.cancellation_policy,
         "house_rules": listing.house_rules,

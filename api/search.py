@@ -26,7 +26,7 @@ from api.rendering import dumps
 from api.types import DateIn, MoneyAmount, MoneyOut, Out, Text
 from backend.core import fx
 from backend.core.errors import Invalid
-from backend.core.money import Money
+from backend.core.money import Money, number
 from backend.listings import amenities
 from backend.search import pages
 from backend.search.find import find
@@ -225,16 +225,16 @@ def _results(cards: Sequence[Card], currency: str, *, flexible: bool = False) ->
 def _result(card: Card, currency: str, rates: Mapping[str, Decimal], *, flexible: bool) -> dict[str, Any]:
     listing = card.listing
     result = property_payload(listing, ANONYMOUS, exact=False)
-    amounts = {"total_price": card.total_minor} if card.total_minor is not None else {}
     # An amount in a currency that has lost its rate stays as it is.
-    shown_in = currency if currency and listing.currency in rates else listing.currency
-    if shown_in != listing.currency:
-        result["currency"] = shown_in
-        amounts |= {name: getattr(listing, f"{field}_minor") for name, field in AMOUNTS.items()}
-    rate = rates[shown_in] / rates[listing.currency] if shown_in != listing.currency else None
-    for name, minor in amounts.items():
-        if minor is not None:
-            result[name] = fx.exchange(Money(minor, listing.currency), shown_in, at=rate).number()
+    if currency and currency != listing.currency and listing.currency in rates:
+        result["currency"] = currency
+        rate = rates[currency] / rates[listing.currency]
+        amounts = {name: getattr(listing, f"{field}_minor") for name, field in AMOUNTS.items()}
+        for name, minor in {**amounts, "total_price": card.total_minor}.items():
+            if minor is not None:
+                result[name] = fx.exchange(Money(minor, listing.currency), currency, at=rate).number()
+    elif card.total_minor is not None:
+        result["total_price"] = number(card.total_minor, listing.currency)
     if flexible and card.stay:
         result["available_stay"] = {"check_in": card.stay.check_in, "check_out": card.stay.check_out}
     if card.distance_km is not None:

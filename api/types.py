@@ -15,6 +15,7 @@ import uuid
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from functools import cache
 from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
 
 from pydantic import (
@@ -157,10 +158,19 @@ class Params(_Checked):
     def _typed(cls, data: Any) -> Any:
         if not isinstance(data, dict):
             return data
-        return {
-            key: _dated(value, cls.model_fields[key].annotation) if key in cls.model_fields else value
-            for key, value in data.items()
-        }
+        dated = _dated_fields(cls)
+        return {key: _dated(value, dated[key]) if key in dated else value for key, value in data.items()}
+
+
+@cache
+def _dated_fields(model: type[BaseModel]) -> dict[str, Any]:
+    """The fields of a model that may hold a date, an instant or a time, with their annotations."""
+    kinds = {kind for kind, _pattern in _PATTERNS}
+    return {
+        name: spec.annotation
+        for name, spec in model.model_fields.items()
+        if kinds.intersection(leaf for leaf in _leaves(spec.annotation) if isinstance(leaf, type))
+    }
 
 
 def _leaves(annotation: Any) -> list[Any]:

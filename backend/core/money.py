@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
+from functools import lru_cache
 
 EXPONENTS: dict[str, int] = {
     **dict.fromkeys(("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG"), 0),
@@ -32,11 +33,21 @@ class TooPrecise(MoneyError):
     """An amount with more decimals than its currency has."""
 
 
+@lru_cache(maxsize=256)
 def exponent(currency: str) -> int:
     """How many decimals ``currency`` (ISO 4217 letters) has. Raises: MoneyError for what is no code."""
     if not _CODE.fullmatch(currency):
         raise MoneyError(f"{currency!r} is not an ISO 4217 code")
     return EXPONENTS.get(currency, 2)
+
+
+def number(minor: int, currency: str) -> int | float:
+    """``minor`` units as the JSON number of the wire: an int where it is whole in major units, else its shortest decimal.
+
+    Exact for every amount within ``MAX_MINOR``: a float keeps 15 significant digits.
+    """
+    unit = 10 ** exponent(currency)
+    return minor / unit if minor % unit else minor // unit
 
 
 def share(minor: int, percent: Decimal) -> int:
@@ -96,12 +107,8 @@ class Money:
         return Decimal(self.minor).scaleb(-exponent(self.currency))
 
     def number(self) -> int | float:
-        """The amount as the JSON number of the wire: an int where it is whole, else its shortest decimal.
-
-        Exact for every amount within ``MAX_MINOR``: a float keeps 15 significant digits.
-        """
-        major = self.major()
-        return int(major) if major == major.to_integral_value() else float(major)
+        """The amount as the JSON number of the wire (``number``)."""
+        return number(self.minor, self.currency)
 
     def _same(self, other: Money) -> None:
         if other.currency != self.currency:
