@@ -108,8 +108,10 @@ def add_account(request: HttpRequest, body: PayoutAccountIn) -> Any:
     summary="A payout account",
 )
 def get_account(request: HttpRequest, account_id: Path[Id]) -> HttpResponse:
-    """One's own, also after it was given up."""
-    shown = _shown(request, _own(request, account_id))
+    """One's own, also after it was given up. While it waits for the provider, that is asked again soon after."""
+    account = _own(request, account_id)
+    payout_accounts.refresh_later(account, now=timezone.now())
+    shown = _shown(request, account)
     return etag_response(request, etag(shown), shown)
 
 

@@ -14,6 +14,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import transaction
 from django.utils.translation import gettext_lazy as _
+from procrastinate.contrib.django import app
 
 from backend.accounts.models import HOST
 from backend.audit import services as audit
@@ -40,6 +41,12 @@ MOST = 10
 
 ASK_AGAIN = timedelta(minutes=10)
 """How often the provider is asked about an account that waits for it."""
+
+LOOKED_AT = timedelta(minutes=1)
+"""How often it is asked while the host looks at the account."""
+
+REFRESH_JOB = "payments.refresh_payout_account"
+"""The job that asks; it stands in ``payments.tasks``."""
 
 ASK_FOR = timedelta(days=60)
 """For how long it is asked; after that only its webhooks count."""
@@ -239,19 +246,41 @@ def refresh_pending(*, now: datetime) -> dict[str, int]:
     )
     for account in waiting.order_by("updated_at")[:100]:
         adapter = registry.configured().get(account.provider)
-        if not isinstance(adapter, OpensAccounts):
-            continue
-        PayoutAccount.objects.filter(pk=account.pk).update(updated_at=now)
-        try:
-            if account.provider_ref:
-                _take_over(account.pk, adapter.account(account.provider_ref), now)
-            else:
-                _open(account, adapter, now)
-        except ProviderUnavailable:
-            counts["silent"] += 1
-        else:
-            counts["asked"] += 1
+        if isinstance(adapter, OpensAccounts):
+            counts["asked" if _ask(account, adapter, now) else "silent"] += 1
     return counts
+
+
+def refresh_later(account: PayoutAccount, *, now: datetime) -> None:
+    """Have the provider asked soon about an account that waits for it and that somebody looks at."""
+    if account.status != Status.PENDING:
+        return
+    with transaction.atomic():
+        stale = PayoutAccount.objects.filter(pk=account.pk, updated_at__lte=now - LOOKED_AT)
+        if stale.update(updated_at=now):
+            app.configure_task(REFRESH_JOB, queue="payments").defer(account_id=account.pk)
+
+
+def refresh(account_id: int, *, now: datetime) -> None:
+    """Ask the provider about one account that waits for it. Never inside a transaction."""
+    outside_transaction("a payment provider")
+    account = PayoutAccount.objects.filter(pk=account_id, status=Status.PENDING).first()
+    adapter = registry.configured().get(account.provider) if account else None
+    if account is not None and isinstance(adapter, OpensAccounts):
+        _ask(account, adapter, now)
+
+
+def _ask(account: PayoutAccount, adapter: OpensAccounts, now: datetime) -> bool:
+    """Take over what the provider says of an account, or open it there at last; whether it answered."""
+    PayoutAccount.objects.filter(pk=account.pk).update(updated_at=now)
+    try:
+        if account.provider_ref:
+            _take_over(account.pk, adapter.account(account.provider_ref), now)
+        else:
+            account = _open(account, adapter, now)
+    except ProviderUnavailable:
+        return False
+    return bool(account.provider_ref)
 
 
 def usual_currency(user: Any) -> str:

@@ -6,7 +6,7 @@ from django.utils import timezone
 from procrastinate import RetryStrategy
 from procrastinate.contrib.django import app
 
-from backend.payments import inbox
+from backend.payments import inbox, payout_accounts
 from backend.payments.documents import issuing, storing
 from backend.payments.providers import sandbox
 
@@ -27,3 +27,9 @@ def sandbox_webhook(key: str) -> None:
 def render_documents(document_ids: list[int]) -> None:
     """Make the PDFs of documents that were issued."""
     storing.render(document_ids)
+
+
+@app.task(name=payout_accounts.REFRESH_JOB, queue="payments")
+def refresh_payout_account(account_id: int) -> None:
+    """Ask the provider about a payout account that waits for it."""
+    payout_accounts.refresh(account_id, now=timezone.now())

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.db import transaction
+from procrastinate.contrib.django.models import ProcrastinateJob
 
 from backend.bookings import settlement
 from backend.payments import payout_accounts, payout_results, payout_reversals, payouts
@@ -137,3 +138,23 @@ def test_payout_in_trouble_is_transferred_once(bank: StripeFake, settings: Any, 
     assert shown(host)[0][0] == "sent"
     assert bank.moved("transfer") == [(str(op.pk), SHARE, "EUR")]
     assert wrong_books() == {}
+
+
+def test_account_that_its_host_looks_at_is_asked_about_soon(bank: StripeFake, settings: Any) -> None:
+    _configure(settings, bank)
+    account = _add(make_user())
+    bank.onboard(account.provider_ref)
+    at = NOW + timedelta(minutes=1)
+
+    payout_accounts.refresh_later(account, now=at - timedelta(seconds=1))
+    assert not ProcrastinateJob.objects.filter(task_name=payout_accounts.REFRESH_JOB).exists()
+    for _look in range(2):
+        payout_accounts.refresh_later(account, now=at)
+    job = ProcrastinateJob.objects.get(task_name=payout_accounts.REFRESH_JOB)
+    assert job.args == {"account_id": account.pk}
+    payout_accounts.refresh(account.pk, now=at)
+
+    account.refresh_from_db()
+    assert account.status == "active"
+    payout_accounts.refresh_later(account, now=at + timedelta(hours=1))
+    assert ProcrastinateJob.objects.filter(task_name=payout_accounts.REFRESH_JOB).count() == 1
