@@ -163,6 +163,7 @@ def _set_up_wallets(settings: Settings) -> None:
     settings.PAYPAL_CLIENT_ID = settings.PAYPAL_SECRET = "x"
     settings.MPESA_CONSUMER_KEY = settings.MPESA_CONSUMER_SECRET = "x"
     settings.MPESA_SHORT_CODE, settings.MPESA_PASSKEY = "174379", "x"
+    settings.MPESA_INITIATOR = settings.MPESA_SECURITY_CREDENTIAL = "x"
 
 
 def test_destinations_are_checked_masked_and_sealed(settings: Settings) -> None:
