@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import FieldTextFilter
 from unfold.decorators import display
 
+from admin_site import finding
 from admin_site.base import Page, Rows
 from admin_site.display import link, money
+from backend.bookings.models import Booking
 from backend.core import access
 from backend.payments import ledger
 from backend.payments.models import LedgerEntry, LedgerTransaction
@@ -23,6 +29,24 @@ def _side(amount_minor: int, currency: str) -> str:
         return "–"
     side = _("debit") if amount_minor > 0 else _("credit")
     return f"{money(abs(amount_minor), currency)} {side}"
+
+
+def _narrowed(term: str) -> dict[str, Any] | None:
+    """Whose balances are asked for, as ``trial_balance`` takes it: {} for all; None when nobody is found."""
+    word = term.strip()
+    if not word:
+        return {}
+    booking = Booking.objects.filter(reference=word.upper()).first()
+    if booking is not None:
+        return {"folio_id": booking.folio_id}
+    holders = finding.people_ids(word)
+    return {"holders": holders} if holders else None
+
+
+def _entries_of(account: str) -> str:
+    """The account's name as a link to its entries."""
+    url = f"{reverse('admin:payments_ledgerentry_changelist')}?{urlencode({'account__icontains': account})}"
+    return format_html('<a href="{}" class="text-link">{}</a>', url, account)
 
 
 class Entries(Rows):
@@ -60,13 +84,15 @@ class LedgerTransactionPage(Page):
 
 @admin.register(LedgerEntry)
 class LedgerEntryPage(Page):
-    """Every entry, under what each account comes to in all."""
+    """Every entry, under what each account comes to in all, or for the people or the booking that is searched for."""
 
     icon = "account_balance"
-    list_display = ("transaction_link", "cause", "account", "debit", "credit", "at")
-    list_filter = (("account", FieldTextFilter),)
+    list_display = ("transaction_link", "cause", "account", "debit", "credit", "booking", "whose", "at")
+    list_filter = (("account", FieldTextFilter), ("currency", FieldTextFilter))
     list_filter_submit = True
-    list_select_related = ("transaction",)
+    list_select_related = ("transaction", "folio__booking", "holder")
+    search_fields = ("holder__username",)
+    search_help_text = _("Booking's reference, or a host's name or email")
     list_before_template = "admin_site/trial_balance.html"
     ordering = ("-id",)
     fields = (("transaction_link", "cause", "at"), ("account", "debit", "credit"))
@@ -78,7 +104,9 @@ class LedgerEntryPage(Page):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        balances = ledger.trial_balance() if self.has_view_permission(request) else {}
+        narrowed = _narrowed(request.GET.get("q", ""))
+        may_see = self.has_view_permission(request) and narrowed is not None
+        balances = ledger.trial_balance(**narrowed) if may_see and narrowed is not None else {}
         currencies = sorted({currency for _account, currency in balances})
         sums = {
             code: sum(left for (_a, currency), left in balances.items() if currency == code)
@@ -87,12 +115,33 @@ class LedgerEntryPage(Page):
         extra = {
             "balance_headers": [_("account"), *currencies],
             "balance_rows": [
-                [account, *(_side(balances.get((account, code), 0), code) for code in currencies)]
+                [
+                    _entries_of(account),
+                    *(_side(balances.get((account, code), 0), code) for code in currencies),
+                ]
                 for account in sorted({account for account, _currency in balances})
             ],
             "out_of_balance": [code for code, left in sums.items() if left],
         }
         return super().changelist_view(request, {**extra, **(extra_context or {})})
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[LedgerEntry], search_term: str
+    ) -> tuple[QuerySet[LedgerEntry], bool]:
+        narrowed = _narrowed(search_term)
+        if narrowed is None:
+            return queryset.none(), False
+        if "folio_id" in narrowed:
+            return queryset.filter(folio_id=narrowed["folio_id"]), False
+        return (queryset.filter(holder_id__in=narrowed["holders"]) if narrowed else queryset), False
+
+    @display(description=_("booking"))
+    def booking(self, entry: LedgerEntry) -> str:
+        return link(getattr(entry.folio, "booking", None))
+
+    @display(description=_("of"))
+    def whose(self, entry: LedgerEntry) -> str:
+        return link(entry.holder, entry.holder.get_full_name()) if entry.holder else "–"
 
     @display(description=_("transaction"))
     def transaction_link(self, entry: LedgerEntry) -> str:

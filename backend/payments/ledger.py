@@ -30,7 +30,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Sum
 
 from backend.core.money import exponent
@@ -170,10 +170,29 @@ def balances(folio: Folio) -> dict[str, int]:
     return defaultdict(int, rows)
 
 
-def trial_balance() -> dict[tuple[str, str], int]:
-    """(account, currency) → balance in minor units over the whole ledger, for the back office."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT account, currency, sum(amount_minor)::bigint FROM ledger_entries GROUP BY 1, 2 ORDER BY 1, 2"
-        )
-        return {(account, currency): amount for account, currency, amount in cursor.fetchall()}
+def trial_balance(*, holders: Sequence[int] = (), folio_id: int | None = None) -> dict[tuple[str, str], int]:
+    """(account, currency) → balance in minor units: over the whole ledger, or of what is these people's or of one stay."""
+    entries = LedgerEntry.objects.all()
+    if holders:
+        entries = entries.filter(holder_id__in=holders)
+    if folio_id is not None:
+        entries = entries.filter(folio_id=folio_id)
+    rows = entries.values_list("account", "currency").annotate(sum=Sum("amount_minor")).order_by()
+    return {(account, currency): int(amount) for account, currency, amount in sorted(rows)}
+
+
+def payable_to(holder_id: int) -> dict[str, int]:
+    """Currency → what the platform owes a host over all stays, in minor units; below zero is what the host owes it."""
+    of_host = trial_balance(holders=[holder_id])
+    return {
+        currency: -left for (account, currency), left in of_host.items() if account == HOST_PAYABLE and left
+    }
+
+
+def held_by(provider: str) -> dict[str, int]:
+    """Currency → what a provider holds for the platform by our books, in minor units."""
+    return {
+        currency: left
+        for (account, currency), left in trial_balance().items()
+        if account == clearing(provider)
+    }

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 from django.contrib import admin
-from django.db import connection
+from django.db import connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils.html import strip_tags
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from backend.accounts.models import User
@@ -19,6 +20,8 @@ from backend.bookings.models import Alteration, Booking, CancellationPolicy, Hos
 from backend.core.models import Currency, ExchangeRate
 from backend.listings.models import Amenity, Listing, Location
 from backend.notifications.models import Delivery, Notification
+from backend.payments import ledger
+from backend.payments import services as payments
 from backend.payments.models import (
     Document,
     DocumentSeries,
@@ -337,11 +340,44 @@ def test_ledger_shows_what_each_account_comes_to() -> None:
 
     context = client.get(page("payments.ledgerentry")).context
 
-    assert [[str(cell) for cell in row] for row in context["balance_rows"]] == [
+    assert [[strip_tags(str(cell)) for cell in row] for row in context["balance_rows"]] == [
         ["clearing:sandbox", "EUR 300.00 debit"],
         ["guest_funds", "EUR 300.00 credit"],
     ]
     assert context["out_of_balance"] == []
+
+
+def test_ledger_shows_the_balances_of_a_booking_and_of_a_host() -> None:
+    first, second = make_booking(), make_booking()
+    with transaction.atomic():
+        payments.earned(folio=first.folio, now=NOW)
+    client = signed_in(staff("finance"))
+
+    def balances(term: str) -> list[list[str]]:
+        context = client.get(page("payments.ledgerentry"), {"q": term}).context
+        shown = [[strip_tags(str(cell)) for cell in row] for row in context["balance_rows"]]
+        assert {row[0] for row in shown} == {entry.account for entry in context["cl"].result_list}
+        return shown
+
+    assert balances(second.reference.lower()) == [
+        ["clearing:sandbox", "EUR 300.00 debit"],
+        ["guest_funds", "EUR 300.00 credit"],
+    ]
+    assert balances(first.host.email) == [["host_payable", "EUR 253.50 credit"]]
+    assert balances("nobody") == []
+    assert ledger.payable_to(first.host_id) == {"EUR": 25_350}
+    assert ledger.payable_to(second.host_id) == {}
+    assert ledger.held_by("sandbox") == {"EUR": 60_000}
+
+
+def test_ledger_leads_from_an_account_to_its_entries() -> None:
+    make_booking()
+    client = signed_in(staff("finance"))
+
+    link = str(client.get(page("payments.ledgerentry")).context["balance_rows"][1][0])
+    rows = client.get(link.split('"')[1]).context["cl"].result_list
+
+    assert [entry.account for entry in rows] == ["guest_funds"]
 
 
 def test_environment_is_named_on_every_page(settings: Any) -> None:
