@@ -10,7 +10,6 @@ from admin_site import (  # noqa: F401
     disputes,
     documents,
     exchange_rates,
-    exchange_rates,
     feeds,
     jobs,
     ledger,
