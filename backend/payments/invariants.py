@@ -83,6 +83,38 @@ CHECKS = [
         meaning="What a payment says was given back is not what its refunds come to.",
     ),
     Check(
+        name="charged_parts_make_the_whole",
+        sql="""
+            SELECT p.id AS payment, p.reference, p.charged_minor, p.charged_currency, sum(r.charged_minor) AS charged_back
+            FROM payments p JOIN payments r ON r.parent_id = p.id AND r.status = 'completed'
+            WHERE p.kind = 'payment'
+            GROUP BY p.id
+            HAVING sum(r.charged_minor) > p.charged_minor
+                OR (sum(r.charged_minor) = p.charged_minor) <> (p.refunded_minor = p.amount_minor)
+                   AND p.charged_currency = p.currency
+                OR p.refunded_minor = p.amount_minor AND sum(r.charged_minor) <> p.charged_minor
+        """,
+        meaning="In the currency that a guest was charged in, more or less came back than the same part of the payment.",
+    ),
+    Check(
+        name="exchange_is_booked",
+        sql="""
+            SELECT o.id AS op, o.kind, p.amount_minor, p.currency, o.amount_minor AS charged_minor,
+                   o.currency AS charged_currency, booked.ours, booked.theirs
+            FROM ledger_transactions t JOIN money_ops o ON o.id = t.money_op_id JOIN payments p ON p.id = o.payment_id
+            CROSS JOIN LATERAL (
+                SELECT coalesce(sum(amount_minor) FILTER (WHERE currency = p.currency), 0) AS ours,
+                       coalesce(sum(amount_minor) FILTER (WHERE currency = o.currency), 0) AS theirs
+                FROM ledger_entries WHERE transaction_id = t.id AND account = 'fx'
+            ) AS booked
+            WHERE (booked.ours, booked.theirs) <> (
+                CASE WHEN p.currency = o.currency THEN 0 WHEN o.kind = 'refund' THEN -p.amount_minor ELSE p.amount_minor END,
+                CASE WHEN p.currency = o.currency THEN 0 WHEN o.kind = 'refund' THEN o.amount_minor ELSE -o.amount_minor END
+            )
+        """,
+        meaning="What stands between a stay's currency and the one that was charged is not what was exchanged.",
+    ),
+    Check(
         name="guest_pays_once",
         sql="""
             SELECT f.id AS folio, owed.minor AS owed, paid.minor AS paid

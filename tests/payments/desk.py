@@ -33,6 +33,7 @@ def make_folio(lines: list[Line] | None = None, currency: str = "EUR", **people:
             currency=currency,
             lines=lines or LINES,
             now=NOW,
+            charge=people.get("charge"),
         )
 
 

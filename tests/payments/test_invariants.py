@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from decimal import Decimal
 from uuid import uuid4
 
 import pytest
@@ -12,6 +13,7 @@ from django.db import connection, transaction
 
 from backend.payments import inbox, reconciliation
 from backend.payments import services as payments
+from backend.payments.folios import Charge
 from backend.payments.invariants import CHECKS
 from backend.payments.models import MoneyOp, ReconciliationDifference, SandboxRecord
 from backend.payments.providers import sandbox
@@ -69,6 +71,16 @@ def a_day_at_the_till() -> None:
     with transaction.atomic():
         payments.earned(folio=folio, now=NOW)
     give_back(folio, 500)
+    in_dollars()
+
+
+def in_dollars() -> None:
+    """A guest pays for a stay in euros with dollars, and gets a third of it back, and all of another."""
+    rate = Charge("USD", Decimal("1.0837"), NOW.date(), "test")
+    for back in (TOTAL // 3, TOTAL):
+        folio = make_folio(charge=rate)
+        pay(folio)
+        give_back(folio, back)
 
 
 def test_invariants_hold_after_honest_work() -> None:
@@ -135,6 +147,18 @@ def test_invariants_hold_after_honest_work() -> None:
         ),
         ("UPDATE sandbox_journal SET state = 'declined'", {"sandbox_agrees"}),
         ("DELETE FROM sandbox_journal", {"sandbox_agrees"}),
+        (
+            "UPDATE payments SET charged_minor = charged_minor - 1 WHERE kind = 'refund'",
+            {"charged_parts_make_the_whole"},
+        ),
+        (
+            "UPDATE ledger_entries SET amount_minor = amount_minor + 1 WHERE account = 'fx' AND currency = 'USD'",
+            {"exchange_is_booked"},
+        ),
+        (
+            "UPDATE ledger_entries SET account = 'fx' WHERE account = 'guest_funds' AND amount_minor < 0",
+            {"exchange_is_booked"},
+        ),
     ],
 )
 def test_invariants_find_planted_damage(sql: str, names: set[str]) -> None:
@@ -143,6 +167,7 @@ def test_invariants_find_planted_damage(sql: str, names: set[str]) -> None:
     pay(folio)
     give_back(folio, 500)
     make_folio()
+    in_dollars()
     assert violated() == set()
 
     plant(sql)
