@@ -91,17 +91,16 @@ def _is_steady(query: SearchQuery, found: Sequence[int]) -> bool:
     """Whether one plan does for all values of such a query, so that it is made once.
 
     Not for words, other orders, or areas and numbers of places that may be most of the world; nor for pages by their
-    number, each of which is a statement of its own. A circle is asked faster with its numbers in the statement, of so many
-    rows.
+    number, each of which is a statement of its own.
     """
-    if query.q or query.ordering != "recommended" or query.radius_km is not None:
+    if query.q or query.ordering != "recommended":
         return False
     if query.page > 1 or len(found) > FEW_PLACES:
         return False
-    if query.bbox is None:
-        return True
-    runs = geo.cell_ranges(geo.boxes(*query.bbox))
-    return sum(last - first + 1 for first, last in runs) <= SMALL_MAP
+    areas = [] if query.bbox is None else geo.boxes(*query.bbox)
+    if query.point and query.radius_km is not None:
+        areas += geo.around(*query.point, query.radius_km)
+    return sum(last - first + 1 for first, last in geo.cell_ranges(areas)) <= SMALL_MAP
 
 
 def _area(query: SearchQuery) -> tuple[list[Clause], list[Clause]]:

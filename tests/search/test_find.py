@@ -169,6 +169,21 @@ def test_find_plans_searches_that_differ_in_their_values_once() -> None:
     assert [(once - before[name][0], anew) for name, (once, anew) in changed.items()] == [(3, 0)]
 
 
+def test_find_plans_small_circles_once_and_large_ones_each_time() -> None:
+    # Circles of one size around points of one latitude cover equally many bands of cells.
+    for lon in (-9.14, 2.35, 100.5):
+        find(SearchQuery(point=(38.72, lon), radius_km=2), NOW)
+    before = plans()
+
+    for lon in (-8.6, 13.4, -0.1):
+        find(SearchQuery(point=(38.72, lon), radius_km=2), NOW)
+    changed = {name: uses for name, uses in plans().items() if before.get(name) != uses}
+    find(SearchQuery(point=(38.72, -9.14), radius_km=500), NOW)
+
+    assert [(once - before[name][0], anew) for name, (once, anew) in changed.items()] == [(3, 0)]
+    assert plans() == {**before, **changed}
+
+
 def test_find_reads_words_of_title_place_and_description() -> None:
     balcony = make_listing(title="Sunny balcony", description="A flat.")
     quiet = make_listing(title="Quiet flat", description="With two balconies over the garden.")
