@@ -31,6 +31,10 @@ WAITING = (
     "money",
     "differences",
     "payouts",
+    "refunds",
+    "approvals",
+    "disputes",
+    "events",
     "deliveries",
     "jobs",
 )
@@ -178,7 +182,10 @@ def test_dashboard_shows_each_role_its_own() -> None:
     assert seen == {
         "support": {"review", "flagged", "requests", "feeds", "conflicts", "deliveries"},
         "moderator": {"review", "flagged", "feeds", "conflicts", "deliveries"},
-        "finance": {"requests", "money", "differences", "payouts"},
+        "finance": {
+            *("requests", "money", "differences", "payouts"),
+            *("refunds", "approvals", "disputes", "events"),
+        },
     }
 
 

@@ -52,7 +52,7 @@ MONEY = {
     *("payments.refundrequest", "payments.dispute"),
     *("payments.folio", "payments.providerevent", "payments.document", "payments.documentseries"),
     *("payments.reconciliationdifference", "payments.reconciliationrun"),
-    "payments.providerroute",
+    *("payments.providerroute", "payments.payout", "payments.payoutaccount", "payments.payoutsplit"),
 }
 RATES = {"core.currency", "core.exchangerate"}
 LOG = {"audit.auditentry"}
