@@ -83,10 +83,13 @@ class Bank:
             self.remote.act("onboard", account)
 
     def pay(self, guest: Person, plan: Plan) -> None:
-        """Get an intent and confirm it with a card: at once, after one that is declined, or never."""
+        """Get an intent and confirm it with a card: at once, after one that is declined, or never.
+
+        Whoever gets none for half a minute goes home without having paid.
+        """
         intent = self._intent(guest, plan)
         if intent is None or plan.outcome == "timeout":
-            plan.log.append("leaves without paying")
+            plan.log.append("goes home")
             return
         cards = {"decline": ["declined", "ok"], "pending": ["slow"]}.get(plan.outcome, ["ok"])
         for card in cards:
@@ -99,16 +102,16 @@ class Bank:
             self.remote.act("arrive", intent)
 
     def _intent(self, guest: Person, plan: Plan) -> str | None:
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + PATIENCE_S / 3
         while time.monotonic() < deadline:
             answer = guest.ask("POST", f"/api/bookings/{plan.booking_id}/pay/", {"provider": "stripe"})
-            plan.log.append(f"pay {answer.status_code}")
+            plan.log.append(f"pay {answer.status_code} {answer.json().get('code', '')}")
             if answer.status_code in (200, 202) and answer.json()["client_secret"]:
                 return str(answer.json()["client_secret"].split("_secret_")[0])
             if answer.status_code not in (202, 409):
                 return None
             time.sleep(0.3)
-        raise AssertionError(f"no intent for {plan}")
+        return None
 
 
 @contextmanager
