@@ -12,9 +12,19 @@ from django.utils import timezone
 
 from admin_site import figures
 from backend.bookings import services as bookings
+from backend.bookings.models import Booking
 from backend.core import fx, platform
 from backend.core.money import Money
-from backend.payments.models import MoneyOp, Payout, ReconciliationDifference
+from backend.payments import inbox
+from backend.payments.models import (
+    Dispute,
+    MoneyOp,
+    Payment,
+    Payout,
+    ProviderEvent,
+    ReconciliationDifference,
+    RefundRequest,
+)
 from tests.admin_site.world import coming_stay, make_booking, make_feed, make_request, signed_in, staff
 from tests.bookings.making import book, confirmed, pay
 from tests.factories import make_listing, make_user
@@ -127,6 +137,32 @@ def test_occupancy_counts_booked_nights_of_published_listings() -> None:
     assert str(full.percent) == "6.7"
 
 
+def _money_in_trouble(booking: Booking) -> None:
+    """A refund that failed, one that a second person must agree to, a dispute, and an event that cannot be applied."""
+    paid, now = Payment.objects.get(folio=booking.folio), timezone.now()
+    euros = {"amount_minor": 100, "currency": "EUR"}
+    Payment.objects.create(
+        **{"folio": booking.folio, "parent": paid, "kind": "refund", "status": "failed", "reference": "R-1"},
+        **{
+            "provider": "sandbox",
+            "charged_minor": 100,
+            "charged_currency": "EUR",
+            "created_at": now,
+            **euros,
+        },
+    )
+    RefundRequest.objects.create(
+        folio=booking.folio, reason="Cold", requested_by=booking.guest, created_at=now, **euros
+    )
+    Dispute.objects.create(
+        payment=paid, provider="sandbox", provider_ref="dp_1", folio_minor=100, opened_at=now, **euros
+    )
+    ProviderEvent.objects.create(
+        **{"provider": "sandbox", "event_id": "evt_1", "type": "x", "object_ref": "o", "payload": {}},
+        **{"received_at": now, "attempts": inbox.MANY_TRIES},
+    )
+
+
 def test_dashboard_shows_what_waits_with_a_way_to_it() -> None:
     client = signed_in(staff("admin"))
     make_listing(status="pending_review")
@@ -141,6 +177,7 @@ def test_dashboard_shows_what_waits_with_a_way_to_it() -> None:
     )
     earn(booking.host)
     Payout.objects.update(needs_attention=True)
+    _money_in_trouble(booking)
     op_of = booking.folio
     with connection.cursor() as cursor:
         # The edges of an operation's state are guarded; a copy in the wanted state is what a dead worker leaves.
@@ -167,6 +204,7 @@ def test_dashboard_shows_what_waits_with_a_way_to_it() -> None:
     }
     assert {title: badge for title, badge in badges.items() if badge} == {
         **{"Listings": "2", "Bookings": "1", "Calendar feeds": "1", "Calendar conflicts": "1"},
+        **{"Payments": "1", "Refunds by hand": "1", "Disputes": "1", "Provider events": "1"},
         **{"Payouts": "1", "Money operations": "1", "Reconciliation": "1", "Deliveries": "1", "Jobs": "1"},
     }
 
