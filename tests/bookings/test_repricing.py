@@ -33,7 +33,7 @@ def test_to_total_meets_every_total_that_is_possible(priced: Priced, share: Deci
     try:
         found = repricing.to_total(priced, total)
     except TotalTooLow:
-        nothing = tuple(replace(night, minor=0) for night in priced.nights)
+        nothing = tuple(night._replace(minor=0) for night in priced.nights)
         free = replace(priced, nights=nothing, discount=None, non_refundable_percent=Decimal(0))
         assert total < price(free).total_minor
         return
