@@ -2,20 +2,20 @@
 
 A payout stands in the month (UTC) in which it was sent; what came back from the bank, or was taken back since the guest
 got money back, stands once more, with the opposite sign, in the month in which it did. So that a month that is over
-never changes. Amounts are in the currency that was paid, at
-the payout's own rate::
+never changes. Amounts are in the currency that was paid, at the payout's own rate::
 
     gross - service_fees - netted = net
 
-``gross`` is the receiver's share before the platform's fee on the host's side, ``netted`` what was taken for debts of
-other stays.
+``gross`` is the receiver's share before the platform's fee on the host's side, ``netted`` what was taken from it: for
+debts of other stays, and for what the host gave back of this one at their own expense or owes for canceling it. So the
+fee is the one that the books hold, whatever was given away of the rest.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from fractions import Fraction
@@ -26,8 +26,8 @@ from django.db.models import F, Prefetch, Q, QuerySet
 from backend.accounts.models import User
 from backend.core import fx
 from backend.core.money import Money
-from backend.payments import folios
-from backend.payments.models import FolioLine, MoneyOp, Payout
+from backend.payments import folios, ledger
+from backend.payments.models import FolioLine, LedgerEntry, MoneyOp, Payout
 from backend.payments.states import OpState
 
 DANGEROUS = ("=", "+", "-", "@", "\t", "\r")
@@ -45,6 +45,14 @@ COLUMNS = (
     "net",
 )
 
+
+BORNE_ALONE = (
+    ledger.GIVEN_BY_HOST,
+    ledger.GIVEN_BY_HOST + ledger.CAME_BACK,
+    ledger.PENALTY,
+    ledger.FORGIVEN,
+)
+"""The causes that lower what a host is paid for a stay and leave the platform's fee as it is."""
 
 Kind = Literal["payout", "returned", "taken_back"]
 
@@ -104,8 +112,10 @@ def of(host: User, month: date) -> list[Statement]:
     begin = datetime(month.year, month.month, 1, tzinfo=UTC)
     end = datetime(month.year + month.month // 12, month.month % 12 + 1, 1, tzinfo=UTC)
     found: dict[str, list[Row]] = {}
-    for payout in _of_month(host, begin, end):
-        for row in _rows(payout, begin, end):
+    payouts = list(_of_month(host, begin, end))
+    given = _given(host, payouts)
+    for payout in payouts:
+        for row in _rows(payout, given.get(payout.pk, 0), begin, end):
             found.setdefault(payout.paid_currency, []).append(row)
     statements = [
         Statement(begin.date(), currency, tuple(sorted(rows, key=lambda row: (row.at, row.payout_id))))
@@ -157,10 +167,29 @@ def _of_month(host: User, begin: datetime, end: datetime) -> QuerySet[Any]:
     )
 
 
-def _rows(payout: Any, begin: datetime, end: datetime) -> Iterable[Row]:
+def _given(host: User, payouts: Sequence[Any]) -> dict[int, int]:
+    """What ``host`` bore alone of each payout's stay since the payout before it, by the payout's id, in minor units."""
+    folios_of = {payout.folio_id for payout in payouts}
+    made: dict[int, list[Payout]] = {}
+    for each in Payout.objects.filter(receiver=host, folio__in=folios_of).order_by("created_at", "id"):
+        made.setdefault(each.folio_id, []).append(each)
+    borne = LedgerEntry.objects.filter(
+        account=ledger.HOST_PAYABLE, holder=host, folio__in=folios_of, transaction__cause__in=BORNE_ALONE
+    )
+    sums: dict[int, int] = {}
+    for folio_id, at, minor in borne.values_list("folio_id", "transaction__at", "amount_minor"):
+        # What came after the last payout was scheduled is a debt, and stands where that is taken.
+        payout = next((each for each in made[folio_id] if each.created_at >= at), None) if folio_id else None
+        if payout is not None:
+            sums[payout.pk] = sums.get(payout.pk, 0) + minor
+    return sums
+
+
+def _rows(payout: Any, given_minor: int, begin: datetime, end: datetime) -> Iterable[Row]:
     if payout.sent_at is not None and begin <= payout.sent_at < end:
-        netted = _paid_part(payout, payout.netted_minor)
-        yield _row(payout, "payout", payout.sent_at, payout.gross_minor, payout.paid_minor, netted)
+        netted = _paid_part(payout, payout.netted_minor + given_minor)
+        share = payout.gross_minor + given_minor
+        yield _row(payout, "payout", payout.sent_at, share, payout.paid_minor, netted)
     for op in payout.taken_back:
         if begin <= op.updated_at < end:
             yield _row(payout, "taken_back", op.updated_at, -op.options["amount_minor"], -op.amount_minor)

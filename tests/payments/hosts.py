@@ -8,7 +8,7 @@ from typing import Any
 from django.db import transaction
 
 from backend.accounts.models import User
-from backend.payments import dividing, payout_accounts, payouts, sending
+from backend.payments import dividing, payout_accounts, payouts, refund_requests, sending
 from backend.payments import services as payments
 from backend.payments.models import Folio, LedgerEntry, Payout, PayoutAccount
 from tests.factories import NOW
@@ -26,11 +26,20 @@ def account(host: User, destination: str = "", *, now: datetime = NOW, **values:
 
 
 def earn(
-    host: User, *, now: datetime = NOW, due_at: datetime | None = None, amount: int = TOTAL, **values: Any
+    host: User,
+    *,
+    now: datetime = NOW,
+    due_at: datetime | None = None,
+    amount: int = TOTAL,
+    gift: int = 0,
+    **values: Any,
 ) -> Folio:
-    """A stay of ``host`` that was paid for and completed, with its payout written down."""
+    """A stay of ``host`` that was paid for and completed, with its payout written down; ``gift`` they gave back of it."""
     folio = make_folio(host=host, **values)
     pay(folio, amount)
+    if gift:
+        refund_requests.give(actor=host, folio=folio, amount_minor=gift, reason="Sorry", now=now)
+        settle_open(now)
     with transaction.atomic():
         dividing.earned(folio=folio, now=now)
         payouts.schedule(folio=folio, due_at=due_at or now, now=now)

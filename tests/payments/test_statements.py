@@ -7,9 +7,9 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from django.db import transaction
 
-from backend.payments import payouts, statements
+from backend.payments import ledger, payouts, statements
 from backend.payments import services as payments
-from backend.payments.models import Payout
+from backend.payments.models import LedgerEntry, Payout
 from backend.payments.statements import Row, Statement
 from tests.factories import make_user
 from tests.payments.desk import make_folio
@@ -74,3 +74,17 @@ def test_netted_payouts_add_up_in_the_currency_that_was_paid() -> None:
     assert (totals["EUR"].netted_minor, totals["EUR"].service_fees_minor) == (SHARE, 4_650)
     assert totals["USD"].net_minor == part.paid_minor
     assert payouts.prepare_due(now=LAST).ops == []
+
+
+@pytest.mark.usefixtures("db")
+def test_gift_of_the_host_leaves_the_fee_as_the_books_have_it() -> None:
+    host = make_user("host")
+    account(host)
+    folio = earn(host, gift=2_000)
+    send(LAST)
+
+    ((row,),) = [each.rows for each in statements.of(host, LAST.date())]
+
+    fee = -LedgerEntry.objects.get(folio=folio, account=ledger.REVENUE).amount_minor
+    assert (row.gross_minor, row.service_fees_minor, row.netted_minor) == (SHARE + fee, fee, 2_000)
+    assert row.amount_minor == SHARE - 2_000 == Payout.objects.get().amount_minor
