@@ -118,9 +118,9 @@ def carried(before: Priced, today: Priced) -> Priced:
 
 
 def is_agreed(priced: Priced) -> bool:
-    """Whether a special offer or a host's new price is in it."""
+    """Whether a special offer or a host's new price is in it; a very small one may be met by rounding alone."""
     by_discount = priced.discount is not None and priced.discount.kind == SPECIAL_OFFER
-    return by_discount or any(night.kind == AGREED for night in priced.nights)
+    return by_discount or priced.rounding_minor != 0 or any(night.kind == AGREED for night in priced.nights)
 
 
 def _discounted(priced: Priced) -> dict[date, NightPrice]:
