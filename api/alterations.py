@@ -22,6 +22,7 @@ from api.quotes import Guests
 from api.types import DateIn, In, MoneyAmount, MoneyOut, Out
 from backend.availability.services import DatesUnavailable, NotAvailable, Preparation
 from backend.bookings import alterations
+from backend.bookings import services as bookings
 from backend.bookings.alterations import AlterationOpen, Change, NothingChanges, TooManyChanges
 from backend.bookings.quotes import PriceOutOfRange
 from backend.bookings.repricing import TotalTooLow
@@ -215,7 +216,7 @@ def withdraw(request: HttpRequest, booking_id: int) -> Any:
 
 def _is_host(request: HttpRequest, booking_id: int) -> bool:
     """Raises: NotFound."""
-    return visible(request, booking_id).host_id == request.auth.pk  # type: ignore[attr-defined]
+    return bookings.side_of(request.auth, visible(request, booking_id)) == "host"  # type: ignore[attr-defined]
 
 
 def _change(body: ChangeIn) -> Change:

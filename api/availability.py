@@ -22,6 +22,7 @@ from backend.availability.rules import Refusal
 from backend.bookings import quotes
 from backend.core.errors import NotFound
 from backend.core.stay import Stay
+from backend.listings.cohosts import stands_in
 from backend.listings.models import Listing
 
 router = Router(tags=["Calendar"])
@@ -115,7 +116,7 @@ def read(request: HttpRequest, property_id: int, params: Query[AvailabilityQuery
     if listing is None:
         raise NotFound
     stay = stay_of(params.check_in, params.check_out)
-    is_host = listing.host_id == actor.pk
+    is_host = stands_in(actor, listing)
     asks_host = quotes.needs_request(listing, stay, now)
     answer = availability.explain(
         listing=listing,

@@ -23,6 +23,7 @@ from backend.availability.calendar import Night, NightsOutOfOrder, RangeRefused
 from backend.availability.services import DatesUnavailable
 from backend.core.errors import Invalid, NotAllowed, NotFound
 from backend.core.money import Money, MoneyError, TooPrecise
+from backend.listings.cohosts import stands_in
 from backend.listings.models import Listing
 
 router = Router(tags=["Calendar"])
@@ -76,7 +77,7 @@ def _listing(actor: Any, listing_id: int) -> Listing:
 
 def _rows(listing: Listing, actor: Any, start: date, end: date, now: datetime) -> dict[str, Any]:
     nights = calendar.read(listing=listing, start=start, end=end, now=now)
-    is_host = listing.host_id == actor.pk
+    is_host = stands_in(actor, listing)
     return whole([_row(night, listing.currency, is_host) for night in nights])
 
 

@@ -132,7 +132,7 @@ def ask(request: HttpRequest, body: InquiryIn) -> Any:
 def list_inquiries(request: HttpRequest, params: Query[InquiryQuery]) -> Any:
     """One's own as guest; with ``as=host`` those about one's places."""
     actor = request.auth  # type: ignore[attr-defined]
-    mine = _whole().filter(host=actor) if params.as_ == "host" else _whole().filter(guest=actor)
+    mine = _whole().as_host(actor) if params.as_ == "host" else _whole().filter(guest=actor)
     if params.status:
         mine = mine.filter(status=params.status)
     if params.property_id:

@@ -36,7 +36,8 @@ from backend.core import access
 from backend.core.errors import FieldError, Invalid, NotFound, Stale, WrongState
 from backend.listings import reading
 from backend.listings import services as listings
-from backend.listings.models import Listing
+from backend.listings.cohosts import stands_in
+from backend.listings.models import Listing, hosted_by
 from backend.listings.states import ListingStatus
 
 router = Router(tags=["Properties"])
@@ -81,7 +82,7 @@ def create_property(request: HttpRequest, body: Body[PropertyIn]) -> HttpRespons
 def list_own_properties(request: HttpRequest, params: Query[MineQuery]) -> dict[str, Any]:
     """One's own listings in every state but withdrawn, newest first."""
     user = request.auth  # type: ignore[attr-defined]
-    found = _whole().filter(host_id=user.pk).exclude(status=ListingStatus.ARCHIVED)
+    found = _whole().filter(hosted_by(user, listing="pk")).exclude(status=ListingStatus.ARCHIVED)
     if params.status is not None:
         found = found.filter(status=params.status)
     listed = pagination.page(
@@ -194,7 +195,7 @@ def _answer(request: HttpRequest, property_id: int, *, status: int = 200) -> Htt
 def _payload(listing: Any, viewer: Any, exact: bool) -> dict[str, Any]:
     """A listing as the caller may see it, with the address of its calendar for its host."""
     payload = property_payload(listing, viewer, exact)
-    if viewer.is_authenticated and viewer.pk == listing.host_id:
+    if viewer.is_authenticated and stands_in(viewer, listing):
         payload["calendar_url"] = subscribers.default_urls([listing.pk], now=timezone.now())[listing.pk]
     return payload
 

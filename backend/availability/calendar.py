@@ -23,6 +23,7 @@ from backend.core.db import constraint_errors, lock, retrying
 from backend.core.errors import Invalid, Stale
 from backend.core.stay import Stay
 from backend.listings import access as listing_access
+from backend.listings.cohosts import CALENDAR, stands_in
 from backend.listings.correcting import tell_host
 from backend.listings.models import Listing
 from backend.rates import reading
@@ -38,8 +39,8 @@ WEEKEND = tuple(sorted(WEEKEND_EVENINGS))
 
 @access.rule("listing.calendar")
 def may_change_calendar(actor: Any, listing: Listing) -> bool:
-    """The host of the listing."""
-    return bool(listing.host_id == actor.pk)
+    """The host of the listing, and who keeps its calendar."""
+    return stands_in(actor, listing, CALENDAR)
 
 
 class RangeRefused(Invalid):

@@ -8,6 +8,7 @@ from typing import Any
 
 from backend.accounts.models import User
 from backend.bookings.models import Booking
+from backend.listings import cohosts
 from backend.notifications import services as notifications
 from backend.notifications.services import Event
 from backend.payments.documents.mailing import NAMED
@@ -32,12 +33,14 @@ def announce(
 ) -> None:
     """Notify the guest of the kinds ``guest`` and the host of the kinds ``host``, inside the transaction.
 
-    Both are told once per kind and ``key`` (default: the booking). Both get a live ``booking`` event with its state.
+    Co-hosts who deal with bookings are told what the host is. Both are told once per kind and ``key`` (default: the booking). Both get a live ``booking`` event with its state.
     ``values`` of the texts stand over the booking's own; ``papers`` are the documents about what the guest is told.
     ``payment`` is the one that changed, and stands in the event.
     """
     values = {**params(booking, amount_minor=amount_minor, reason=reason), **(values or {})}
-    for kinds, user in ((guest, booking.guest), (host, booking.host)):
+    keepers = cohosts.with_grant(booking.listing, cohosts.BOOKINGS)
+    told = [(guest, booking.guest), (host, booking.host), *((host, keeper) for keeper in keepers)]
+    for kinds, user in told:
         for kind in kinds:
             given = papers if user is booking.guest and kind in CARRY_PAPERS else ()
             told = values
@@ -47,9 +50,8 @@ def announce(
     frame = live_data(booking)
     if payment is not None:
         frame["payment"] = {"id": payment.pk, "kind": payment.kind, "status": payment.status}
-    notifications.push_on_commit(
-        [Event(booking.guest_id, "booking", frame), Event(booking.host_id, "booking", frame)], now=now
-    )
+    parties = [booking.guest_id, booking.host_id, *(keeper.pk for keeper in keepers)]
+    notifications.push_on_commit([Event(user_id, "booking", frame) for user_id in parties], now=now)
 
 
 def _moved(payment: Payment) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from backend.core.access import SYSTEM
 from backend.core.db import lock, retrying
 from backend.core.errors import Conflict, Invalid, NotFound, Stale, Throttled, WrongState
 from backend.core.stay import MAX_NIGHTS, Stay
+from backend.listings.cohosts import BOOKINGS, stands_in
 from backend.listings.models import Listing
 from backend.notifications import services as notifications
 
@@ -76,8 +77,8 @@ class InvalidInquiry(Invalid):
 
 @access.rule("inquiry.answer")
 def may_answer(actor: Any, inquiry: Inquiry) -> bool:
-    """The host who was asked."""
-    return bool(inquiry.host_id == actor.pk)
+    """The host who was asked, or who deals with bookings for them."""
+    return stands_in(actor, inquiry.listing, BOOKINGS)
 
 
 @access.rule("inquiry.withdraw")

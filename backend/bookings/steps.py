@@ -19,6 +19,7 @@ from backend.bookings.states import TRANSITIONS, BookingStatus
 from backend.core import access
 from backend.core.db import insert, lock
 from backend.core.errors import NotAllowed, NotFound, WrongState
+from backend.listings.cohosts import BOOKINGS, stands_in
 from backend.listings.models import Listing
 
 GUEST, HOST, PLATFORM = "guest", "host", "platform"
@@ -33,8 +34,8 @@ class OwnListing(NotAllowed):
 
 @access.rule("booking.answer")
 def may_answer(actor: Any, booking: Booking) -> bool:
-    """The host answers a request."""
-    return bool(booking.host_id == actor.pk)
+    """The host answers a request, or who deals with bookings for them."""
+    return stands_in(actor, booking.listing, BOOKINGS)
 
 
 @access.rule("booking.pay")
@@ -51,21 +52,23 @@ def may_alter(actor: Any, booking: Booking) -> bool:
 
 @access.rule("booking.propose")
 def may_propose(actor: Any, booking: Booking) -> bool:
-    """The host proposes other terms to the guest."""
-    return bool(booking.host_id == actor.pk)
+    """The host proposes other terms to the guest, or who deals with bookings for them."""
+    return stands_in(actor, booking.listing, BOOKINGS)
 
 
 @access.rule("booking.cancel")
 def may_cancel(actor: Any, booking: Booking) -> bool:
-    """Its guest, its host, and staff in the platform's name."""
-    return actor.pk in (booking.guest_id, booking.host_id) or actor.has_role(SUPPORT, ADMIN)
+    """Its guest, its host or who deals with bookings for them, and staff in the platform's name."""
+    if actor.pk == booking.guest_id or actor.has_role(SUPPORT, ADMIN):
+        return True
+    return stands_in(actor, booking.listing, BOOKINGS)
 
 
 def side_of(actor: Any, booking: Booking) -> str:
-    """In whose name ``actor`` acts on ``booking``: guest, host or platform."""
+    """In whose name ``actor`` acts on ``booking``: guest, host (also their co-hosts) or platform."""
     if actor.pk is not None and actor.pk == booking.guest_id:
         return GUEST
-    if actor.pk is not None and actor.pk == booking.host_id:
+    if stands_in(actor, booking.listing, BOOKINGS):
         return HOST
     return PLATFORM
 

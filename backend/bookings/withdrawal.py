@@ -15,6 +15,7 @@ from backend.core import access
 from backend.core.db import retrying
 from backend.core.errors import Conflict, NotFound
 from backend.listings import services as listings
+from backend.listings.cohosts import stands_in
 from backend.listings.models import Listing
 
 
@@ -45,10 +46,10 @@ def withdraw_listing(*, actor: Any, listing: Listing, now: datetime) -> None:
 
 
 def knows_address(actor: Any, listing: Listing) -> bool:
-    """Whether ``actor`` may see the exact address: its host, staff, and guests with a confirmed or completed stay."""
+    """Whether ``actor`` may see the exact address: its host and co-hosts, staff, and guests with a confirmed or completed stay."""
     if not getattr(actor, "is_authenticated", False):
         return False
-    if actor.pk == listing.host_id or actor.has_role(*STAFF_ROLES, "system"):
+    if actor.has_role(*STAFF_ROLES, "system") or stands_in(actor, listing):
         return True
     agreed = (BookingStatus.CONFIRMED, BookingStatus.COMPLETED)
     return Booking.objects.as_guest(actor).filter(listing_id=listing.pk, status__in=agreed).exists()

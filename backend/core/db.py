@@ -16,7 +16,7 @@ from django.core.exceptions import ObjectDoesNotExist
 from django.db import IntegrityError, OperationalError, connection, transaction
 from django.db.backends.postgresql.base import CursorMixin, ServerBindingCursor
 from django.db.backends.utils import CursorWrapper
-from django.db.models import Model, QuerySet
+from django.db.models import BooleanField, Func, Model, QuerySet
 from psycopg import RawCursor
 from psycopg import errors as pg
 from psycopg._queries import PostgresQuery
@@ -148,6 +148,17 @@ def constraint_errors(errors: Mapping[str, Callable[[], DomainError]]) -> Iterat
         if name in errors:
             raise errors[name]() from error
         raise
+
+
+class AnyOf(Func):
+    """``AnyOf(F("listing_id"), ArraySubquery(…))``: the value is one of an array's.
+
+    Said this way the array is read once, and an index on the value serves; ``IN (SELECT …)`` beside an OR does neither.
+    """
+
+    template = "%(expressions)s)"
+    arg_joiner = " = ANY ("
+    output_field = BooleanField()
 
 
 class ProviderCallInTransaction(RuntimeError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from backend.core import access
+from backend.listings.cohosts import CALENDAR, stands_in
 
 
 @access.rule("listing.create")
@@ -15,8 +16,8 @@ def may_create(actor: Any, subject: None) -> bool:
 
 @access.rule("listing.edit")
 def may_edit(actor: Any, listing: Any) -> bool:
-    """Its host: texts, prices, rules, pictures, and whether it is offered."""
-    return listing.host_id == actor.pk
+    """Its host, and who keeps its calendar: texts, prices, rules, pictures, and whether it is offered."""
+    return stands_in(actor, listing, CALENDAR)
 
 
 @access.rule("listing.withdraw")

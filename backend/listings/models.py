@@ -6,11 +6,14 @@ from datetime import time
 from typing import Any
 
 from django.conf import settings
+from django.contrib.postgres.expressions import ArraySubquery
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+from guardian.models import UserObjectPermissionBase
 
+from backend.core.db import AnyOf
 from backend.listings.states import ListingStatus
 
 
@@ -87,6 +90,19 @@ class LocationName(models.Model):
         return self.search_name
 
 
+def hosted_by(actor: Any, *grants: str, host: str = "host_id", listing: str = "listing_id") -> models.Q:
+    """Rows about listings of ``actor``, or that they keep for somebody else with one of ``grants`` (none: with any).
+
+    ``host`` and ``listing`` are the paths to the ids. The listings are read once for the whole statement, as an array,
+    so that both sides can be found by their index.
+    """
+    granted = ListingGrant.objects.filter(user_id=actor.pk)
+    if grants:
+        granted = granted.filter(permission__codename__in=[f"host_{grant}" for grant in grants])
+    kept = ArraySubquery(granted.values("content_object_id"))
+    return models.Q(**{host: actor.pk}) | models.Q(AnyOf(models.F(listing), kept))
+
+
 class ListingQuerySet(models.QuerySet["Listing"]):
     def published(self) -> ListingQuerySet:
         """What guests may find and book."""
@@ -98,7 +114,8 @@ class ListingQuerySet(models.QuerySet["Listing"]):
             return self
         known = models.Q(status=ListingStatus.PUBLISHED)
         if actor.is_authenticated:
-            known |= models.Q(host_id=actor.pk) & ~models.Q(status=ListingStatus.ARCHIVED)
+            own = hosted_by(actor, listing="pk") & ~models.Q(status=ListingStatus.ARCHIVED)
+            known |= own
         return self.filter(known)
 
     def known_to(self, actor: Any) -> ListingQuerySet:
@@ -211,12 +228,20 @@ class Listing(models.Model):
     updated_at = models.DateTimeField(_("updated at"))
     published_at = models.DateTimeField(_("first published at"), null=True, editable=False)
 
+    has_cohosts = models.BooleanField(_("has co-hosts"), default=False, db_default=False, editable=False)
+
     objects = ListingQuerySet.as_manager()
 
     class Meta:
         db_table = "properties"
         verbose_name = _("listing")
         verbose_name_plural = _("listings")
+        permissions = [
+            ("host_calendar", "May keep calendar, prices and page in the host's place"),
+            ("host_bookings", "May deal with bookings in the host's place"),
+            ("host_messages", "May write messages in the host's place"),
+            ("host_payouts", "May see the money of the listing in the host's place"),
+        ]
         indexes = [
             models.Index(fields=["host", "-id"], name="properties_host"),
             models.Index(fields=["status", "-updated_at"], name="properties_status"),
@@ -307,3 +332,37 @@ class Photo(models.Model):
 
     def __str__(self) -> str:
         return self.caption or f"{self.listing_id}#{self.position}"
+
+
+class ListingGrant(UserObjectPermissionBase):
+    """guardian's table of who may do what of a host's work for which listing; see ``cohosts``."""
+
+    content_object = models.ForeignKey(Listing, on_delete=models.CASCADE, related_name="grants")
+
+    class Meta(UserObjectPermissionBase.Meta):
+        abstract = False
+        db_table = "listing_grants"
+        verbose_name = _("grant")
+        verbose_name_plural = _("grants")
+
+
+class CoHost(models.Model):
+    """Somebody who keeps a listing together with its host. What they may do stands in ``ListingGrant``."""
+
+    listing = models.ForeignKey(
+        Listing, on_delete=models.CASCADE, related_name="cohosts", verbose_name=_("listing")
+    )
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="cohosted", verbose_name=_("user")
+    )
+    created_at = models.DateTimeField(_("since"))
+
+    class Meta:
+        db_table = "cohosts"
+        ordering = ["id"]
+        verbose_name = _("co-host")
+        verbose_name_plural = _("co-hosts")
+        constraints = [models.UniqueConstraint(fields=["listing", "user"], name="cohosts_once")]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} @ {self.listing_id}"

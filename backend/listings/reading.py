@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from backend.accounts.models import STAFF_ROLES, User
 from backend.core.db import Columns, prepared
+from backend.listings.cohosts import stands_in
 from backend.listings.models import Listing
 from backend.listings.states import ListingStatus
 
@@ -75,7 +76,7 @@ def may_know(viewer: Any, listing: Any) -> bool:
         return True
     if not viewer.is_authenticated:
         return False
-    own = listing.host_id == viewer.pk and listing.status != ListingStatus.ARCHIVED
+    own = listing.status != ListingStatus.ARCHIVED and stands_in(viewer, listing)
     return bool(own or viewer.has_role(*STAFF_ROLES, "system"))
 
 

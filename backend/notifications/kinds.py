@@ -249,6 +249,16 @@ KINDS: dict[str, Kind] = {
     "listing.approved": Kind(
         _("Approved: %(listing)s"), _("Your listing %(listing)s is published."), email=True
     ),
+    "cohost.added": Kind(
+        _("%(host)s made you a co-host of %(listing)s"),
+        _("You can keep %(listing)s together with %(host)s now."),
+        email=True,
+    ),
+    "cohost.ended": Kind(
+        _("No longer a co-host of %(listing)s"),
+        _("The shared keeping of %(listing)s has ended."),
+        email=True,
+    ),
     "listing.corrected": Kind(
         _("Our team changed %(listing)s"),
         _("Our team changed %(listing)s for you."),

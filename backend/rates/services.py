@@ -23,6 +23,7 @@ from backend.core import access, fx, platform
 from backend.core.db import constraint_errors, lock, retrying
 from backend.core.errors import Conflict, DomainError, NotFound, Stale
 from backend.listings import access as listing_access
+from backend.listings.cohosts import CALENDAR, stands_in
 from backend.listings.correcting import tell_host
 from backend.listings.models import Listing, ListingStatus
 from backend.rates import fields
@@ -44,7 +45,7 @@ REASON_LONGEST = 500
 @access.rule("listing.rates")
 def may_set_rates(actor: Any, listing: Listing) -> bool:
     """The host of the listing."""
-    return bool(listing.host_id == actor.pk)
+    return stands_in(actor, listing, CALENDAR)
 
 
 class SeasonOverlap(Conflict):

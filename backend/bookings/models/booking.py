@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from backend.availability.models import Block
 from backend.bookings.states import BookingStatus
 from backend.core.stay import Stay
-from backend.listings.models import Listing
+from backend.listings.models import Listing, hosted_by
 from backend.payments.folios import in_force
 from backend.payments.models import Dispute, Folio, FolioLine, Payment
 from backend.rates.models import PromoCode
@@ -54,13 +54,14 @@ class BookingQuerySet(models.QuerySet["Booking"]):
         return self.filter(guest_id=actor.pk)
 
     def as_host(self, actor: Any) -> BookingQuerySet:
-        return self.filter(host_id=actor.pk)
+        """Those at one's places, and at those that one keeps for somebody else."""
+        return self.filter(hosted_by(actor, "bookings"))
 
     def visible_to(self, actor: Any) -> BookingQuerySet:
-        """One's own as guest or host; staff see all."""
+        """One's own as guest, host or co-host; staff see all."""
         if actor.has_role("support", "moderator", "finance", "admin", "system"):
             return self
-        return self.filter(Q(guest_id=actor.pk) | Q(host_id=actor.pk))
+        return self.filter(Q(guest_id=actor.pk) | hosted_by(actor, "bookings"))
 
     def coming(self, now: datetime) -> BookingQuerySet:
         """Those whose guests still count on the place at ``now``: held, waiting, or confirmed and not checked out."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from backend.bookings.models.booking import Booking
-from backend.listings.models import Listing
+from backend.listings.models import Listing, hosted_by
 
 
 class InquiryStatus(models.TextChoices):
@@ -22,11 +24,15 @@ class InquiryStatus(models.TextChoices):
 
 
 class InquiryQuerySet(models.QuerySet["Inquiry"]):
-    def visible_to(self, actor: object) -> InquiryQuerySet:
-        """One's own as guest or host; staff see all."""
-        if actor.has_role("support", "moderator", "finance", "admin", "system"):  # type: ignore[attr-defined]
+    def as_host(self, actor: Any) -> InquiryQuerySet:
+        """Those about one's places, and about those that one keeps for somebody else."""
+        return self.filter(hosted_by(actor, "bookings"))
+
+    def visible_to(self, actor: Any) -> InquiryQuerySet:
+        """One's own as guest, host or co-host; staff see all."""
+        if actor.has_role("support", "moderator", "finance", "admin", "system"):
             return self
-        return self.filter(Q(guest_id=actor.pk) | Q(host_id=actor.pk))  # type: ignore[attr-defined]
+        return self.filter(Q(guest_id=actor.pk) | hosted_by(actor, "bookings"))
 
 
 class Inquiry(models.Model):

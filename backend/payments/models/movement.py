@@ -9,8 +9,14 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
+from backend.listings.models import hosted_by
 from backend.payments.models.folio import Folio
 from backend.payments.states import OPEN_OPS, OpState, PaymentStatus
+
+
+def _taken_for(actor: Any) -> Q:
+    """Payments of stays at places of ``actor``, or whose money they may see; the booking is only named here."""
+    return hosted_by(actor, "payouts", host="folio__host_id", listing="folio__booking__listing_id")
 
 
 class PaymentQuerySet(models.QuerySet["Payment"]):
@@ -18,13 +24,14 @@ class PaymentQuerySet(models.QuerySet["Payment"]):
         return self.filter(folio__guest_id=actor.pk)
 
     def as_host(self, actor: Any) -> PaymentQuerySet:
-        return self.filter(folio__host_id=actor.pk)
+        """Those of one's places, and of those whose money one may see for somebody else."""
+        return self.filter(_taken_for(actor))
 
     def visible_to(self, actor: Any) -> PaymentQuerySet:
         """Those of one's own stays and of one's own listings; staff who deal with money see all."""
         if actor.has_role("support", "finance", "admin", "system"):
             return self
-        return self.filter(Q(folio__guest_id=actor.pk) | Q(folio__host_id=actor.pk))
+        return self.filter(Q(folio__guest_id=actor.pk) | _taken_for(actor))
 
     def needing_attention(self) -> PaymentQuerySet:
         """Refunds that failed or came back, and that nobody has made again."""
