@@ -33,14 +33,14 @@ def announce(
 ) -> None:
     """Notify the guest of the kinds ``guest`` and the host of the kinds ``host``, inside the transaction.
 
-    Co-hosts who deal with bookings are told what the host is. Both are told once per kind and ``key`` (default: the booking). Both get a live ``booking`` event with its state.
-    ``values`` of the texts stand over the booking's own; ``papers`` are the documents about what the guest is told.
+    Co-hosts who deal with bookings are told what the host is. Each is told once per kind and ``key`` (default: the
+    booking), and gets a live ``booking`` event with its state. ``values`` of the texts stand over the booking's own; ``papers`` are the documents about what the guest is told.
     ``payment`` is the one that changed, and stands in the event.
     """
     values = {**params(booking, amount_minor=amount_minor, reason=reason), **(values or {})}
     keepers = cohosts.with_grant(booking.listing, cohosts.BOOKINGS)
-    told = [(guest, booking.guest), (host, booking.host), *((host, keeper) for keeper in keepers)]
-    for kinds, user in told:
+    readers = [(guest, booking.guest), (host, booking.host), *((host, keeper) for keeper in keepers)]
+    for kinds, user in readers:
         for kind in kinds:
             given = papers if user is booking.guest and kind in CARRY_PAPERS else ()
             told = values
