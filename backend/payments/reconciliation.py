@@ -26,6 +26,7 @@ from backend.audit import services as audit
 from backend.core import access
 from backend.core.db import lock, outside_transaction
 from backend.core.errors import Invalid, WrongState
+from backend.payments import sending
 from backend.payments.models import MoneyOp, Payment, Payout, ReconciliationDifference, ReconciliationRun
 from backend.payments.providers import registry
 from backend.payments.providers.base import Movement, Provider, ProviderUnavailable
@@ -40,6 +41,9 @@ LONG_EVERY = timedelta(hours=24)
 
 LAG = timedelta(minutes=10)
 """How long a provider may take until its list has what it told us itself."""
+
+ASKED = 200
+"""How many orders that are missing in a list are asked for by name in one comparison."""
 
 RUNS_KEPT = timedelta(days=30)
 
@@ -294,17 +298,24 @@ def _difference(
 
 
 def _missing(provider: Provider, known: set[str], since: datetime, now: datetime) -> list[Difference]:
-    """What succeeded with us and stands not in the list of a provider that lists such orders."""
+    """What succeeded with us and stands not in the list of a provider that lists such orders.
+
+    A list may lag and clocks may differ: what is not on it is asked for by name first, up to ``ASKED``.
+    """
     succeeded = MoneyOp.objects.filter(
         provider=provider.name,
         kind__in=provider.lists,
         state=MoneyOp.State.SUCCEEDED,
         created_at__gte=since,
-        updated_at__lte=now - max(LAG, provider.list_lag),
+        updated_at__lte=now - LAG,
     )
-    keys = (str(pk) for pk in succeeded.values_list("pk", flat=True).iterator())
+    absent = [pk for pk in succeeded.values_list("pk", flat=True).iterator() if str(pk) not in known]
+    whole = MoneyOp.objects.select_related("payment", "payout__account")
+    found = {pk for pk in absent[:ASKED] if sending.look_up(whole.get(pk=pk), at=now) is not None}
     return [
-        Difference(provider.name, key, "succeeded", "", "unknown_to_them") for key in keys if key not in known
+        Difference(provider.name, str(pk), "succeeded", "", "unknown_to_them")
+        for pk in absent
+        if pk not in found
     ]
 
 

@@ -144,6 +144,13 @@ def test_reconcile_gives_a_providers_list_time_to_catch_up() -> None:
     assert (early["differences"], due["differences"]) == (0, 1)
 
 
+def test_reconcile_asks_by_name_for_what_is_not_listed() -> None:
+    pay(make_folio())
+    SandboxRecord.objects.update(created_at=NOW - timedelta(days=30))
+
+    assert reconciliation.reconcile(now=LATER) == {"compared": 0, "differences": 0, "failed": 0}
+
+
 def test_reconcile_does_not_miss_what_a_provider_never_lists(monkeypatch: pytest.MonkeyPatch) -> None:
     op = pay(make_folio()).ops.get()
     SandboxRecord.objects.filter(key=str(op.pk)).delete()
