@@ -218,9 +218,10 @@ def test_arabic_runs_from_right_to_left_and_its_letters_join() -> None:
 
     assert (page["lang"], page["dir"]) == ("ar", "rtl")
     assert b"/Lang(ar)" in made
-    # Joined letters have a glyph for each place in a word; lone ones would have one.
+    # Joined letters have a glyph for each place in a word; lone ones would have one. The labels of the page are in two
+    # weights, so that they may add some.
     forms = glyphs_of(made)
-    assert {letter: len(forms[letter]) for letter in "عه"} == {"ع": 3, "ه": 3}
+    assert min(len(forms[letter]) for letter in "عه") >= 3
 
 
 def test_amounts_on_an_arabic_page_keep_the_minus_at_the_number() -> None:
