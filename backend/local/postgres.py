@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import psycopg
@@ -279,7 +280,7 @@ class Postgres:
     def _prepare_database(self) -> None:
         """Make the role, its database and the extensions where they are missing."""
         with self.connect() as connection:
-            if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [ROLE]).fetchone():
+            if not _has_role(connection, ROLE):
                 # Test runs make databases of their own, from template1.
                 right = sql.SQL("CREATEDB" if self.throwaway else "NOCREATEDB")
                 connection.execute(
@@ -289,11 +290,12 @@ class Postgres:
                 )
             if self.throwaway:
                 # Tests empty the tables between them, past rights and triggers that refuse to forget.
-                connection.execute(
-                    sql.SQL("CREATE ROLE {} SUPERUSER NOLOGIN ROLE {}").format(
-                        sql.Identifier(UNBOUND_ROLE), sql.Identifier(ROLE)
+                if not _has_role(connection, UNBOUND_ROLE):
+                    connection.execute(
+                        sql.SQL("CREATE ROLE {} SUPERUSER NOLOGIN ROLE {}").format(
+                            sql.Identifier(UNBOUND_ROLE), sql.Identifier(ROLE)
+                        )
                     )
-                )
                 with self.connect("template1") as template:
                     _create_extensions(template)
             if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
@@ -304,6 +306,10 @@ class Postgres:
                 )
         with self.connect(DATABASE) as connection:
             _create_extensions(connection)
+
+
+def _has_role(connection: psycopg.Connection[Any], name: str) -> bool:
+    return connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name]).fetchone() is not None
 
 
 def _remove_replaced(state_path: Path) -> None:

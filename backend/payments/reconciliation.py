@@ -29,7 +29,7 @@ from backend.core.errors import Invalid, WrongState
 from backend.payments import sending
 from backend.payments.models import MoneyOp, Payment, Payout, ReconciliationDifference, ReconciliationRun
 from backend.payments.providers import registry
-from backend.payments.providers.base import Movement, Provider, ProviderUnavailable
+from backend.payments.providers.base import Movement, Provider, ProviderUnavailable, Result
 
 WINDOW = timedelta(hours=48)
 """How far back a comparison looks."""
@@ -311,12 +311,17 @@ def _missing(provider: Provider, known: set[str], since: datetime, now: datetime
     )
     absent = [pk for pk in succeeded.values_list("pk", flat=True).iterator() if str(pk) not in known]
     whole = MoneyOp.objects.select_related("payment", "payout__account")
-    found = {pk for pk in absent[:ASKED] if sending.look_up(whole.get(pk=pk), at=now) is not None}
+    found = {pk for pk in absent[:ASKED] if _is_known(sending.look_up(whole.get(pk=pk), at=now))}
     return [
         Difference(provider.name, str(pk), "succeeded", "", "unknown_to_them")
         for pk in absent
         if pk not in found
     ]
+
+
+def _is_known(result: Result | None) -> bool:
+    """Whether a provider that was asked by name knows of an order and does not call it failed."""
+    return result is not None and result.status != "failed"
 
 
 def _keep(provider: str, found: Comparison, *, since: datetime, now: datetime) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from fractions import Fraction
 from typing import Any, ClassVar, Literal, Self
 
@@ -133,9 +133,6 @@ class Provider(abc.ABC):
         {"authorize", "charge", "capture", "void", "refund", "payout", "reverse"}
     )
     """The kinds of orders that ``list_recent`` tells all of: one that is missing there was not carried out."""
-
-    list_lag: ClassVar[timedelta] = timedelta(0)
-    """How long an order may take until ``list_recent`` tells of it."""
 
     @classmethod
     def configured(cls) -> Self | None:

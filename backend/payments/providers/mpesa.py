@@ -83,7 +83,6 @@ class Mpesa(PaysOut):
     needs_phone = True
     pays_to = "phone"
     lists = frozenset({"charge"})
-    list_lag = timedelta(hours=1)
 
     @classmethod
     def configured(cls) -> Self | None:

@@ -62,7 +62,6 @@ class PayPal(PaysOut, TellsDisputes):
     gives_up = True
     pays_to = "email"
     lists = frozenset({"charge", "capture", "refund"})
-    list_lag = timedelta(hours=4)
 
     @classmethod
     def configured(cls) -> Self | None:
