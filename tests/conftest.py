@@ -19,9 +19,16 @@ from pathlib import Path
 from urllib.parse import quote
 
 import httpx
+import hypothesis
 import pytest
 from django.core.cache import cache
 from django.db import connection, connections
+
+# No test looks at a clock, and a run that fails fails again: chance is looked for with ``--hypothesis-profile=default``.
+hypothesis.settings.register_profile(
+    "karibu", deadline=None, derandomize=True, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("karibu")
 
 ROOT = Path(__file__).resolve().parent.parent
 
