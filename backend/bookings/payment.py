@@ -59,8 +59,7 @@ def pay(
     A booking that waits for the payment is charged and confirmed when the answer arrives; one that waits for the
     host has the amount authorized. A confirmed one whose accepted change costs more is charged the difference. An
     answer that stays open leaves the payment pending. Asked again meanwhile, it says anew what the guest's client
-    needs to go on, and asks the provider again under the same key where its answer was lost; with another provider the
-    first is given up, where it can be.
+    needs to go on; with another provider the first is given up, where it can be.
     Raises: NotFound, NotAllowed, WrongState (over), AlreadyPaid, PaymentInProgress, ProviderUnknown, Refused (402).
     """
     try:
@@ -71,8 +70,6 @@ def pay(
             raise
         if provider in ("", begun.provider):
             return _go_on(begun, now)
-        if not begun.provider_ref:
-            raise
         _give_up(begun, now)
         op = _start(actor=actor, booking_id=booking_id, provider=provider, options=options or {}, now=now)
     client: dict[str, str] = {}
@@ -91,27 +88,20 @@ def pay(
 
 
 def _begun(booking_id: int) -> MoneyOp | None:
-    """The payment that is under way: taken on by its provider and waiting for the guest, or without an answer."""
+    """The payment that its provider has taken on and that waits for the guest."""
     ops = MoneyOp.objects.select_related("payment").filter(payment__folio__booking=booking_id, kind__in=ROOTS)
-    return ops.filter(state__in=OPEN_OPS, payment__authorized_at=None).first()
+    return ops.filter(state__in=OPEN_OPS, payment__authorized_at=None).exclude(provider_ref="").first()
 
 
 def _go_on(op: MoneyOp, now: datetime) -> Paid:
     """The payment as its provider has it now, with what the guest's client needs. Raises: PaymentInProgress, Refused."""
-    # Without a reference nobody knows whether the order arrived: the same key makes asking again harmless.
-    ask = settlement.look_again if op.provider_ref else _send_again
-    settled = ask(op, now=now)
+    settled = settlement.look_again(op, now=now)
     if settled.op.state == MoneyOp.State.FAILED:
         raise Refused(settled.op.error_code)
     if settled.op.state != MoneyOp.State.SUCCEEDED and not (settled.result and settled.result.client):
         raise PaymentInProgress
     client = dict(settled.result.client) if settled.result else {}
     return Paid(Payment.objects.get(pk=op.of_payment.pk), client)
-
-
-def _send_again(op: MoneyOp, *, now: datetime) -> settlement.Settled:
-    """Ask for an operation whose answer was lost, unless somebody else is at it. Raises: Unavailable."""
-    return settlement.settle(op.pk, now=now)
 
 
 def _give_up(op: MoneyOp, now: datetime) -> None:

@@ -11,7 +11,7 @@ from backend.bookings.payment import Refused
 from backend.core.errors import NotAllowed, NotFound, WrongState
 from backend.core.stay import Stay
 from backend.notifications.models import Notification
-from backend.payments import inbox, sending
+from backend.payments import inbox
 from backend.payments.models import MoneyOp, Payment, ProviderEvent, SandboxRecord
 from backend.payments.providers import sandbox
 from backend.payments.services import AlreadyPaid, PaymentInProgress
@@ -91,31 +91,6 @@ def test_pay_timeout_is_unknown_until_reconciled_and_charged_once() -> None:
     assert state(booking) == ("confirmed", "", ["held", "confirmed"], True)
     assert journal("charge") == [(40_000, "succeeded")]
     assert settlement.reconcile(now=NOW + timedelta(seconds=2)) == {"settled": 0, "open": 0, "errors": 0}
-
-
-def test_pay_again_after_a_lost_answer_asks_under_the_same_key() -> None:
-    booking = book(make_listing())
-    pay(booking, "timeout")
-
-    again = pay(booking)
-
-    assert again.payment.status == "completed"
-    assert state(booking)[0] == "confirmed"
-    assert money(booking) == ([("charge", "succeeded")], PAID_40_000)
-    assert journal("charge") == [(40_000, "succeeded")]
-
-
-def test_pay_again_waits_for_whoever_is_asking_already() -> None:
-    booking = book(make_listing())
-    pay(booking, "timeout")
-    op = MoneyOp.objects.get()
-    assert sending.lease(op.pk, now=NOW) is not None
-
-    with pytest.raises(PaymentInProgress):
-        pay(booking)
-
-    assert MoneyOp.objects.get().state == "sending"
-    assert SandboxRecord.objects.get().calls == 1
 
 
 def test_pay_unknown_keeps_the_nights_past_the_holds_time() -> None:
