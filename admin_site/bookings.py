@@ -28,7 +28,7 @@ from backend.bookings.models import Booking, BookingTransition, HostPenalty, Inq
 from backend.bookings.states import BookingStatus
 from backend.core import access
 from backend.payments import services as payments
-from backend.payments.models import Folio, MoneyOp
+from backend.payments.models import MoneyOp
 
 
 class CancelForm(ReasonForm):
@@ -61,9 +61,7 @@ class CancelForm(ReasonForm):
 
 
 class BookingRefundForm(RefundForm):
-    def folio(self, key: str) -> Folio | None:
-        booking = Booking.objects.select_related("folio").filter(pk=key).first()
-        return booking.folio if booking else None
+    holders = Booking
 
 
 class WaitsFilter(RadioFilter):

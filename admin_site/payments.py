@@ -49,9 +49,7 @@ class Operations(Rows):
 
 
 class PaymentRefundForm(RefundForm):
-    def folio(self, key: str) -> Folio | None:
-        payment = Payment.objects.select_related("folio").filter(pk=key).first()
-        return payment.folio if payment else None
+    holders = Payment
 
 
 class AttentionFilter(RadioFilter):

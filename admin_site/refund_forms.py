@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.admin.utils import unquote
+from django.db.models import Model
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -30,21 +31,23 @@ REFUND: dict[str, Any] = {
 
 
 class RefundForm(ReasonForm):
-    """Says what there is to give back, then asks how much, who bears it and why."""
+    """Says what there is to give back, then asks how much, who bears it and why.
 
+    ``holders`` are the rows of the page that it stands on; each has the account of its stay as ``folio``.
+    """
+
+    holders: type[Model]
     form_before_template = "admin_site/refund_preview.html"
     amount = fields.number(_("Amount"))
     bearer = fields.choice(_("Borne by"), RefundRequest.Bearer.choices, initial=RefundRequest.Bearer.SHARED)
     field_order = ("amount", "bearer", "reason")
 
-    def folio(self, key: str) -> Folio | None:
-        """The account of the stay that the page's row ``key`` belongs to."""
-        raise NotImplementedError
-
     def get_before_template_context(self, request: HttpRequest, object_id: Any = None) -> dict[str, Any]:
-        folio = self.folio(unquote(str(object_id)))
-        if folio is None:
+        rows = self.holders._default_manager.select_related("folio")
+        holder: Any = rows.filter(pk=unquote(str(object_id))).first()
+        if holder is None:
             return {}
+        folio = holder.folio
         return {
             "folio": folio,
             "booking": getattr(folio, "booking", None),
