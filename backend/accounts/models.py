@@ -9,6 +9,7 @@ from typing import Any
 from django.contrib.auth.models import AbstractBaseUser, Group, PermissionsMixin
 from django.contrib.auth.models import UserManager as DjangoUserManager
 from django.contrib.postgres.fields import ArrayField
+from django.core.files.storage import Storage, storages
 from django.core.validators import RegexValidator
 from django.db import models, transaction
 from django.db.models.functions import Lower
@@ -20,6 +21,11 @@ GUEST, HOST = "guest", "host"
 SUPPORT, MODERATOR, FINANCE, ADMIN = "support", "moderator", "finance", "admin"
 STAFF_ROLES = (SUPPORT, MODERATOR, FINANCE, ADMIN)
 ROLES = (GUEST, HOST, *STAFF_ROLES)
+
+
+def private() -> Storage:
+    """Where files lie that only our own code hands out."""
+    return storages["private"]
 
 
 class UserManager(DjangoUserManager["User"]):
@@ -65,6 +71,13 @@ class User(AbstractBaseUser, PermissionsMixin):
     is_staff = models.BooleanField(_("staff"), default=False, help_text=_("May sign in to the back office."))
     suspended_at = models.DateTimeField(_("suspended at"), null=True, blank=True)
     suspended_reason = models.CharField(_("reason of the suspension"), max_length=500, blank=True)
+    erased_at = models.DateTimeField(
+        _("erased at"),
+        null=True,
+        blank=True,
+        editable=False,
+        help_text=_("The row stays for the books, nameless."),
+    )
     created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
     event_seq = models.BigIntegerField(default=0, editable=False)
 
@@ -121,6 +134,7 @@ class Profile(models.Model):
         models.CharField(max_length=8), default=list, blank=True, verbose_name=_("languages")
     )
     photo = models.ImageField(_("photo"), upload_to="people/", blank=True)
+    identity_verified_at = models.DateTimeField(_("identity verified at"), null=True, blank=True)
     currency = models.CharField(_("currency"), max_length=3, blank=True)
     language = models.CharField(_("language"), max_length=8, blank=True)
     timezone = models.CharField(_("time zone"), max_length=64, blank=True)
@@ -168,6 +182,80 @@ class Session(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} · {self.device}"
+
+
+class IdentityCheck(models.Model):
+    """A person's identity document on its way past the staff. The picture goes when they have decided."""
+
+    class Document(models.TextChoices):
+        PASSPORT = "passport", _("passport")
+        IDENTITY_CARD = "identity_card", _("identity card")
+        DRIVING_LICENCE = "driving_licence", _("driving licence")
+
+    class Status(models.TextChoices):
+        WAITING = "waiting", _("waiting")
+        APPROVED = "approved", _("approved")
+        REFUSED = "refused", _("refused")
+
+    user = models.ForeignKey(
+        User, on_delete=models.CASCADE, related_name="identity_checks", verbose_name=_("user")
+    )
+    document = models.CharField(_("document"), max_length=20, choices=Document.choices)
+    picture = models.FileField(_("picture"), upload_to="identity/", storage=private, blank=True)
+    status = models.CharField(_("status"), max_length=10, choices=Status.choices, default=Status.WAITING)
+    created_at = models.DateTimeField(_("handed in at"))
+    decided_at = models.DateTimeField(_("decided at"), null=True, blank=True)
+    decided_by = models.ForeignKey(
+        User, null=True, blank=True, on_delete=models.PROTECT, related_name="+", verbose_name=_("decided by")
+    )
+    reason = models.CharField(_("reason"), max_length=500, blank=True)
+
+    class Meta:
+        db_table = "identity_checks"
+        verbose_name = _("identity check")
+        verbose_name_plural = _("identity checks")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user"], condition=models.Q(status="waiting"), name="identity_checks_one_waiting"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(status="waiting", decided_at=None)
+                | models.Q(~models.Q(status="waiting"), decided_at__isnull=False, picture=""),
+                name="identity_checks_decided_without_picture",
+            ),
+        ]
+        indexes = [models.Index(fields=["status", "created_at"], name="identity_checks_waiting")]
+
+    def __str__(self) -> str:
+        return f"{self.user} · {self.get_document_display()}"
+
+
+class HostStanding(models.Model):
+    """How a host did in the 365 days before a quarter began, and what followed from it. Written once a quarter."""
+
+    host = models.ForeignKey(User, on_delete=models.CASCADE, related_name="standings", verbose_name=_("host"))
+    quarter = models.DateField(_("quarter"), help_text=_("Its first day."))
+    stays = models.PositiveIntegerField(_("stays"))
+    nights = models.PositiveIntegerField(_("nights"))
+    response_rate = models.DecimalField(
+        _("response rate (%)"), max_digits=5, decimal_places=2, null=True, help_text=_("Empty: nobody asked.")
+    )
+    cancellation_rate = models.DecimalField(_("cancellation rate (%)"), max_digits=5, decimal_places=2)
+    rating = models.DecimalField(
+        _("rating"), max_digits=3, decimal_places=2, null=True, help_text=_("Empty: nobody reviewed.")
+    )
+    is_superhost = models.BooleanField(_("superhost"))
+    computed_at = models.DateTimeField(_("computed at"))
+
+    class Meta:
+        db_table = "host_standings"
+        ordering = ["-quarter"]
+        verbose_name = _("host standing")
+        verbose_name_plural = _("host standings")
+        constraints = [models.UniqueConstraint(fields=["host", "quarter"], name="host_standings_once")]
+
+    def __str__(self) -> str:
+        return f"{self.host} · {self.quarter}"
 
 
 class PhoneCode(models.Model):
