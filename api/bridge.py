@@ -12,13 +12,13 @@ import io
 import sys
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, MutableMapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote_from_bytes
 
 import orjson
 
 from api.bodies import DRAIN_LIMIT, body_limit
+from api.crew import Crew
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -52,7 +52,7 @@ class Bridge:
 
     def __init__(self, application: Any, *, threads: int) -> None:
         self.application = application
-        self.threads = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="http")
+        self.threads = Crew(threads, name="http")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -71,7 +71,7 @@ class Bridge:
             asyncio.run_coroutine_threadsafe(send(message), loop).result()
 
         context = contextvars.copy_context()
-        answer = await loop.run_in_executor(self.threads, context.run, self._serve, environ, emit)
+        answer = await self.threads.run(context.run, self._serve, environ, emit)
         for message in answer:
             await send(message)
 
@@ -101,7 +101,7 @@ class Bridge:
 
     def shutdown(self) -> None:
         """Let the running requests end."""
-        self.threads.shutdown(wait=True)
+        self.threads.shutdown()
 
 
 def environment(scope: Scope) -> dict[str, Any]:
