@@ -18,6 +18,7 @@ from api.rendering import dumps
 from api.types import Id, In, Out, Text
 from backend.core.errors import NotAllowed, NotFound, Stale
 from backend.core.fx import UnknownCurrency
+from backend.identity.services import StepUpRequired
 from backend.payments import payout_accounts
 from backend.payments.models import PayoutAccount
 from backend.payments.payout_accounts import AccountUnusable, NoOnboarding, PayoutsUnderWay, ProviderSilent
@@ -84,13 +85,17 @@ def list_accounts(request: HttpRequest) -> dict[str, Any]:
 @router.post(
     "/payout-accounts/",
     response=responses(
-        PayoutAccountOut, NotAllowed, ProviderUnknown, UnknownCurrency, NoProvider, status=201
+        PayoutAccountOut, NotAllowed, StepUpRequired, ProviderUnknown, UnknownCurrency, NoProvider, status=201
     ),
     summary="Name an account to be paid to",
 )
 @idempotent
 def add_account(request: HttpRequest, body: PayoutAccountIn) -> Any:
-    """The first one is where payouts go. A provider that asks for papers itself leaves it ``pending``: see ``onboarding``."""
+    """The first one is where payouts go. A provider that asks for papers itself leaves it ``pending``: see ``onboarding``.
+
+    Needs a sign-in under ten minutes old, as every change of where money goes: else `step_up_required`, and
+    `POST /api/login/confirm/` before trying again.
+    """
     account = payout_accounts.add(
         actor=request.auth,  # type: ignore[attr-defined]
         provider=body.provider,
@@ -117,7 +122,7 @@ def get_account(request: HttpRequest, account_id: Path[Id]) -> HttpResponse:
 
 @router.patch(
     "/payout-accounts/{int:account_id}/",
-    response=responses(PayoutAccountOut, NotFound, NotAllowed, AccountUnusable, Stale),
+    response=responses(PayoutAccountOut, NotFound, NotAllowed, StepUpRequired, AccountUnusable, Stale),
     summary="Let payouts go to this account",
 )
 def choose_account(request: HttpRequest, account_id: Path[Id], body: PayoutAccountPatch) -> HttpResponse:
@@ -136,7 +141,7 @@ def choose_account(request: HttpRequest, account_id: Path[Id], body: PayoutAccou
 
 @router.delete(
     "/payout-accounts/{int:account_id}/",
-    response=responses(None, NotFound, NotAllowed, PayoutsUnderWay, Stale, status=204),
+    response=responses(None, NotFound, NotAllowed, StepUpRequired, PayoutsUnderWay, Stale, status=204),
     summary="Give a payout account up",
 )
 def remove_account(request: HttpRequest, account_id: Path[Id]) -> HttpResponse:
@@ -152,7 +157,9 @@ def remove_account(request: HttpRequest, account_id: Path[Id]) -> HttpResponse:
 
 @router.post(
     "/payout-accounts/{int:account_id}/onboarding/",
-    response=responses(OnboardingOut, NotFound, NoOnboarding, AccountUnusable, ProviderSilent),
+    response=responses(
+        OnboardingOut, NotFound, StepUpRequired, NoOnboarding, AccountUnusable, ProviderSilent
+    ),
     summary="Go on with the provider of a payout account",
 )
 def onboard(request: HttpRequest, account_id: Path[Id]) -> dict[str, str]:

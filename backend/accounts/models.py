@@ -155,6 +155,8 @@ class Profile(models.Model):
 class Session(models.Model):
     """A signed-in device. Access tokens carry its id and die with it.
 
+    ``confirmed_at``: when its user last proved again who they are, since they signed in.
+
     Refresh tokens are not kept: token number n is made of ``refresh_secret`` and n under a key that the database
     does not know (``identity.tokens``). ``refresh_number`` is the newest one that was given out.
     """
@@ -164,6 +166,7 @@ class Session(models.Model):
     device = models.CharField(_("device"), max_length=300, blank=True)
     address = models.GenericIPAddressField(_("address"), null=True, blank=True)
     created_at = models.DateTimeField(_("signed in at"))
+    confirmed_at = models.DateTimeField(_("confirmed at"), null=True, blank=True)
     last_used_at = models.DateTimeField(_("last used at"))
     expires_at = models.DateTimeField(_("expires at"))
     refresh_secret = models.BinaryField(max_length=32, editable=False)

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -215,15 +215,23 @@ def _end_reused(session: Session, *, now: datetime) -> None:
 
 
 def require_recent(actor: User, *, now: datetime) -> None:
-    """What is done to money and identity needs a session that is younger than ``RECENT``.
+    """What is done to money and identity needs a session that was opened or confirmed within ``RECENT``.
 
     Who acts without a session (the system, staff in the back office) has proven themselves in another way.
     Raises: StepUpRequired.
     """
     if actor.session_id is None:
         return
-    if not Session.objects.filter(pk=actor.session_id, created_at__gt=now - RECENT).exists():
+    since = now - RECENT
+    recent = Q(created_at__gt=since) | Q(confirmed_at__gt=since)
+    if not Session.objects.filter(recent, pk=actor.session_id).exists():
         raise StepUpRequired
+
+
+def confirm(*, actor: User, now: datetime) -> None:
+    """The user of this session has just proved again who they are; for ``RECENT`` it is as good as a new one."""
+    if actor.session_id is not None:
+        Session.objects.filter(pk=actor.session_id, user=actor, revoked_at=None).update(confirmed_at=now)
 
 
 def sign_out(*, session_id: uuid.UUID, now: datetime) -> None:

@@ -21,6 +21,7 @@ from backend.audit import services as audit
 from backend.core import access, crypto, fx, platform
 from backend.core.db import lock, outside_transaction, retrying
 from backend.core.errors import Conflict, Invalid, NotFound, Unavailable
+from backend.identity import sessions
 from backend.listings.models import Listing
 from backend.payments import payout_holds, payout_notices
 from backend.payments.models import MoneyOp, Payout, PayoutAccount
@@ -108,10 +109,11 @@ def add(
     phone number that the provider pays to, where it needs one. A provider that keeps accounts itself is asked to open
     one; it stays ``pending`` until the provider says otherwise (``onboarding_link``), and is asked again later when it
     does not answer now. Never inside a transaction.
-    Raises: NotAllowed, ProviderUnknown, UnknownCurrency, Invalid (destination, country, too many).
+    Raises: NotAllowed, StepUpRequired, ProviderUnknown, UnknownCurrency, Invalid (destination, country, too many).
     """
     outside_transaction("a payment provider")
     access.require(actor, "payout_account.add")
+    sessions.require_recent(actor, now=now)
     if currency and currency not in fx.rates():
         raise fx.UnknownCurrency.field("currency", fx.UnknownCurrency.code, fx.UnknownCurrency.title)
     adapter = registry.choose_payout(provider, currency or usual_currency(actor), country.upper())
@@ -155,10 +157,11 @@ def _write(
 def onboarding_link(*, actor: Any, account_id: int, now: datetime) -> str:
     """Where the host goes on with the provider: a link that works once and soon. Never inside a transaction.
 
-    Raises: NotFound, NoOnboarding, AccountUnusable, ProviderSilent.
+    Raises: NotFound, StepUpRequired, NoOnboarding, AccountUnusable, ProviderSilent.
     """
     outside_transaction("a payment provider")
     account = own(actor, account_id)
+    sessions.require_recent(actor, now=now)
     adapter = registry.get(account.provider)
     if not isinstance(adapter, OpensAccounts):
         raise NoOnboarding
@@ -181,10 +184,11 @@ def onboarding_link(*, actor: Any, account_id: int, now: datetime) -> str:
 def set_default(*, actor: Any, account_id: int, now: datetime) -> PayoutAccount:
     """Let payouts go to this account from now on. Those that are due wait for a while, and the host is mailed.
 
-    Raises: NotFound, NotAllowed, AccountUnusable.
+    Raises: NotFound, NotAllowed, StepUpRequired, AccountUnusable.
     """
     with transaction.atomic(durable=True):
         account = _held(actor, account_id)
+        sessions.require_recent(actor, now=now)
         if account.status == Status.DISABLED:
             raise AccountUnusable
         if not account.is_default:
@@ -205,10 +209,12 @@ def set_default(*, actor: Any, account_id: int, now: datetime) -> PayoutAccount:
 def disable(*, actor: Any, account_id: int, now: datetime) -> None:
     """Give an account up; another one of the host's takes its place. Its row stays for what was paid to it.
 
-    Raises: NotFound, NotAllowed, PayoutsUnderWay (on their way to it, or it is the last one and payouts wait).
+    Raises: NotFound, NotAllowed, StepUpRequired, PayoutsUnderWay (on their way to it, or it is the last one and payouts
+    wait).
     """
     with transaction.atomic(durable=True):
         account = _held(actor, account_id)
+        sessions.require_recent(actor, now=now)
         if account.status == Status.DISABLED:
             return
         others = PayoutAccount.objects.filter(user_id=account.user_id).exclude(pk=account.pk)
