@@ -17,6 +17,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
 from admin_site.theme import UNFOLD as UNFOLD
+from backend.core.crypto import SHORTEST_KEY
 from backend.core.logs import allow_listed
 from backend.core.postgres import Connection
 
@@ -39,6 +40,7 @@ class Environment:
     environment: Literal["development", "test", "production"] = "development"
     secret_key: str = ""
     secret_key_fallbacks: tuple[str, ...] = field(default=(), repr=False)
+    encryption_keys: tuple[str, ...] = field(default=(), repr=False)
     database_url: str = ""
     redis_url: str = ""
     public_url: str = "http://127.0.0.1:8000"
@@ -108,6 +110,12 @@ class Environment:
                 raise ImproperlyConfigured(
                     "Production needs a SECRET_KEY of its own, at least 50 characters long."
                 )
+            if any(len(key) < SHORTEST_KEY for key in env.encryption_keys):
+                raise ImproperlyConfigured(
+                    f"Each of ENCRYPTION_KEYS needs at least {SHORTEST_KEY} characters in production."
+                )
+            if env.secret_key in env.encryption_keys:
+                raise ImproperlyConfigured("ENCRYPTION_KEYS are keys of their own, not the SECRET_KEY.")
             if not env.allowed_hosts or "*" in env.allowed_hosts:
                 raise ImproperlyConfigured(
                     "Production needs ALLOWED_HOSTS, the names that this server answers to."
@@ -139,6 +147,8 @@ PRODUCTION = ENV.environment == "production"
 DEBUG = False
 SECRET_KEY = ENV.secret_key or INSECURE_SECRET_KEY
 SECRET_KEY_FALLBACKS = list(ENV.secret_key_fallbacks)
+# What personal texts are sealed with: the first key seals, all open, and behind them the SECRET_KEY; see core.crypto.
+ENCRYPTION_KEYS = list(ENV.encryption_keys)
 PUBLIC_URL = ENV.public_url.rstrip("/")
 ALLOWED_HOSTS = list(ENV.allowed_hosts) or ["127.0.0.1", "localhost", "[::1]", "testserver"]
 CORS_ORIGINS = list(ENV.cors_origins)

@@ -32,6 +32,8 @@ def test_stripe_is_read_with_all_its_webhook_secrets_and_shows_none() -> None:
         {"STRIPE_WEBHOOK_SECRET": " , "},
         {"STRIPE_API_BASE": "http://127.0.0.1:4242"},
         {"SECRET_KEY": "short"},
+        {"ENCRYPTION_KEYS": f"{'e' * 32},short"},
+        {"ENCRYPTION_KEYS": "k" * 50},
         {"ALLOWED_HOSTS": "*"},
         {"PUBLIC_URL": "http://karibu.example"},
         {"ALLOW_LOOPBACK_FETCH": "1"},
