@@ -115,13 +115,9 @@ def _area(query: SearchQuery) -> tuple[list[Clause], list[Clause]]:
 
 def within(areas: list[geo.Box]) -> list[Clause]:
     """Rows with a point in one of the boxes: by their cells, then exactly."""
-    cells = geo.cell_ranges(areas)
     inside = " OR ".join(["(s.lat BETWEEN %s AND %s AND s.lon BETWEEN %s AND %s)"] * len(areas))
     return [
-        Clause(
-            f"({' OR '.join(['s.cell BETWEEN %s AND %s'] * len(cells))})",
-            tuple(end for run in cells for end in run),
-        ),
+        _in_cells(geo.cell_ranges(areas)),
         # Most rows of the cells lie inside. As one condition it is asked after the cheaper ones, which say more.
         Clause(
             f"CASE WHEN {inside} THEN true ELSE false END",
@@ -130,27 +126,26 @@ def within(areas: list[geo.Box]) -> list[Clause]:
     ]
 
 
+def _in_cells(runs: Sequence[tuple[int, int]]) -> Clause:
+    between = " OR ".join(["s.cell BETWEEN %s AND %s"] * len(runs))
+    return Clause(f"({between})", tuple(end for run in runs for end in run))
+
+
 def around(point: tuple[float, float], radius_km: float) -> list[Clause]:
     """Rows within ``radius_km`` of a point: by their cells, then exactly.
 
     Sine and cosine are asked only of what lies in the thin ring that the flat map leaves open.
     """
-    cells, box = within(geo.around(*point, radius_km))
     distance = Clause("search_distance_km(s.lat, s.lon, %s, %s) <= %s", (*point, radius_km))
     flat = geo.flattened(*point, radius_km)
     if flat is None:
-        return [cells, box, distance]
-    lat, lon = point
-    square = "(s.lat - %s) * (s.lat - %s) + (s.lon - %s) * (s.lon - %s) * %s"
+        return [*within(geo.around(*point, radius_km)), distance]
+    bound = "s.lat * (s.lat - %s) + s.lon * (s.lon * %s - %s)"
     return [
-        cells,
+        _in_cells(geo.runs_around(*point, radius_km)),
         Clause(
-            f"CASE WHEN {square} <= %s THEN true WHEN {square} > %s THEN false ELSE {distance.sql} END",
-            (
-                *(lat, lat, lon, lon, flat.widest, flat.inside),
-                *(lat, lat, lon, lon, flat.narrowest, flat.outside),
-                *distance.params,
-            ),
+            f"CASE WHEN {bound} <= %s THEN true WHEN {bound} > %s THEN false ELSE {distance.sql} END",
+            (*flat.inside, *flat.outside, *distance.params),
         ),
     ]
 

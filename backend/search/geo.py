@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import asin, cos, degrees, floor, pi, radians, sin, sqrt
+from typing import NamedTuple
 
 EARTH_RADIUS_KM = 6371.0088
 HALF_EARTH_KM = pi * EARTH_RADIUS_KM
@@ -50,18 +51,28 @@ def around(lat: float, lon: float, radius_km: float) -> list[Box]:
     return boxes(_turned(lon - reach), south, _turned(lon + reach), north)
 
 
+class Bound(NamedTuple):
+    """A bound for an ellipse of degrees, multiplied out so that its middle costs nothing: see ``of``."""
+
+    north: float
+    stretch: float
+    east: float
+    limit: float
+
+    def of(self, lat: float, lon: float) -> float:
+        """What is compared with ``limit``."""
+        return lat * (lat - self.north) + lon * (lon * self.stretch - self.east)
+
+
 @dataclass(frozen=True, slots=True)
 class Flat:
-    """Bounds for a circle on a flat map, with rise and run from its centre in degrees.
+    """Bounds for a circle on a flat map.
 
-    ``rise² + widest * run² <= inside`` holds only of points in the circle, ``rise² + narrowest * run² > outside`` only of
-    points that are not.
+    Not over the limit of ``inside`` are only points in the circle, over that of ``outside`` only points that are not.
     """
 
-    widest: float
-    inside: float
-    narrowest: float
-    outside: float
+    inside: Bound
+    outside: Bound
 
 
 def flattened(lat: float, lon: float, radius_km: float) -> Flat | None:
@@ -69,6 +80,7 @@ def flattened(lat: float, lon: float, radius_km: float) -> Flat | None:
 
     The square of half the chord is sin²(rise/2) + cos(lat) cos(its lat) sin²(run/2). A sine is at most its angle, and its
     square at least (1 - m²/12) of the angle's for halves of angles up to m; a cosine lies between those of the circle's edges.
+    So rise² + k run² is compared, k from the cosines, less what is the same for all points.
     """
     angle = radius_km / EARTH_RADIUS_KM
     if radius_km > 100 or abs(lat) > 80:
@@ -78,16 +90,41 @@ def flattened(lat: float, lon: float, radius_km: float) -> Flat | None:
         return None
     near, far = max(0.0, radians(abs(lat)) - angle), radians(abs(lat)) + angle
     square = degrees(2 * sin(angle / 2)) ** 2
+    outside = square / (1 - max(angle, reach) ** 2 / 12)
+
+    def bound(stretch: float, limit: float) -> Bound:
+        middle = lat * lat + stretch * lon * lon
+        return Bound(2 * lat, stretch, 2 * stretch * lon, limit - middle)
+
     return Flat(
-        widest=cos(radians(lat)) * cos(near),
-        inside=square * (1 - ROUNDING),
-        narrowest=cos(radians(lat)) * cos(far),
-        outside=square / (1 - max(angle, reach) ** 2 / 12) * (1 + ROUNDING),
+        inside=bound(cos(radians(lat)) * cos(near), square - ROUNDING),
+        outside=bound(cos(radians(lat)) * cos(far), outside + ROUNDING),
     )
 
 
 ROUNDING = 1e-9
-"""More than floats lose in a few steps."""
+"""Square degrees: more than floats lose in a few terms of up to 180². Degrees: more than they lose of an angle."""
+
+
+def runs_around(lat: float, lon: float, radius_km: float) -> list[tuple[int, int]]:
+    """As ``cell_ranges`` of the box around a circle that ``flattened`` takes, in each band as wide as the circle is there."""
+    angle = radius_km / EARTH_RADIUS_KM
+    south, north = lat - degrees(angle), lat + degrees(angle)
+    first, last = (floor((edge + 90) * BANDS_PER_DEGREE) for edge in (south, north))
+    if last - first >= MAX_BANDS:
+        return cell_ranges(around(lat, lon, radius_km))
+    # On a sphere a circle is widest a little nearer to the pole than its middle.
+    widest = degrees(asin(sin(radians(lat)) / cos(angle)))
+    runs = []
+    for band in range(first, last + 1):
+        low, high = (edge / BANDS_PER_DEGREE - 90 for edge in (band, band + 1))
+        at = min(max(widest, low - ROUNDING), high + ROUNDING)
+        left = sin(angle / 2) ** 2 - sin(radians(at - lat) / 2) ** 2
+        chord = sqrt(max(0.0, left) / (cos(radians(lat)) * cos(radians(at))))
+        reach = degrees(2 * asin(min(1.0, chord))) + ROUNDING
+        west, east = (floor((edge + 180) * COLUMNS_PER_DEGREE) for edge in (lon - reach, lon + reach))
+        runs.append((band * COLUMNS + west, band * COLUMNS + east))
+    return runs
 
 
 def _turned(lon: float) -> float:
