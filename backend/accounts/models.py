@@ -17,6 +17,8 @@ from django.db.models.lookups import Exact
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from backend.core.sealed import SealedTextField, blind_index
+
 GUEST, HOST = "guest", "host"
 SUPPORT, MODERATOR, FINANCE, ADMIN = "support", "moderator", "finance", "admin"
 STAFF_ROLES = (SUPPORT, MODERATOR, FINANCE, ADMIN)
@@ -127,7 +129,7 @@ class Profile(models.Model):
     """What a person says of themselves, and how they want to be served."""
 
     user = models.OneToOneField(User, on_delete=models.CASCADE, primary_key=True, related_name="profile")
-    phone = models.CharField(_("phone"), max_length=20, blank=True)
+    phone = SealedTextField(_("phone"), max_length=20, blank=True, index="phone")
     phone_verified_at = models.DateTimeField(_("phone verified at"), null=True, blank=True)
     bio = models.TextField(_("about"), max_length=2000, blank=True)
     languages = ArrayField(
@@ -147,6 +149,7 @@ class Profile(models.Model):
         db_table = "profiles"
         verbose_name = _("profile")
         verbose_name_plural = _("profiles")
+        indexes = [blind_index("phone", name="profiles_phone")]
 
     def __str__(self) -> str:
         return f"{self.user}"
@@ -267,7 +270,7 @@ class PhoneCode(models.Model):
     user = models.OneToOneField(
         User, on_delete=models.CASCADE, primary_key=True, related_name="phone_code", verbose_name=_("user")
     )
-    phone = models.CharField(_("phone"), max_length=20)
+    phone = SealedTextField(_("phone"), max_length=20)
     digest = models.BinaryField(max_length=32, editable=False)
     tries = models.PositiveSmallIntegerField(_("wrong tries"), default=0)
     expires_at = models.DateTimeField(_("expires at"))
@@ -282,7 +285,7 @@ class PhoneCode(models.Model):
 
 
 class TotpEnrolment(models.Model):
-    """A second step that is being set up: the secret (sealed) that the user's app must prove to know."""
+    """A second step that is being set up: the secret that the user's app must prove to know."""
 
     user = models.OneToOneField(
         User,
@@ -291,7 +294,7 @@ class TotpEnrolment(models.Model):
         related_name="totp_enrolment",
         verbose_name=_("user"),
     )
-    secret = models.CharField(_("secret"), max_length=300)
+    secret = SealedTextField(_("secret"))
     expires_at = models.DateTimeField(_("expires at"))
 
     class Meta:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
 from django.core.exceptions import EmptyResultSet, FieldError
@@ -54,6 +54,11 @@ class SealedTextField(models.TextField):
             kwargs["index"] = self.index
         return name, path, args, kwargs
 
+    def db_check(self, connection: Any) -> str:
+        """PostgreSQL refuses what is not sealed, whatever way it comes."""
+        column = connection.ops.quote_name(self.column)
+        return f"{column} = '' OR starts_with({column}, 'sealed:v')"
+
     def from_db_value(self, value: str | None, expression: Any, connection: Any) -> Any:
         """Raises: crypto.NotSealed for what lies under a key that we do not have."""
         return self.opened(value) if value else value
@@ -95,6 +100,10 @@ class SealedTextField(models.TextField):
 
 class SealedJSONField(SealedTextField):
     """A JSON value. An empty list or object is not sealed, and is what an empty column is read as (``default``)."""
+
+    if TYPE_CHECKING:
+        _pyi_private_set_type: Any
+        _pyi_private_get_type: Any
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -1,7 +1,8 @@
-"""Migrations that seal a column which was plain: its values in batches, and then nothing but sealed ones.
+"""Migrations that seal a column which was plain, its values in batches.
 
-The steps of such a migration, which is not atomic: the column becomes a plain text, ``seal`` it, let it hold ``only_sealed``
-texts, and name the sealed field in the state. Each step can be taken again after it was broken off, and taken back.
+The steps of such a migration, which is not atomic: the column becomes a ``TextField``, ``seal`` it, it becomes a
+``SealedTextField``, and is told to hold ``only_sealed`` texts, as a column that is made sealed is by itself. Each step can be taken again after it was broken off,
+and taken back.
 """
 
 from __future__ import annotations
@@ -35,8 +36,10 @@ def seal(table: str, column: str, *, index: str = "", empty: str = "", key: str 
     """
 
     def closed(text: str) -> str:
-        if text == empty or is_ours(text):
-            return "" if text == empty else text
+        if text in ("", empty):
+            return ""
+        if is_ours(text):
+            return text
         return crypto.seal(text, index=index_of(index, text) if index else "")
 
     def opened(text: str) -> str:
@@ -48,10 +51,11 @@ def seal(table: str, column: str, *, index: str = "", empty: str = "", key: str 
 def only_sealed(table: str, column: str) -> RunSQL:
     """Let PostgreSQL refuse what is not sealed, whatever way it comes."""
     name = f"{table}_{column}_sealed"
+    check = f"CHECK ({column} = '' OR starts_with({column}, 'sealed:v'))"
     return RunSQL(
         [
             f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {name}",
-            f"ALTER TABLE {table} ADD CONSTRAINT {name} CHECK ({column} = '' OR {column} LIKE 'sealed:v_:%') NOT VALID",
+            f"ALTER TABLE {table} ADD CONSTRAINT {name} {check} NOT VALID",
             f"ALTER TABLE {table} VALIDATE CONSTRAINT {name}",
         ],
         f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {name}",

@@ -88,7 +88,7 @@ def begin(*, actor: User, now: datetime) -> Enrolment:
         if is_on(actor):
             raise MfaEnabled
         TotpEnrolment.objects.update_or_create(
-            user=actor, defaults={"secret": crypto.seal(secret), "expires_at": now + ENROLMENT}
+            user=actor, defaults={"secret": secret, "expires_at": now + ENROLMENT}
         )
     return Enrolment(secret, Adapter().build_totp_url(actor, secret))
 
@@ -105,7 +105,7 @@ def confirm(*, actor: User, code: str, device: Device, now: datetime) -> list[st
         if is_on(user):
             raise MfaEnabled
         enrolment = TotpEnrolment.objects.filter(user=user, expires_at__gt=now).first()
-        secret = crypto.unseal(enrolment.secret) if enrolment else ""
+        secret = enrolment.secret if enrolment else ""
         step = _step_of(secret, code, now) if secret else None
         if step is None:
             raise CodeWrong.field("code", CodeWrong.code, CodeWrong.title)
@@ -118,10 +118,11 @@ def confirm(*, actor: User, code: str, device: Device, now: datetime) -> list[st
     return codes
 
 
-def disable(*, actor: User, password: str, device: Device, now: datetime) -> None:
+def disable(*, actor: User, password: str | None, device: Device, now: datetime) -> None:
     """Turn the second step off. Wrong passwords count as failed sign-ins.
 
-    Raises: Invalid (``wrong_password``), WrongState (it is off), Throttled.
+    Whoever has no password needs a recent sign-in instead.
+    Raises: Invalid (``wrong_password``), StepUpRequired, WrongState (it is off), Throttled.
     """
     access.require(actor, "mfa.change", actor)
     credentials.require_password(actor=actor, password=password, device=device, now=now)
@@ -134,10 +135,10 @@ def disable(*, actor: User, password: str, device: Device, now: datetime) -> Non
         _tell(user, "security.mfa_disabled", now)
 
 
-def renew_codes(*, actor: User, password: str, device: Device, now: datetime) -> list[str]:
+def renew_codes(*, actor: User, password: str | None, device: Device, now: datetime) -> list[str]:
     """New recovery codes; the former ones are void.
 
-    Raises: Invalid (``wrong_password``), WrongState (the second step is off), Throttled.
+    Raises: Invalid (``wrong_password``), StepUpRequired, WrongState (the second step is off), Throttled.
     """
     access.require(actor, "mfa.change", actor)
     credentials.require_password(actor=actor, password=password, device=device, now=now)

@@ -14,7 +14,7 @@ from procrastinate.contrib.django import app
 
 from backend.accounts.models import PhoneCode, Profile, User
 from backend.audit import services as audit
-from backend.core import access, db, limits, platform
+from backend.core import access, crypto, db, limits, platform
 from backend.core.errors import Conflict, Invalid
 from backend.identity.profiles import clean_phone
 
@@ -51,7 +51,7 @@ def ask(*, actor: User, phone: str, now: datetime) -> Profile:
         profile = db.lock(Profile.objects.all(), pk=actor.pk)
         if profile.phone == number and profile.phone_verified_at is not None:
             raise PhoneVerified
-        for key in (f"phone_code:{actor.pk}", f"phone_number:{number}"):
+        for key in (f"phone_code:{actor.pk}", f"phone_number:{crypto.fingerprint(number)}"):
             limits.hit(key, limit=platform.get("limit_letters_account"), window_s=HOUR_S)
         if profile.phone != number:
             profile.phone, profile.phone_verified_at = number, None

@@ -85,7 +85,10 @@ def confirm(user: User, code: str, now: datetime = NOW) -> list[str]:
 def test_secrets_are_sealed() -> None:
     user = make_user(password=PASSWORD)
     secret = mfa.begin(actor=user, now=NOW).secret
-    assert secret not in TotpEnrolment.objects.get().secret
+    assert TotpEnrolment.objects.get().secret == secret
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT secret FROM totp_enrolments")
+        assert secret not in cursor.fetchone()[0]
     confirm(user, code_at(secret))
 
     assert all(secret not in str(row) for row in Authenticator.objects.values_list("data", flat=True))
