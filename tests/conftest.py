@@ -76,7 +76,7 @@ END $$;
 
 def _empty_tables() -> None:
     from backend.bookings import policy_versions
-    from backend.core import fx, platform
+    from backend.core import firewall, fx, platform
     from backend.search.models import SearchWindow
 
     with connection.cursor() as cursor:
@@ -84,6 +84,7 @@ def _empty_tables() -> None:
     SearchWindow.objects.update(**_window())
     _restore_rates()
     cache.clear()
+    firewall.forget()
     platform.forget()
     fx.forget()
     policy_versions.forget()

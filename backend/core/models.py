@@ -5,6 +5,8 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from backend.core.networks import NetworkField
+
 
 class Currency(models.Model):
     """A currency that amounts may be shown in. ``minor_units`` is its number of decimals (ISO 4217)."""
@@ -76,6 +78,67 @@ class RateCounter(models.Model):
 
     def __str__(self) -> str:
         return self.key
+
+
+class ThrottledSubject(models.Model):
+    """Who went over a limit lately: a policy, whom it counted, and in how many of its windows they did."""
+
+    policy = models.CharField(_("limit"), max_length=60)
+    subject = models.CharField(_("who"), max_length=200)
+    windows = models.PositiveIntegerField(_("times"), default=1)
+    first_at = models.DateTimeField(_("first at"))
+    last_at = models.DateTimeField(_("last at"), db_index=True)
+
+    class Meta:
+        db_table = "throttled_subjects"
+        verbose_name = _("stopped by a limit")
+        verbose_name_plural = _("stopped by limits")
+        constraints = [
+            models.UniqueConstraint(fields=["policy", "subject"], name="throttled_subjects_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.policy}:{self.subject}"
+
+
+class FirewallRule(models.Model):
+    """A network that may, or may not, come in at a door.
+
+    ``created_by_id`` is no foreign key: core stands below accounts. Empty: the command line.
+    """
+
+    class Door(models.TextChoices):
+        API = "api", _("API and live events")
+        ADMIN = "admin", _("back office")
+        BOTH = "both", _("both")
+
+    class Effect(models.TextChoices):
+        BLOCK = "block", _("block")
+        ALLOW = "allow", _("allow")
+
+    network = NetworkField(_("network"))
+    door = models.CharField(_("door"), max_length=5, choices=Door.choices)
+    effect = models.CharField(_("effect"), max_length=5, choices=Effect.choices)
+    note = models.CharField(_("note"), max_length=200, blank=True)
+    is_active = models.BooleanField(_("switched on"), default=True)
+    expires_at = models.DateTimeField(_("until"), null=True, blank=True)
+    created_at = models.DateTimeField(_("created at"))
+    created_by_id = models.BigIntegerField(_("created by"), null=True, blank=True)
+
+    class Meta:
+        db_table = "firewall_rules"
+        verbose_name = _("firewall rule")
+        verbose_name_plural = _("firewall rules")
+        constraints = [
+            models.UniqueConstraint(fields=["network", "door", "effect"], name="firewall_rules_once"),
+            models.CheckConstraint(
+                condition=models.Q(door__in=["api", "admin", "both"], effect__in=["block", "allow"]),
+                name="firewall_rules_known",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_effect_display()} {self.network}"
 
 
 class IdempotencyKey(models.Model):
