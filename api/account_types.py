@@ -13,6 +13,7 @@ from api import files
 from api.rendering import dumps
 from api.types import In, Out, Text
 from backend.accounts.models import Session, User
+from backend.identity import devices
 from backend.identity.credentials import MAX_PASSWORD
 from backend.identity.emails import MAX_EMAIL
 from backend.identity.profiles import TEXTS
@@ -60,7 +61,9 @@ class RefreshIn(In):
 
 
 class PasswordChange(In):
-    current_password: Password
+    """``current_password`` may be left out by whoever has none yet; that takes a sign-in under ten minutes old."""
+
+    current_password: Password | None = None
     new_password: Annotated[Password, Field(examples=["battery-staple-7"])]
 
 
@@ -171,7 +174,10 @@ class SessionOut(Out):
     """A device that is signed in."""
 
     id: uuid.UUID
-    device: str = Field(examples=["Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"])
+    device: str = Field(description="In words; empty when it is not known.", examples=["Firefox on Linux"])
+    user_agent: str = Field(
+        examples=["Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"]
+    )
     address: str | None = Field(examples=["198.51.100.7"])
     created_at: datetime
     last_used_at: datetime
@@ -230,7 +236,8 @@ def session_payload(session: Session, current: uuid.UUID | None) -> dict[str, An
     """A session as the wire shows it to its user, who asks from the session ``current``."""
     return {
         "id": session.pk,
-        "device": session.device,
+        "device": devices.readable(session.device),
+        "user_agent": session.device,
         "address": session.address,
         "created_at": session.created_at,
         "last_used_at": session.last_used_at,

@@ -46,9 +46,9 @@ class SecondStepIn(In):
 
 
 class PasswordIn(In):
-    """One's present password."""
+    """One's present password. Whoever has none leaves it out, and needs a sign-in under ten minutes old."""
 
-    password: Password
+    password: Password | None = None
 
 
 class RecoveryCodesOut(Out):
@@ -94,7 +94,9 @@ def confirm(request: HttpRequest, body: CodeIn) -> Any:
 
 
 @router.delete(
-    "/mfa/totp/", response=responses(None, WrongState, status=204), summary="Turn the second step off"
+    "/mfa/totp/",
+    response=responses(None, identity.StepUpRequired, WrongState, status=204),
+    summary="Turn the second step off",
 )
 def disable(request: HttpRequest, body: PasswordIn) -> None:
     """Needs the present password."""
@@ -103,7 +105,7 @@ def disable(request: HttpRequest, body: PasswordIn) -> None:
 
 @router.post(
     "/mfa/recovery-codes/",
-    response=responses(RecoveryCodesOut, WrongState),
+    response=responses(RecoveryCodesOut, identity.StepUpRequired, WrongState),
     summary="Get new recovery codes",
 )
 def renew_codes(request: HttpRequest, body: PasswordIn) -> Any:

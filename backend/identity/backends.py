@@ -14,7 +14,7 @@ from django.utils import timezone
 from backend.accounts.models import User
 from backend.core import addresses, db
 from backend.core.errors import Throttled
-from backend.identity import credentials, mfa
+from backend.identity import credentials, mfa, signing_in
 from backend.identity.sessions import Device
 
 
@@ -36,7 +36,10 @@ class AccountBackend(ModelBackend):
         try:
             now, device = timezone.now(), _device(request)
             user = credentials.check(login=login, password=password, device=device, now=now)
-            return user if _second_step(user, code, device, now) else None
+            if not _second_step(user, code, device, now):
+                return None
+            signing_in.note_back_office(user=user, device=device, now=now)
+            return user
         except (credentials.InvalidCredentials, Throttled):
             return None
 

@@ -64,16 +64,30 @@ def check(*, login: str, password: str, device: Device, now: datetime) -> User:
     return user
 
 
-def require_password(*, actor: User, password: str, device: Device, now: datetime) -> None:
+def require_password(*, actor: User, password: str | None, device: Device, now: datetime) -> None:
     """The present password of ``actor``, for what may not be done with a borrowed session alone.
 
-    Wrong guesses count as failed sign-ins. Raises: Invalid (``wrong_password`` on ``password``), Throttled.
+    A right one also confirms the session (``sessions.require_recent``). Whoever has no password, since they sign in
+    through another provider, needs a recent sign-in instead. Wrong guesses count as failed sign-ins.
+    Raises: Invalid (``required`` or ``wrong_password`` on ``password``), StepUpRequired, Throttled.
     """
+    _require_own(actor, password, "password", device, now)
+    sessions.confirm(actor=actor, now=now)
+
+
+def _require_own(actor: User, password: str | None, field: str, device: Device, now: datetime) -> User:
+    """The user as they are now, proven by their password, or without one by a recent sign-in."""
     user = User.objects.get(pk=actor.pk)
+    if not user.has_usable_password():
+        sessions.require_recent(actor, now=now)
+        return user
+    if password is None:
+        raise Invalid.field(field, "required", _("Your present password is needed."))
     attempt = count_attempt(user, device, now)
     if not _matches(user, password):
-        raise attempt.refusal or _wrong_password("password")
+        raise attempt.refusal or _wrong_password(field)
     attempt.give_back()
+    return user
 
 
 def count_attempt(user: User, device: Device, now: datetime) -> Attempt:
@@ -81,18 +95,15 @@ def count_attempt(user: User, device: Device, now: datetime) -> Attempt:
     return _count(f"account:{user.pk}", user, device, now)
 
 
-def change_password(*, actor: User, current: str, new: str, device: Device, now: datetime) -> None:
+def change_password(*, actor: User, current: str | None, new: str, device: Device, now: datetime) -> None:
     """Set a new password and sign every other device out; the session that asks stays.
 
-    Wrong guesses of the current one count as failed sign-ins. Raises: Invalid (``wrong_password`` on
-    ``current_password``, the password rules on ``new_password``), Throttled.
+    Whoever has none yet sets the first one without ``current``, by a recent sign-in. Wrong guesses of the current one
+    count as failed sign-ins. Raises: Invalid (``required`` or ``wrong_password`` on ``current_password``, the password
+    rules on ``new_password``), StepUpRequired, Throttled.
     """
     access.require(actor, "password.change", actor)
-    user = User.objects.get(pk=actor.pk)
-    attempt = count_attempt(user, device, now)
-    if not _matches(user, current):
-        raise attempt.refusal or _wrong_password()
-    attempt.give_back()
+    user = _require_own(actor, current, "current_password", device, now)
     require_good_password(new, user=user, field="new_password")
     encoded = make_password(new)
     with transaction.atomic():

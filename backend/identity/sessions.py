@@ -36,6 +36,8 @@ TOUCH_EVERY = timedelta(minutes=1)
 KEPT_AFTER_END = timedelta(days=30)
 
 SIGNED_OUT, REUSED, SUSPENDED, PASSWORD = "signed_out", "refresh_reused", "suspended", "password_changed"
+BACK_OFFICE = "back_office"
+"""Of a sign-in to the back office: no token belongs to it, it only says that the device was there."""
 
 
 class RefreshRefused(Unauthenticated):

@@ -5,14 +5,16 @@ from __future__ import annotations
 import hmac
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.core import signing
 from django.db import transaction
+from django.utils.translation import gettext, override
 from django.utils.translation import gettext_lazy as _
 
 from backend.accounts.models import Session, User
 from backend.core import db
 from backend.core.errors import Unauthenticated
-from backend.identity import credentials, mfa, sessions
+from backend.identity import credentials, devices, mfa, sessions
 from backend.identity.credentials import InvalidCredentials, may_sign_in
 from backend.identity.mfa import CodeWrong
 from backend.identity.sessions import Device, SignedIn
@@ -42,9 +44,15 @@ def sign_in(*, login: str, password: str, device: Device, now: datetime) -> Sign
         locked = db.lock(User.objects.all(), pk=user.pk)
         if not may_sign_in(locked) or locked.password != user.password:
             raise InvalidCredentials
-        if mfa.is_on(locked):
-            raise MfaRequired(extra={"mfa_token": _challenge(locked, now)})
-        return _admit(locked, device, now)
+        challenge = second_step(locked, now)
+        if challenge is not None:
+            raise challenge
+        return admit(locked, device, now)
+
+
+def second_step(user: User, now: datetime) -> MfaRequired | None:
+    """What whoever passed the first step hears instead of being admitted; None where one step is enough."""
+    return MfaRequired(extra={"mfa_token": _challenge(user, now)}) if mfa.is_on(user) else None
 
 
 def finish(*, token: str, code: str, device: Device, now: datetime) -> SignedIn:
@@ -59,27 +67,61 @@ def finish(*, token: str, code: str, device: Device, now: datetime) -> SignedIn:
         if not may_sign_in(locked) or _state(locked) != _state(user):
             raise InvalidCredentials
         if mfa.is_right(locked, code, now=now):
-            signed_in = _admit(locked, device, now)
+            signed_in = admit(locked, device, now)
             attempt.give_back()
             return signed_in
     raise attempt.refusal or CodeWrong.field("code", CodeWrong.code, CodeWrong.title)
 
 
-def _admit(user: User, device: Device, now: datetime) -> SignedIn:
-    """Open the session of a user, whose row is locked, and tell them where the device is new."""
+def admit(user: User, device: Device, now: datetime) -> SignedIn:
+    """Open the session of a user who has proven themselves, and tell them where the device is new.
+
+    The user's row is locked by the caller, who has asked for the second step.
+    """
     user.last_login = now
     user.save(update_fields=["last_login"])
-    unknown = _is_new(user, device)
+    is_new = _is_new(user, device)
     signed_in = sessions.open_session(user=user, device=device, now=now)
-    if unknown:
-        notifications.notify(
-            user=user,
-            kind="security.new_device",
-            object_key=f"session:{user.session_id}",
-            now=now,
-            params={"device": device.name, "address": device.ip or ""},
-        )
+    if is_new:
+        _tell(user, device, f"session:{user.session_id}", now)
     return signed_in
+
+
+@transaction.atomic
+def note_back_office(*, user: User, device: Device, now: datetime) -> None:
+    """Somebody signed in to the back office, whose sessions are Django's own: tell them where the device is new.
+
+    The device is kept as a session that has ended, so that it is known the next time.
+    """
+    locked = db.lock(User.objects.all(), pk=user.pk)
+    if _is_new(locked, device):
+        _tell(locked, device, f"back_office:{now.isoformat()}", now)
+    same = Session.objects.filter(
+        user=locked, device=device.name, address=device.ip, revoked_reason=sessions.BACK_OFFICE
+    )
+    if not same.update(last_used_at=now, revoked_at=now):
+        session_id = sessions.open_session(user=locked, device=device, now=now).user.session_id
+        sessions.end_sessions([session_id] if session_id else [], reason=sessions.BACK_OFFICE, now=now)
+
+
+def confirm_by_password(*, actor: User, password: str, device: Device, now: datetime) -> None:
+    """Prove anew with the password who is at the session of ``actor``. Raises: Invalid (``wrong_password``), Throttled."""
+    credentials.require_password(actor=actor, password=password, device=device, now=now)
+
+
+def confirm_by_code(*, actor: User, code: str, device: Device, now: datetime) -> None:
+    """Prove anew with a code of the app, or a recovery code, who is at the session of ``actor``.
+
+    Wrong codes count as failed sign-ins. Raises: CodeWrong (also where no second step is on), Throttled.
+    """
+    attempt = credentials.count_attempt(actor, device, now)
+    with transaction.atomic():
+        right = mfa.is_right(db.lock(User.objects.all(), pk=actor.pk), code, now=now)
+        if right:
+            sessions.confirm(actor=actor, now=now)
+    if not right:
+        raise attempt.refusal or CodeWrong.field("code", CodeWrong.code, CodeWrong.title)
+    attempt.give_back()
 
 
 def _challenge(user: User, now: datetime) -> str:
@@ -105,6 +147,24 @@ def _state(user: User) -> str:
 
 
 def _is_new(user: User, device: Device) -> bool:
-    """Whether the account was used before, but never from a device like this one."""
+    """Whether the account was used before, but never by such a browser on such a system from such a network."""
     before = Session.objects.filter(user=user)
-    return before.exists() and not before.filter(device=device.name, address=device.ip).exists()
+    near = before.filter(address=None)
+    if device.ip is not None:
+        first, last = devices.network(device.ip)
+        near = before.filter(address__gte=first, address__lte=last)
+    known = near.order_by().values_list("device", flat=True).distinct()
+    here = devices.parts(device.name)
+    return before.exists() and not any(devices.parts(each) == here for each in known)
+
+
+def _tell(user: User, device: Device, object_key: str, now: datetime) -> None:
+    with override(user.profile.language or settings.LANGUAGE_CODE):
+        name = devices.readable(device.name) or gettext("an unknown device")
+    notifications.notify(
+        user=user,
+        kind="security.new_device",
+        object_key=object_key,
+        now=now,
+        params={"device": name, "address": device.ip or ""},
+    )

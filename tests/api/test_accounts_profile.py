@@ -371,7 +371,9 @@ def test_sessions_list_shows_ones_living_devices(api: ApiClient, anna: User) -> 
     body = api.get("/api/profile/sessions/").json()
 
     assert (body["count"], body["next"], body["previous"]) == (2, None, None)
-    assert set(body["results"][0]) == {"id", "device", "address", "created_at", "last_used_at", "current"}
+    assert set(body["results"][0]) == {
+        *("id", "device", "user_agent", "address", "created_at", "last_used_at", "current")
+    }
     assert [(row["device"], row["address"], row["current"]) for row in body["results"]] == [
         ("Firefox", "198.51.100.7", False),
         ("tests", "127.0.0.1", True),
