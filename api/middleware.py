@@ -51,7 +51,9 @@ class RequestContextMiddleware:
         request_id = request_id_of(request.META.get("HTTP_X_REQUEST_ID", ""))
         request.request_id = request_id  # type: ignore[attr-defined]
         structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(request_id=request_id, address=throttling.address(request))
+        structlog.contextvars.bind_contextvars(
+            request_id=request_id, address=throttling.address(request), door=door_of(request)
+        )
         if not addresses.is_trusted(request.META.get("REMOTE_ADDR", ""), settings.TRUSTED_PROXIES):
             # Only a trusted proxy may say that the request came over TLS.
             request.META.pop("HTTP_X_FORWARDED_PROTO", None)
@@ -79,6 +81,11 @@ class RequestContextMiddleware:
             status=response.status_code,
             ms=round((time.perf_counter() - started) * 1000, 1),
         )
+
+
+def door_of(request: HttpRequest) -> str:
+    """The word for the door that the request came through, as the audit log keeps it."""
+    return "admin" if request.path_info.startswith("/admin") else "api"
 
 
 def request_id_of(given: str) -> str:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+Ask = Callable[[datetime, bool], list[dict[str, Any]]]
+"""Answers the violations as column → value, at an instant (UTC); the flag asks for the whole of what is usually looked at in parts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,8 +17,10 @@ class Check:
 
     ``sql`` may use ``%(now)s``, the instant (UTC) at which ages are judged: the latest clock that a sweep has run
     with. That may lie ahead of the real one; what was written after ``%(seen)s``, when the sweep ran, it has not met.
+    What one statement cannot tell is asked of ``ask`` instead.
     """
 
     name: str
     sql: str
     meaning: str
+    ask: Ask | None = None

@@ -16,6 +16,7 @@ import structlog
 from django.db import connection
 from django.utils import timezone
 
+from backend.audit import chain
 from backend.availability import feeds
 from backend.bookings import alterations, earnings, inquiries, settlement
 from backend.bookings import services as bookings
@@ -114,6 +115,7 @@ SWEEPS = [
     Sweep("exchange_rates", lambda now: exchange_rates.keep_up(now=now), cron=WHEN_RATES_ARE_OUT),
     Sweep("search", maintenance.keep_up, cron=EVERY_TEN_MINUTES),
     Sweep("purge", _purge, cron=EVERY_HOUR),
+    Sweep("seal_audit_log", lambda now: chain.seal(now=now)),
 ]
 
 

@@ -105,7 +105,9 @@ def test_insert_writes_what_save_writes() -> None:
 
     written = insert(AuditEntry(**values, before={"x": [1, "é"]}, reason="\\ ' %s"))
 
-    saved, inserted = AuditEntry.objects.order_by("pk").values()
+    # The database makes the rest anew for each entry.
+    written_by_us = [field.name for field in AuditEntry._meta.fields if field.editable]
+    saved, inserted = AuditEntry.objects.order_by("pk").values(*written_by_us)
     assert inserted.pop("id") == written.pk == saved.pop("id") + 1
     assert inserted == saved
     assert (written._state.adding, written._state.db) == (False, "default")
