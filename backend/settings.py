@@ -189,6 +189,7 @@ INSTALLED_APPS = [
     "backend.payments",
     "backend.bookings",
     "backend.search",
+    "backend.privacy",
     "backend.jobs",
     "realtime",
     "api",

@@ -239,6 +239,23 @@ def withdraw(*, actor: Any, inquiry_id: int, now: datetime, version: datetime | 
     return inquiry
 
 
+def end_all(*, user: User, now: datetime) -> int:
+    """Somebody leaves for good: what they asked is withdrawn, what they were asked is declined, and the others are told.
+
+    Inside the caller's transaction, which is the erasure's. Answers how many there were.
+    """
+    waiting = Inquiry.objects.filter(status__in=WAITING).select_related("listing", "guest", "host")
+    asked = list(waiting.filter(guest=user).select_for_update(of=("self",), no_key=True).order_by("pk"))
+    received = list(waiting.filter(host=user).select_for_update(of=("self",), no_key=True).order_by("pk"))
+    for inquiry in asked:
+        _move(inquiry, InquiryStatus.WITHDRAWN, now, inquiry.answer, message="")
+        _tell(inquiry, inquiry.host, "inquiry.withdrawn", now)
+    for inquiry in received:
+        _move(inquiry, InquiryStatus.DECLINED, now, "")
+        _tell(inquiry, inquiry.guest, "inquiry.declined", now)
+    return len(asked) + len(received)
+
+
 def expire(*, now: datetime) -> dict[str, int]:
     """End every inquiry and answer whose time has run out by ``now`` (UTC), each in a transaction of its own."""
     due = Inquiry.objects.filter(status__in=WAITING, expires_at__lte=now).order_by("expires_at")
