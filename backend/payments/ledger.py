@@ -25,14 +25,17 @@ clearer sentence.
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Sum
 
+from backend.core.db import prepared
 from backend.core.money import exponent
 from backend.payments.models import Folio, LedgerEntry, LedgerTransaction, MoneyOp
 
@@ -137,20 +140,38 @@ def post(
         sums[entry.currency] += entry.amount_minor
     if len(written) < 2 or any(sums.values()):
         raise Unbalanced(f"{cause}: {len(written)} entries with the sums {dict(sums)}")
-    with transaction.atomic():
-        posted = LedgerTransaction.objects.create(cause=cause, folio=folio, money_op=money_op, at=now)
-        LedgerEntry.objects.bulk_create(
-            LedgerEntry(
-                transaction=posted,
-                account=entry.account,
-                currency=entry.currency,
-                amount_minor=entry.amount_minor,
-                folio=entry.folio or folio,
-                holder_id=_holder(entry, entry.folio or folio),
-            )
-            for entry in written
-        )
+    posted = LedgerTransaction(cause=cause, folio=folio, money_op=money_op, at=now)
+    with transaction.atomic(savepoint=False), prepared() as cursor:
+        rows = json.dumps([_row(entry, entry.folio or folio) for entry in written])
+        cursor.execute(_POST, [rows, cause, posted.folio_id, posted.money_op_id, now])
+        (posted.pk,) = cursor.fetchone()
+    posted._state.adding, posted._state.db = False, connection.alias
     return posted
+
+
+# The transaction with its entries at once: every movement of money writes one.
+_POST = """
+    WITH given AS MATERIALIZED (
+        SELECT row.*, place FROM jsonb_array_elements(%s::jsonb) WITH ORDINALITY AS one (entry, place),
+            jsonb_to_record(entry) AS row (account text, currency text, amount_minor bigint, folio bigint, holder bigint)
+    ), posted AS (
+        INSERT INTO ledger_transactions (cause, folio_id, money_op_id, at) VALUES (%s, %s, %s, %s) RETURNING id
+    ), entries AS (
+        INSERT INTO ledger_entries (transaction_id, account, currency, amount_minor, folio_id, holder_id)
+        SELECT posted.id, account, currency, amount_minor, folio, holder FROM given CROSS JOIN posted ORDER BY place
+    )
+    SELECT id FROM posted
+"""
+
+
+def _row(entry: Entry, folio: Folio | None) -> dict[str, Any]:
+    return {
+        "account": entry.account,
+        "currency": entry.currency,
+        "amount_minor": entry.amount_minor,
+        "folio": folio.pk if folio else None,
+        "holder": _holder(entry, folio),
+    }
 
 
 def _holder(entry: Entry, folio: Folio | None) -> int | None:
