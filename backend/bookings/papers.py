@@ -50,14 +50,15 @@ def paid(booking: Booking, payment: Payment, *, now: datetime, sold: bool = True
 
     ``sold`` is false of money that came too late to buy anything: then there is a receipt only.
     """
-    subject = subject_of(booking)
-    issued = [issuing.issue_invoice(payment=payment, subject=subject, now=now)] if sold else []
-    return [*issued, issuing.issue_receipt(payment=payment, subject=subject, now=now)]
+    kinds = [DocumentKind.INVOICE, DocumentKind.RECEIPT] if sold else [DocumentKind.RECEIPT]
+    _take_hold(booking, payment)
+    return issuing.issue_for(payment=payment, kinds=kinds, subject=subject_of(booking), now=now)
 
 
 def refunded(booking: Booking, op: MoneyOp, *, now: datetime) -> list[Document]:
     """Issue the credit note of a refund that was just made. One that is made again has the first one's."""
     subject = subject_of(booking)
+    _take_hold(booking, op.of_payment)
     note = issuing.issue_credit_note(
         refund=op.of_payment,
         subject=subject,
@@ -108,9 +109,15 @@ def subject_of(booking: Booking) -> Subject:
     )
 
 
+def _take_hold(booking: Booking, payment: Payment) -> None:
+    """Let the payment's folio and guest be those that are held with the booking: nothing of them is read again."""
+    payment.folio = booking.folio
+    payment.folio.guest = booking.guest
+
+
 def _taken(booking: Booking) -> Any:
     payments = Payment.objects.filter(folio_id=booking.folio_id, kind=Payment.Kind.PAYMENT)
-    return payments.exclude(completed_at=None).select_related("folio__guest")
+    return payments.exclude(completed_at=None)
 
 
 def _line(line: FolioLine) -> Line:

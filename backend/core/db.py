@@ -121,12 +121,32 @@ def lock(queryset: QuerySet[M], **lookup: Any) -> M:
     The query runs here: a lazy ``select_for_update`` would lock nothing. Waits at most ``lock_timeout``.
     Raises: NotFound, Unavailable when somebody else holds it for too long.
     """
+    with _locking():
+        try:
+            return queryset.select_for_update(no_key=True, of=("self",)).get(**lookup)
+        except ObjectDoesNotExist:
+            raise NotFound from None
+
+
+def locked(statement: str, values: Sequence[Any]) -> tuple[Any, ...]:
+    """As ``lock``, by a statement of one's own that ends in ``FOR NO KEY UPDATE`` and is planned once; gives its row.
+
+    Raises: NotFound, Unavailable when somebody else holds it for too long.
+    """
+    with _locking(), prepared() as cursor:
+        cursor.execute(statement, values)
+        row: tuple[Any, ...] | None = cursor.fetchone()
+    if row is None:
+        raise NotFound
+    return row
+
+
+@contextmanager
+def _locking() -> Iterator[None]:
     if not connection.in_atomic_block:
         raise RuntimeError("a lock outside of a transaction is released at once")
     try:
-        return queryset.select_for_update(no_key=True, of=("self",)).get(**lookup)
-    except ObjectDoesNotExist:
-        raise NotFound from None
+        yield
     except OperationalError as error:
         if isinstance(error.__cause__, pg.LockNotAvailable):
             raise Unavailable from error
@@ -134,14 +154,17 @@ def lock(queryset: QuerySet[M], **lookup: Any) -> M:
 
 
 @contextmanager
-def constraint_errors(errors: Mapping[str, Callable[[], DomainError]]) -> Iterator[None]:
+def constraint_errors(
+    errors: Mapping[str, Callable[[], DomainError]], *, savepoint: bool = True
+) -> Iterator[None]:
     """Turn a violated constraint into a domain error by the constraint's name.
 
-    Opens a savepoint (or the transaction), so that what surrounds it stays usable. A constraint that is not
-    named in ``errors`` is a defect and passes as it is.
+    Opens a savepoint (or the transaction), so that what surrounds it stays usable; where the error ends that anyway,
+    ``savepoint=False`` spares two statements. A constraint that is not named in ``errors`` is a defect and passes as
+    it is.
     """
     try:
-        with transaction.atomic():
+        with transaction.atomic(savepoint=savepoint):
             yield
     except IntegrityError as error:
         name = getattr(getattr(error.__cause__, "diag", None), "constraint_name", None) or ""

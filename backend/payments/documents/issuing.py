@@ -12,6 +12,7 @@ What is issued is rendered after the commit, by a job (``storing``).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -19,21 +20,19 @@ from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 from procrastinate.contrib.django import app
 
-from backend.accounts.models import Profile, User
+from backend.accounts.models import User
 from backend.core import platform
-from backend.core.db import constraint_errors
+from backend.core.db import constraint_errors, insert
 from backend.core.errors import Conflict
 from backend.notifications.rendering import supported
 from backend.payments.documents import contents, numbering
-from backend.payments.documents.contents import Common, Earlier, Subject
-from backend.payments.models import Document, DocumentKind, Folio, Payment
+from backend.payments.documents.contents import Common, Subject
+from backend.payments.documents.shelf import Shelf
+from backend.payments.models import Document, DocumentKind, Payment
 from backend.payments.statements import Statement
 
 RENDER_JOB = "payments.render_documents"
 """The job that renders and stores documents; it stands in ``payments.tasks``."""
-
-COUNTS = (DocumentKind.INVOICE, DocumentKind.CREDIT_NOTE)
-"""The kinds that count against the price of a stay."""
 
 
 class IssuedBefore(Conflict):
@@ -50,32 +49,25 @@ class MonthNotOver(Conflict):
     title = _("This month is not over yet.")
 
 
-def issue_invoice(*, payment: Payment, subject: Subject, now: datetime) -> Document:
-    """The invoice over ``payment``, which is taken; again it gives the same one. The caller holds the folio.
+ONCE = {"documents_once_per_payment": IssuedBefore, "documents_one_statement_a_month": IssuedBefore}
 
-    ``subject.lines`` are the lines in force, with what the payment was for.
+
+def issue_for(
+    *, payment: Payment, kinds: Sequence[DocumentKind], subject: Subject, now: datetime
+) -> list[Document]:
+    """The invoice or the receipt or both of ``payment``, which is taken; again it gives the same ones.
+
+    ``subject.lines`` are the lines in force, with what the payment was for. The caller holds the folio; where it does
+    not, rivals may meet. Raises: IssuedBefore, with which the transaction is lost.
     """
-    found = existing(payment, DocumentKind.INVOICE)
-    if found is not None:
-        return found
-    data = contents.invoice(_common(payment.folio.guest), subject, payment, _earlier(payment.folio))
-    return _about(payment, DocumentKind.INVOICE, data, now)
-
-
-def issue_receipt(*, payment: Payment, subject: Subject, now: datetime) -> Document:
-    """The receipt of ``payment``, which is taken; again it gives the same one. The caller holds the folio."""
-    found = existing(payment, DocumentKind.RECEIPT)
-    if found is not None:
-        return found
-    invoice = existing(payment, DocumentKind.INVOICE)
-    data = contents.receipt(
-        _common(payment.folio.guest),
-        subject,
-        payment,
-        invoice=invoice.reference if invoice else "",
-        paid_minor=_paid(payment.folio),
-    )
-    return _about(payment, DocumentKind.RECEIPT, data, now)
+    shelf = Shelf.of(payment.folio)
+    found = {kind: document for kind in kinds if (document := shelf.about(payment.pk, kind))}
+    drafts = _drafts(shelf, payment, [kind for kind in kinds if kind not in found], subject, now)
+    if drafts:
+        with constraint_errors(ONCE, savepoint=False):
+            Document.objects.bulk_create(drafts.values())
+        _render_later(*drafts.values())
+    return [found.get(kind) or drafts[kind] for kind in kinds]
 
 
 def issue_credit_note(
@@ -88,14 +80,13 @@ def issue_credit_note(
     ``cause`` is the word that the refund was written down with; ``tax_due_minor`` the taxes that the guest still owes
     after it: what was invoiced beyond them is in this note, as far as its amount goes.
     """
-    found = _credited(refund)
+    shelf = Shelf.of(refund.folio)
+    found = shelf.credited(refund)
     if found is not None:
         return found
-    paid = refund.parent
-    assert paid is not None, "a refund has a parent by constraint"  # noqa: S101
-    invoice = existing(paid, DocumentKind.INVOICE)
-    corrected = invoice or existing(paid, DocumentKind.RECEIPT)
-    invoiced = sum(one.tax_minor for one in _earlier(refund.folio))
+    invoice = shelf.about(refund.parent_id, DocumentKind.INVOICE)
+    corrected = invoice or shelf.about(refund.parent_id, DocumentKind.RECEIPT)
+    invoiced = sum(one.tax_minor for one in shelf.earlier())
     data = contents.credit_note(
         _common(refund.folio.guest),
         subject,
@@ -104,7 +95,10 @@ def issue_credit_note(
         corrects=_corrected(corrected),
         tax_minor=min(max(invoiced - tax_due_minor, 0), refund.amount_minor) if invoice else 0,
     )
-    return _about(refund, DocumentKind.CREDIT_NOTE, data, now, corrects=corrected)
+    number = _number(DocumentKind.CREDIT_NOTE, data, now)
+    note = _about(refund, DocumentKind.CREDIT_NOTE, number, data, now)
+    note.corrects = corrected
+    return _issue(note)
 
 
 @transaction.atomic
@@ -124,103 +118,79 @@ def issue_statement(*, host: User, statement: Statement, now: datetime) -> Docum
         return found
     data = contents.statement(_common(host), statement)
     try:
-        return _issue(
-            DocumentKind.STATEMENT, host, data, now, currency=statement.currency, month=statement.month
-        )
+        with constraint_errors(ONCE):
+            number = _number(DocumentKind.STATEMENT, data, now)
+            draft = _draft(DocumentKind.STATEMENT, number, host, data, now)
+            draft.currency, draft.month = statement.currency, statement.month
+            return _issue(draft)
     except IssuedBefore:
         return mine.get()
 
 
-def existing(payment: Payment, kind: DocumentKind) -> Document | None:
-    """The document of a kind about a payment or refund."""
-    return Document.objects.filter(payment=payment, kind=kind).first()
+def _drafts(
+    shelf: Shelf, payment: Payment, kinds: Sequence[DocumentKind], subject: Subject, now: datetime
+) -> dict[DocumentKind, Document]:
+    """What ``payment`` is due and does not have, numbered and not written yet. A receipt names the invoice that it pays."""
+    drafts: dict[DocumentKind, Document] = {}
+    if not kinds:
+        return drafts
+    common = _common(payment.folio.guest)
+    numbers = numbering.take_each(common.issuer["code"], kinds, numbering.year_of(now))
+    for kind, number in zip(kinds, numbers, strict=True):
+        if kind == DocumentKind.INVOICE:
+            data = contents.invoice(common, subject, payment, shelf.earlier())
+        else:
+            invoice = drafts.get(DocumentKind.INVOICE) or shelf.about(payment.pk, DocumentKind.INVOICE)
+            paid = invoice.reference if invoice else ""
+            data = contents.receipt(common, subject, payment, invoice=paid, paid_minor=shelf.paid_minor())
+        drafts[kind] = _about(payment, kind, number, data, now)
+    return drafts
+
+
+def _number(kind: DocumentKind, data: dict[str, Any], now: datetime) -> int:
+    return numbering.take(data["issuer"]["code"], kind, numbering.year_of(now))
 
 
 def _about(
-    payment: Payment, kind: DocumentKind, data: dict[str, Any], now: datetime, **fields: Any
+    payment: Payment, kind: DocumentKind, number: int, data: dict[str, Any], now: datetime
 ) -> Document:
-    """A document of the guest about a payment or refund."""
-    folio = payment.folio
-    return _issue(
-        kind, folio.guest, data, now, currency=payment.currency, payment=payment, folio=folio, **fields
-    )
-
-
-def _issue(
-    kind: DocumentKind, recipient: User, data: dict[str, Any], now: datetime, *, currency: str, **fields: Any
-) -> Document:
-    """Number and write a document, and have it rendered once that is committed. Raises: IssuedBefore."""
-    language, issuer, year = language_of(recipient), data["issuer"]["code"], numbering.year_of(now)
-    second = str(platform.get("law_language"))
-    once = {"documents_once_per_payment": IssuedBefore, "documents_one_statement_a_month": IssuedBefore}
-    with constraint_errors(once):
-        number = numbering.take(issuer, kind, year)
-        document = Document.objects.create(
-            kind=kind,
-            issuer=issuer,
-            year=year,
-            number=number,
-            reference=numbering.text(issuer, kind, year, number),
-            recipient=recipient,
-            language=language,
-            law_language=second if second != language else "",
-            currency=currency,
-            total_minor=data["total_minor"],
-            data=data,
-            issued_at=now,
-            **fields,
-        )
-    app.configure_task(RENDER_JOB, queue="documents").defer(document_ids=[document.pk])
+    """A document for the guest about a payment or refund."""
+    document = _draft(kind, number, payment.folio.guest, data, now)
+    document.payment, document.folio, document.currency = payment, payment.folio, payment.currency
     return document
 
 
-def language_of(recipient: User) -> str:
-    """The language that somebody's documents are issued in: what they prefer, else the platform's."""
-    return supported(Profile.objects.filter(pk=recipient.pk).values_list("language", flat=True).first() or "")
+def _draft(kind: DocumentKind, number: int, recipient: User, data: dict[str, Any], now: datetime) -> Document:
+    language, issuer, year = supported(recipient.language), data["issuer"]["code"], numbering.year_of(now)
+    second = str(platform.get("law_language"))
+    return Document(
+        kind=kind,
+        issuer=issuer,
+        year=year,
+        number=number,
+        reference=numbering.text(issuer, kind, year, number),
+        recipient=recipient,
+        language=language,
+        law_language=second if second != language else "",
+        total_minor=data["total_minor"],
+        data=data,
+        issued_at=now,
+    )
+
+
+def _issue(document: Document) -> Document:
+    """Write a document and have it rendered once that is committed."""
+    insert(document)
+    _render_later(document)
+    return document
+
+
+def _render_later(*documents: Document) -> None:
+    app.configure_task(RENDER_JOB, queue="documents").defer(document_ids=[each.pk for each in documents])
 
 
 def _common(recipient: User) -> Common:
     return Common(recipient=recipient.get_full_name())
-
-
-def _earlier(folio: Folio) -> list[Earlier]:
-    """What was invoiced and credited for a stay, and what is on its way back of it and will be credited, in order."""
-    issued = Document.objects.filter(folio=folio, kind__in=COUNTS).select_related("corrects").order_by("id")
-    found = [
-        Earlier(one.reference, one.kind, sign * one.total_minor, sign * one.data["tax_minor"])
-        for one in issued
-        if (sign := _sign(one))
-    ]
-    coming = Payment.objects.filter(
-        folio=folio,
-        kind=Payment.Kind.REFUND,
-        status=Payment.Status.PENDING,
-        parent__documents__kind=DocumentKind.INVOICE,
-    )
-    found += [
-        Earlier(one.reference, "refund", -one.amount_minor)
-        for one in coming.order_by("id")
-        if _credited(one) is None
-    ]
-    return found
-
-
-def _credited(refund: Payment) -> Document | None:
-    """The credit note of a refund, or of the one that it makes again."""
-    one: Payment | None = refund
-    while one is not None:
-        found = existing(one, DocumentKind.CREDIT_NOTE)
-        if found is not None:
-            return found
-        one = one.retry_of
-    return None
-
-
-def _sign(document: Document) -> int:
-    """1 for an invoice, -1 for what takes some of one back; 0 for a credit note that has nothing to do with the price."""
-    if document.kind == DocumentKind.INVOICE:
-        return 1
-    return -1 if document.corrects and document.corrects.kind == DocumentKind.INVOICE else 0
 
 
 def _corrected(document: Document | None) -> dict[str, Any] | None:
@@ -233,9 +203,3 @@ def _corrected(document: Document | None) -> dict[str, Any] | None:
         "total_minor": document.total_minor,
         "taxes": document.data.get("taxes", []),
     }
-
-
-def _paid(folio: Folio) -> int:
-    """What was taken for a stay and not given back, in minor units."""
-    taken = Payment.objects.filter(folio=folio, kind=Payment.Kind.PAYMENT).exclude(completed_at=None)
-    return sum(row.amount_minor - row.refunded_minor for row in taken)

@@ -6,6 +6,7 @@ December has the number of the new year.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from django.db import connection
@@ -28,23 +29,30 @@ def year_of(now: datetime) -> int:
 
 
 def take(issuer: str, kind: DocumentKind, year: int) -> int:
-    """The next number of a range. The range is locked until the transaction ends; rolled back, the number is free again.
+    """The next number of a range, as ``take_each`` takes it."""
+    return take_each(issuer, [kind], year)[0]
 
-    Take it late in a transaction: all who issue the same kind wait for each other.
+
+def take_each(issuer: str, kinds: Sequence[DocumentKind], year: int) -> list[int]:
+    """The next number of each of several ranges, no two of one kind, in their order.
+
+    The ranges are locked until the transaction ends; rolled back, the numbers are free again. Take them late in a
+    transaction: all who issue the same kind wait for each other.
     """
     if not connection.in_atomic_block:
         raise RuntimeError("a number that is taken outside of a transaction is lost when its document fails")
     with prepared() as cursor:
-        cursor.execute(_TAKE, [issuer, kind, year])
-        number: int = cursor.fetchone()[0]
-    return number
+        cursor.execute(_TAKE, [issuer, year, [str(kind) for kind in kinds]])
+        taken: dict[str, int] = dict(cursor.fetchall())
+    return [taken[kind] for kind in kinds]
 
 
 _TAKE = """
-    INSERT INTO document_series (issuer, kind, year, last_number) VALUES (%s, %s, %s, 1)
+    INSERT INTO document_series (issuer, kind, year, last_number)
+    SELECT %s, kind, %s, 1 FROM unnest(%s::text[]) WITH ORDINALITY AS asked (kind, place) ORDER BY place
     ON CONFLICT ON CONSTRAINT document_series_once
     DO UPDATE SET last_number = document_series.last_number + 1
-    RETURNING last_number
+    RETURNING kind, last_number
 """
 
 

@@ -15,7 +15,7 @@ from django.db import transaction
 from backend.core import platform
 from backend.payments.documents import issuing, rendering
 from backend.payments.documents.contents import Line, Subject
-from backend.payments.models import Document, Folio, Payment
+from backend.payments.models import Document, DocumentKind, Folio, Payment
 from tests.factories import NOW
 
 MARKS = re.compile("[\u2066-\u2069\u200b\u200e\u200f]")
@@ -48,13 +48,18 @@ def subject(lines: Sequence[Line] = LINES, **values: Any) -> Subject:
 def invoiced(payment: Payment, now: datetime = NOW, **values: Any) -> Document:
     """The invoice over ``payment``."""
     with transaction.atomic():
-        return issuing.issue_invoice(payment=payment, subject=subject(**values), now=now)
+        return _issued(payment, DocumentKind.INVOICE, now, values)
 
 
 def receipted(payment: Payment, now: datetime = NOW, **values: Any) -> Document:
     """The receipt of ``payment``."""
     with transaction.atomic():
-        return issuing.issue_receipt(payment=payment, subject=subject(**values), now=now)
+        return _issued(payment, DocumentKind.RECEIPT, now, values)
+
+
+def _issued(payment: Payment, kind: DocumentKind, now: datetime, values: dict[str, Any]) -> Document:
+    (document,) = issuing.issue_for(payment=payment, kinds=[kind], subject=subject(**values), now=now)
+    return document
 
 
 def credited(refund: Payment, now: datetime = NOW, *, cause: str = "test", tax_due: int = 0) -> Document:

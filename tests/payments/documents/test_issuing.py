@@ -74,7 +74,7 @@ def test_numbers_have_no_gap_when_twenty_issue_and_some_give_up() -> None:
     def issue(payment: Payment, gives_up: bool) -> Callable[[], int]:
         def run() -> int:
             with transaction.atomic():
-                number = issuing.issue_invoice(payment=payment, subject=subject(), now=NOW).number
+                number = invoiced(payment).number
                 if gives_up:
                     raise Abandoned
                 return number
@@ -411,3 +411,26 @@ def test_a_document_has_its_job() -> None:
         jobs = [json.loads(args) for (args,) in cursor.fetchall()]
     assert jobs == [{"document_ids": [Document.objects.get().pk]}]
     assert written(folio) == [("invoice", "KRB-INV-2027-000001", TOTAL)]
+
+
+def test_papers_of_one_payment_are_issued_together_and_rendered_by_one_job() -> None:
+    folio = make_folio()
+    payment = pay(folio)
+    kinds = [DocumentKind.INVOICE, DocumentKind.RECEIPT]
+
+    with transaction.atomic():
+        issued = issuing.issue_for(payment=payment, kinds=kinds, subject=subject(), now=NOW)
+    with transaction.atomic():
+        again = issuing.issue_for(payment=payment, kinds=kinds, subject=subject(), now=NOW)
+
+    invoice, receipt = issued
+    assert again == issued
+    assert written(folio) == [
+        ("invoice", "KRB-INV-2027-000001", TOTAL),
+        ("receipt", "KRB-REC-2027-000001", TOTAL),
+    ]
+    assert receipt.data["invoice"] == invoice.reference
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT args::text FROM procrastinate_jobs WHERE task_name = %s", [issuing.RENDER_JOB])
+        jobs = [json.loads(args) for (args,) in cursor.fetchall()]
+    assert jobs == [{"document_ids": [invoice.pk, receipt.pk]}]
