@@ -10,7 +10,7 @@ from backend.accounts.models import User
 from backend.bookings.models import Booking
 from backend.listings import cohosts
 from backend.notifications import services as notifications
-from backend.notifications.services import Event
+from backend.notifications.services import Event, Telling
 from backend.payments.documents.mailing import NAMED
 from backend.payments.models import Document, Payment
 
@@ -40,18 +40,20 @@ def announce(
     values = {**params(booking, amount_minor=amount_minor, reason=reason), **(values or {})}
     keepers = cohosts.with_grant(booking.listing, cohosts.BOOKINGS)
     readers = [(guest, booking.guest), (host, booking.host), *((host, keeper) for keeper in keepers)]
+    tellings = []
     for kinds, user in readers:
         for kind in kinds:
             given = papers if user is booking.guest and kind in CARRY_PAPERS else ()
             told = values
             if user is booking.guest and payment is not None and kind.startswith("payment."):
                 told = {**values, **_moved(payment)}
-            _notify(booking, user, kind, key or f"booking:{booking.pk}", told, given, now)
+            tellings.append(_telling(booking, user, kind, key or f"booking:{booking.pk}", told, given))
     frame = live_data(booking)
     if payment is not None:
         frame["payment"] = {"id": payment.pk, "kind": payment.kind, "status": payment.status}
     parties = [booking.guest_id, booking.host_id, *(keeper.pk for keeper in keepers)]
-    notifications.push_on_commit([Event(user_id, "booking", frame) for user_id in parties], now=now)
+    events = [Event(user_id, "booking", frame) for user_id in parties]
+    notifications.tell(tellings, now=now, events=events)
 
 
 def _moved(payment: Payment) -> dict[str, Any]:
@@ -59,21 +61,14 @@ def _moved(payment: Payment) -> dict[str, Any]:
     return {"amount": payment.charged_minor, "currency": payment.charged_currency}
 
 
-def _notify(
-    booking: Booking,
-    user: User,
-    kind: str,
-    key: str,
-    values: Mapping[str, Any],
-    papers: Sequence[Document],
-    now: datetime,
-) -> None:
+def _telling(
+    booking: Booking, user: User, kind: str, key: str, values: Mapping[str, Any], papers: Sequence[Document]
+) -> Telling:
     named = {NAMED: [paper.pk for paper in papers]} if papers else {}
-    notifications.notify(
+    return Telling(
         user=user,
         kind=kind,
         object_key=key,
-        now=now,
         params=dict(values),
         data={"booking_id": booking.pk, "property_id": booking.listing_id, **named},
         url=f"/bookings/{booking.pk}",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
 from django.db import transaction
+from django.db.models import prefetch_related_objects
 
-from backend.accounts.models import Profile, User
+from backend.accounts.models import User
 from backend.core.db import prepared
 from backend.core.errors import NotFound
 from backend.notifications import live, tasks
@@ -28,6 +29,22 @@ class Event:
     data: dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """What a user is told, once per ``kind`` and ``object_key`` (``booking:17``).
+
+    ``params`` are the values of the texts (see ``kinds``; amounts in minor units, dates as ISO strings), ``data`` the
+    ids that clients need, ``url`` a path to open.
+    """
+
+    user: User
+    kind: str
+    object_key: str
+    params: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+    url: str = ""
+
+
 def notify(
     *,
     user: User,
@@ -38,54 +55,38 @@ def notify(
     data: dict[str, Any] | None = None,
     url: str = "",
 ) -> Notification | None:
-    """Tell ``user`` once per ``kind`` and ``object_key`` (``booking:17``); None when they were told before.
-
-    Writes the row, the live event and, for kinds that are mailed, the delivery with its job, all in the caller's
-    transaction. ``params`` are the values of the texts (see ``kinds``; amounts in minor units, dates as ISO
-    strings), ``data`` the ids that clients need, ``url`` a path to open. Raises: KeyError for an unknown kind.
-    """
-    mailed = KINDS[kind].email and (KINDS[kind].mandatory or _wants_mail(user.pk, kind))
-    row = Notification(
-        user=user,
-        kind=kind,
-        object_key=object_key,
-        params=params or {},
-        data=data or {},
-        url=url,
-        created_at=now,
-    )
-    with transaction.atomic(savepoint=False):
-        written = _write(row, mailed=mailed)
-        if written is None:
-            return None
-        row.pk, event_id, delivery_id = written
-        row._state.adding = False
-        live.send_on_commit([event_id])
-        if delivery_id is not None:
-            tasks.deliver_email.defer(delivery_id=delivery_id)
-    return row
+    """Tell one person one thing, as ``tell`` does; None when they were told before."""
+    telling = Telling(user, kind, object_key, params or {}, data or {}, url)
+    told = tell([telling], now=now)
+    return told[0] if told else None
 
 
 def push_on_commit(events: Sequence[Event], *, now: datetime) -> None:
-    """Store events for the sockets of their users; they are numbered at commit and sent right after it.
+    """Show ``events`` to sockets, as ``tell`` does."""
+    tell([], now=now, events=events)
 
-    A shared cache that is away delays them until the sockets look for themselves; it never fails the operation.
+
+def tell(tellings: Sequence[Telling], *, now: datetime, events: Sequence[Event] = ()) -> list[Notification]:
+    """Tell people what they were not told before; returns the notices that are new, in order.
+
+    Writes the rows, a live event for each with ``events`` behind them and, for kinds that are mailed, the deliveries
+    with their jobs, all in the caller's transaction. Events are numbered at commit and sent right after it; a shared
+    cache that is away delays them until the sockets look for themselves, and never fails the operation.
+    Raises: KeyError for an unknown kind.
     """
-    if not events:
-        return
-    with prepared() as cursor:
-        cursor.execute(_STORE, [now, json.dumps([asdict(event) for event in events])])
-        stored = [event_id for (event_id,) in cursor.fetchall()]
-    live.send_on_commit(stored)
-
-
-_STORE = """
-    INSERT INTO live_events (user_id, type, data, created_at)
-    SELECT (event->>'user_id')::bigint, event->>'type', event->'data', %s
-    FROM jsonb_array_elements(%s::jsonb) WITH ORDINALITY AS given (event, place)
-    ORDER BY place
-    RETURNING id
-"""
+    if not tellings and not events:
+        return []
+    # Who is named twice for one thing is told once, as if it were one after the other.
+    once: dict[tuple[int, str, str], Telling] = {}
+    for each in tellings:
+        once.setdefault((each.user.pk, each.kind, each.object_key), each)
+    with transaction.atomic(savepoint=False):
+        new, stored, mails = _write(list(once.values()), events, now)
+        live.send_on_commit(stored)
+        if mails:
+            jobs: list[dict[str, Any]] = [{"delivery_id": each} for each in mails]
+            tasks.deliver_email.batch_defer(*jobs)
+    return new
 
 
 def mark_read(*, user: User, notification_id: int, now: datetime) -> None:
@@ -100,52 +101,86 @@ def mark_all_read(*, user: User, now: datetime) -> int:
     return Notification.objects.filter(user=user, read_at=None).update(read_at=now)
 
 
+# One statement, and ON CONFLICT instead of a caught error: telling is a part of every operation.
 _WRITE = """
-    WITH told AS (
+    WITH given AS MATERIALIZED (
+        SELECT row.*, place FROM jsonb_array_elements(%(notices)s::jsonb) WITH ORDINALITY AS one (notice, place),
+            jsonb_to_record(notice) AS row (user_id bigint, kind text, object_key text, params jsonb, data jsonb,
+                url text, event jsonb, mailed boolean)
+    ), told AS (
         INSERT INTO notifications (user_id, kind, object_key, params, data, url, created_at)
-        VALUES (%(user)s, %(kind)s, %(object_key)s, %(params)s, %(data)s, %(url)s, %(now)s)
+        SELECT user_id, kind, object_key, params, data, url, %(now)s FROM given ORDER BY place
         ON CONFLICT ON CONSTRAINT notifications_once DO NOTHING
-        RETURNING id, created_at
+        RETURNING id, user_id, kind, object_key
+    ), new AS (
+        SELECT told.id, given.* FROM told JOIN given USING (user_id, kind, object_key)
     ), event AS (
         INSERT INTO live_events (user_id, type, data, created_at)
-        SELECT %(user)s, 'notification', %(notice)s::jsonb || jsonb_build_object('id', id), created_at FROM told
+        SELECT user_id, type, data, %(now)s FROM (
+            SELECT 1, place, user_id, 'notification', event || jsonb_build_object('id', id) FROM new
+            UNION ALL
+            SELECT 2, place, (event->>'user_id')::bigint, event->>'type', event->'data'
+            FROM jsonb_array_elements(%(events)s::jsonb) WITH ORDINALITY AS given_too (event, place)
+        ) AS frame (part, place, user_id, type, data)
+        ORDER BY part, place
         RETURNING id
     ), mail AS (
         INSERT INTO deliveries (notification_id, channel, state, attempts, error, created_at)
-        SELECT id, 'email', 'queued', 0, '', created_at FROM told WHERE %(mailed)s
+        SELECT id, 'email', 'queued', 0, '', %(now)s FROM new WHERE mailed ORDER BY place
         RETURNING id
     )
-    SELECT told.id, event.id, mail.id FROM told CROSS JOIN event LEFT JOIN mail ON true
+    SELECT 'notice', id, place FROM new UNION ALL SELECT 'event', id, 0 FROM event UNION ALL SELECT 'mail', id, 0 FROM mail
 """
 
 
-def _write(row: Notification, *, mailed: bool) -> tuple[int, int, int | None] | None:
-    """The ids of the new notice, its live event and its mail; None when the user was told before.
-
-    One statement, and ON CONFLICT instead of a caught error: telling is a part of every operation.
-    """
-    with prepared() as cursor:
-        cursor.execute(
-            _WRITE,
-            {
-                "user": row.user_id,
-                "kind": row.kind,
-                "object_key": row.object_key,
-                "params": json.dumps(row.params),
-                "data": json.dumps(row.data),
-                "url": row.url,
-                "now": row.created_at,
-                "notice": json.dumps(asdict(notice_of(row))),
-                "mailed": mailed,
-            },
+def _write(
+    tellings: Sequence[Telling], events: Sequence[Event], now: datetime
+) -> tuple[list[Notification], list[int], list[int]]:
+    """The new notices, the ids of the live events, and those of the mails."""
+    rows = [
+        Notification(
+            user=each.user,
+            kind=each.kind,
+            object_key=each.object_key,
+            params=each.params,
+            data=each.data,
+            url=each.url,
+            created_at=now,
         )
-        found: tuple[int, int, int | None] | None = cursor.fetchone()
-    return found
+        for each in tellings
+    ]
+    given = [
+        {
+            "user_id": row.user_id,
+            "kind": row.kind,
+            "object_key": row.object_key,
+            "params": row.params,
+            "data": row.data,
+            "url": row.url,
+            "event": asdict(notice_of(row)),
+            "mailed": mailed,
+        }
+        for row, mailed in zip(rows, _mailed(tellings), strict=True)
+    ]
+    shown = [asdict(event) for event in events]
+    with prepared() as cursor:
+        cursor.execute(_WRITE, {"notices": json.dumps(given), "events": json.dumps(shown), "now": now})
+        written = cursor.fetchall()
+    places = {place: id_ for what, id_, place in written if what == "notice"}
+    for place, id_ in places.items():
+        row = rows[place - 1]
+        row.pk, row._state.adding = id_, False
+    ids = {kind: sorted(id_ for what, id_, _place in written if what == kind) for kind in ("event", "mail")}
+    return [rows[place - 1] for place in sorted(places)], ids["event"], ids["mail"]
 
 
-def _wants_mail(user_id: int, kind: str) -> bool:
-    preferences = (
-        Profile.objects.filter(pk=user_id).values_list("notification_preferences", flat=True).first()
-    )
-    chosen = (preferences or {}).get(kind)
+def _mailed(tellings: Sequence[Telling]) -> list[bool]:
+    """Whether each is mailed: by its kind, and by what its user has chosen where there is a choice."""
+    optional = [each for each in tellings if KINDS[each.kind].email and not KINDS[each.kind].mandatory]
+    prefetch_related_objects([each.user for each in optional], "profile")
+    return [KINDS[each.kind].email and (KINDS[each.kind].mandatory or _wants_mail(each)) for each in tellings]
+
+
+def _wants_mail(telling: Telling) -> bool:
+    chosen = telling.user.profile.notification_preferences.get(telling.kind)
     return not isinstance(chosen, dict) or chosen.get("email") is not False

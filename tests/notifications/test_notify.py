@@ -13,7 +13,7 @@ from backend.accounts.models import User
 from backend.notifications import retention
 from backend.notifications import services as notifications
 from backend.notifications.models import Delivery, LiveEvent, Notification
-from backend.notifications.services import Event
+from backend.notifications.services import Event, Telling
 from tests.factories import NOW, make_user
 
 pytestmark = pytest.mark.usefixtures("db")
@@ -127,6 +127,53 @@ def test_notify_refuses_an_unknown_kind() -> None:
         notifications.notify(user=make_user(), kind="booking.loved", object_key="booking:1", now=NOW)
 
     assert Notification.objects.count() == 0
+
+
+def test_tell_writes_what_is_new_in_order_with_the_events_behind_it() -> None:
+    ana, bo, cy = make_user(), make_user(), make_user()
+    cy.profile.notification_preferences = {"booking.requested": {"email": False}}
+    cy.profile.save()
+    confirm(bo)
+    before = set(LiveEvent.objects.values_list("pk", flat=True))
+
+    told = notifications.tell(
+        [
+            Telling(ana, "booking.requested", "booking:1", PARAMS, {"booking_id": 1}, "/bookings/1"),
+            Telling(bo, "booking.confirmed", "booking:1", PARAMS),
+            Telling(cy, "booking.requested", "booking:1", PARAMS),
+            Telling(ana, "booking.requested", "booking:1", {**PARAMS, "guests": 3}),
+            Telling(ana, "booking.completed", "booking:1", PARAMS),
+        ],
+        now=NOW,
+        events=[Event(bo.pk, "booking", {"n": 1}), Event(ana.pk, "booking", {"n": 2})],
+    )
+
+    assert [(row.user_id, row.kind) for row in told] == [
+        (ana.pk, "booking.requested"),
+        (cy.pk, "booking.requested"),
+        (ana.pk, "booking.completed"),
+    ]
+    assert list(Notification.objects.filter(pk__in=[row.pk for row in told]).order_by("pk")) == told
+    stored = Notification.objects.get(pk=told[0].pk)
+    assert (stored.params, stored.data, stored.url) == (PARAMS, {"booking_id": 1}, "/bookings/1")
+    events = LiveEvent.objects.exclude(pk__in=before).order_by("pk")
+    assert [(event.user_id, event.type, event.data.get("id"), event.data.get("n")) for event in events] == [
+        (ana.pk, "notification", told[0].pk, None),
+        (cy.pk, "notification", told[1].pk, None),
+        (ana.pk, "notification", told[2].pk, None),
+        (bo.pk, "booking", None, 1),
+        (ana.pk, "booking", None, 2),
+    ]
+    mails = list(Delivery.objects.exclude(notification__user=bo).values_list("notification_id", "pk"))
+    assert [notice for notice, _mail in mails] == [told[0].pk]
+    jobs = ProcrastinateJob.objects.order_by("-id")
+    assert (jobs[0].args, jobs.count()) == ({"delivery_id": mails[0][1]}, 2)
+
+
+def test_tell_with_nothing_to_say_writes_nothing() -> None:
+    assert notifications.tell([], now=NOW) == []
+
+    assert (Notification.objects.count(), LiveEvent.objects.count()) == (0, 0)
 
 
 def test_push_numbers_several_pushes_of_one_transaction_in_their_order() -> None:
