@@ -21,9 +21,8 @@ from backend.bookings import altering, disputing, papers
 from backend.bookings.announcing import announce
 from backend.bookings.models import Alteration, AlterationStatus, Booking
 from backend.bookings.states import BookingStatus
-from backend.bookings.steps import GUEST, PLATFORM, hold_still, step
-from backend.core.access import SYSTEM
-from backend.core.db import retrying
+from backend.bookings.steps import GUEST, PLATFORM, hold, step
+from backend.core.db import prepared, retrying
 from backend.core.errors import Conflict, DomainError, Invalid
 from backend.listings.models import ListingStatus
 from backend.payments import inbox, payout_accounts, payout_results, payout_reversals, sending
@@ -161,8 +160,7 @@ def _apply(op_id: UUID, result: Result, *, now: datetime) -> MoneyOp:
 @retrying
 def _record(op_id: UUID, result: Result, *, now: datetime) -> tuple[MoneyOp, list[MoneyOp]]:
     with transaction.atomic(durable=True):
-        booking_id = Booking.objects.filter(folio__payments__ops=op_id).values_list("pk", flat=True).first()
-        booking = None if booking_id is None else hold_still(SYSTEM, booking_id)
+        booking = _hold(op_id)
         recorded = payments.record(op_id=op_id, result=result, now=now)
         if booking is None or not recorded.changed:
             return recorded.op, []
@@ -171,6 +169,20 @@ def _record(op_id: UUID, result: Result, *, now: datetime) -> tuple[MoneyOp, lis
             return recorded.op, []
         following = _react(booking, recorded.op, now)
     return recorded.op, following
+
+
+def _hold(op_id: UUID) -> Booking | None:
+    """The booking that an operation is about, held; None when it is about a payout."""
+    with prepared() as cursor:
+        cursor.execute(_ABOUT, [op_id])
+        found = cursor.fetchone()
+    return None if found is None else hold(*found)
+
+
+_ABOUT = """
+    SELECT b.id, b.listing_id FROM money_ops o JOIN payments p ON p.id = o.payment_id
+    JOIN bookings b ON b.folio_id = p.folio_id WHERE o.id = %s
+"""
 
 
 def _react(booking: Booking, op: MoneyOp, now: datetime) -> list[MoneyOp]:
@@ -205,10 +217,12 @@ def _authorized(booking: Booking, payment: Payment, now: datetime) -> list[Money
 
 def _paid(booking: Booking, payment: Payment, now: datetime) -> list[MoneyOp]:
     """Money is in: confirm, or give it back when there is nothing left to be paid for."""
-    alteration = Alteration.objects.filter(payment=payment).first()
+    is_first = booking.status in (BookingStatus.PENDING, BookingStatus.EXPIRED)
+    # Only what was agreed can be changed.
+    alteration = None if is_first else Alteration.objects.filter(payment=payment).first()
     if alteration is not None:
         return _difference_paid(booking, alteration, payment, now)
-    if booking.status in (BookingStatus.PENDING, BookingStatus.EXPIRED) and _secure_nights(booking, now):
+    if is_first and _secure_nights(booking, now):
         step(
             booking,
             new=BookingStatus.CONFIRMED,

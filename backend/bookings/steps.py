@@ -8,19 +8,22 @@ in the timeline: the version of a booking is the number of its last step.
 from __future__ import annotations
 
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
 
-from backend.accounts.models import ADMIN, SUPPORT
+from backend.accounts.models import ADMIN, SUPPORT, User
+from backend.availability.models import Block
 from backend.bookings.models import Alteration, AlterationStatus, Booking, BookingTransition
 from backend.bookings.states import TRANSITIONS, BookingStatus
 from backend.core import access
-from backend.core.db import insert, lock
+from backend.core.db import Columns, insert, locked
 from backend.core.errors import NotAllowed, NotFound, WrongState
 from backend.listings.cohosts import BOOKINGS, stands_in
 from backend.listings.models import Listing
+from backend.payments.models import Folio
 
 GUEST, HOST, PLATFORM = "guest", "host", "platform"
 
@@ -83,9 +86,32 @@ def hold_still(actor: Any, booking_id: int) -> Booking:
     )
     if listing_id is None:
         raise NotFound
-    lock(Listing.objects.all(), pk=listing_id)
-    parties = Booking.objects.select_related("listing", "guest", "host", "block", "folio")
-    return lock(parties, pk=booking_id)
+    return hold(booking_id, listing_id)
+
+
+def hold(booking_id: int, listing_id: int) -> Booking:
+    """As ``hold_still``, of a booking that nobody asks for: its id and its listing's are known."""
+    listing = _LISTING.read(locked(_LOCK_LISTING, [listing_id]))
+    row = iter(locked(_LOCK_BOOKING, [booking_id]))
+    booking = _BOOKING.read([*islice(row, len(_BOOKING.names))])
+    booking.listing = listing
+    booking.guest = _USER.read([*islice(row, len(_USER.names))])
+    booking.host = _USER.read([*islice(row, len(_USER.names))])
+    booking.block = _BLOCK.read([*islice(row, len(_BLOCK.names))])
+    booking.folio = _FOLIO.read([*row])
+    return booking
+
+
+# By hand and planned once: every operation on a booking begins so.
+_LISTING, _BOOKING, _USER = Columns(Listing), Columns(Booking), Columns(User)
+_BLOCK, _FOLIO = Columns(Block), Columns(Folio)
+_LOCK_LISTING = f"SELECT {_LISTING.of('l')} FROM properties l WHERE id = %s FOR NO KEY UPDATE"  # noqa: S608
+_LOCK_BOOKING = f"""
+    SELECT {_BOOKING.of("b")}, {_USER.of("guest")}, {_USER.of("host")}, {_BLOCK.of("k")}, {_FOLIO.of("f")}
+    FROM bookings b JOIN users guest ON guest.id = b.guest_id JOIN users host ON host.id = b.host_id
+    JOIN blocks k ON k.id = b.block_id JOIN folios f ON f.id = b.folio_id
+    WHERE b.id = %s FOR NO KEY UPDATE OF b
+"""  # noqa: S608
 
 
 def step(

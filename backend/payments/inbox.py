@@ -14,6 +14,7 @@ late, doubled and disordered events cannot do harm. Whoever settles bookings dra
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -27,6 +28,7 @@ from procrastinate.contrib.django import app
 from backend.accounts.models import ADMIN, FINANCE
 from backend.audit import services as audit
 from backend.core import access
+from backend.core.db import prepared
 from backend.core.errors import NotFound, WrongState
 from backend.payments import sending
 from backend.payments.models import MoneyOp, ProviderEvent
@@ -83,22 +85,21 @@ def receive(*, provider: str, body: bytes, headers: Mapping[str, str], now: date
         raise ProviderNotConfigured
     event = adapter.verify_webhook(body, headers, now)
     with transaction.atomic():
-        _, is_new = ProviderEvent.objects.get_or_create(
-            provider=provider,
-            event_id=event.id,
-            defaults={
-                "type": event.type[:60],
-                "topic": event.topic,
-                "account": event.account,
-                "object_ref": event.object_ref,
-                "op_key": event.key,
-                "payload": event.payload,
-                "received_at": now,
-            },
-        )
+        with prepared() as cursor:
+            about = [event.type[:60], event.topic, event.account, event.object_ref, event.key]
+            cursor.execute(_KEEP, [provider, event.id, *about, json.dumps(event.payload), now])
+            is_new = cursor.fetchone() is not None
         if is_new:
             app.configure_task(DRAIN_JOB).defer()
     return is_new
+
+
+_KEEP = """
+    INSERT INTO provider_events (provider, event_id, type, topic, account, object_ref, op_key, payload, received_at,
+        attempts, outcome)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, 0, '')
+    ON CONFLICT ON CONSTRAINT provider_events_once DO NOTHING RETURNING id
+"""
 
 
 def waiting(*, now: datetime | None = None, limit: int = 500) -> list[ProviderEvent]:

@@ -8,10 +8,8 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from django.db.models.functions import Coalesce
 
-from backend.core.db import lock
-from backend.core.errors import NotFound
+from backend.core.db import Columns, locked
 from backend.payments import bearing, ledger, payout_results
 from backend.payments.ledger import Entry
 from backend.payments.models import Folio, LedgerTransaction, MoneyOp, Payment
@@ -49,13 +47,8 @@ def record(*, op_id: UUID, result: Result, now: datetime) -> Recorded:
 
     Raises: NotFound.
     """
-    folio_of_op = Coalesce("payment__folio_id", "payout__folio_id")
-    folio_id = MoneyOp.objects.filter(pk=op_id).values_list(folio_of_op, flat=True).first()
-    if folio_id is None:
-        raise NotFound
-    folio = lock(Folio.objects.all(), pk=folio_id)
-    ops = MoneyOp.objects.select_related("payment__folio", "payment__parent", "payment__refund_request")
-    op = ops.select_for_update(no_key=True, of=("self",)).get(pk=op_id)
+    folio = _FOLIO.read(locked(_LOCK_FOLIO, [op_id]))
+    op = _held(op_id, folio)
     if _has_come_back(op, result):
         _taken_back(folio, op, result, now)
         return Recorded(op, changed=True, came_back=True)
@@ -85,6 +78,31 @@ def record(*, op_id: UUID, result: Result, now: datetime) -> Recorded:
     else:
         _move(op.of_payment, PaymentStatus.PENDING, authorized_at=now)
     return Recorded(op, changed=True)
+
+
+def _held(op_id: UUID, folio: Folio) -> MoneyOp:
+    """The operation, locked, with its payment, whose folio is the one that is locked."""
+    row = locked(_LOCK_OP, [op_id])
+    op = _OP.read(row[: len(_OP.names)])
+    if op.payment_id is not None:
+        op.payment = _PAYMENT.read(row[len(_OP.names) :])
+        op.payment.folio = folio
+    return op
+
+
+# By hand and planned once: everything that money does begins so.
+_FOLIO, _OP, _PAYMENT = Columns(Folio), Columns(MoneyOp), Columns(Payment)
+_LOCK_FOLIO = f"""
+    SELECT {_FOLIO.of("f")} FROM folios f WHERE f.id = (
+        SELECT coalesce(payment.folio_id, payout.folio_id) FROM money_ops o
+        LEFT JOIN payments payment ON payment.id = o.payment_id LEFT JOIN payouts payout ON payout.id = o.payout_id
+        WHERE o.id = %s
+    ) FOR NO KEY UPDATE OF f
+"""  # noqa: S608
+_LOCK_OP = f"""
+    SELECT {_OP.of("o")}, {_PAYMENT.of("p")} FROM money_ops o LEFT JOIN payments p ON p.id = o.payment_id
+    WHERE o.id = %s FOR NO KEY UPDATE OF o
+"""  # noqa: S608
 
 
 def _leave_open(op: MoneyOp, result: Result, now: datetime) -> Recorded:
