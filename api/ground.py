@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from datetime import date, datetime
-from functools import wraps
+from functools import cache, wraps
 from typing import Any, TypeVar
 
 from django.http import HttpRequest, HttpResponse
@@ -35,7 +35,10 @@ def raw_body(view: F) -> F:
 
 
 def before(run: Run) -> Run:
-    """In front of authentication: count anonymous reads, make multipart readable. For ``add_decorator(mode="view")``."""
+    """In front of authentication: count anonymous reads, make multipart readable. For ``add_decorator(mode="view")``.
+
+    Valkey counts while the request is validated; whether it was one too many is known before the view.
+    """
     operation: Operation = inspect.unwrap(run).__self__
     view = operation.view_func
     takes_form = any(model.__ninja_param_source__ in ("form", "file") for model in operation.models)
@@ -43,8 +46,9 @@ def before(run: Run) -> Run:
     @wraps(run)
     def guarded(request: HttpRequest, **path: Any) -> HttpResponse:
         try:
-            throttling.before(request, view)
+            throttling.begin(request, view)
             if takes_form:
+                throttling.finish(request)
                 # Who may not is told so before the upload is read; Bearer remembers the user for the run itself.
                 refused = operation._run_checks(request)
                 if refused is not None:
@@ -52,7 +56,13 @@ def before(run: Run) -> Run:
                 _open_form(request)
         except Exception as error:
             return operation.api.on_exception(request, error)
-        return run(request, **path)
+        response = run(request, **path)
+        try:
+            # What was refused before it came to the view: too many are told so instead.
+            throttling.finish(request)
+        except Exception as error:
+            return operation.api.on_exception(request, error)
+        return response
 
     return guarded
 
@@ -79,6 +89,7 @@ def checked(view: F) -> F:
     @wraps(view)
     def run(request: HttpRequest, *args: Any, **values: Any) -> Any:
         operation: Operation = request.operation  # type: ignore[attr-defined]
+        throttling.finish(request)
         _refuse_undeclared(request, operation, raw=raw)
         _refuse_unbounded(operation, values)
         result = view(request, *args, **values)
@@ -107,6 +118,7 @@ def remember(run: Run) -> Run:
     return remembered
 
 
+@cache
 def _names(operation: Operation, *sources: str) -> tuple[set[str], set[str]]:
     """The declared parameter names of the given sources, and those of them that may repeat."""
     names: set[str] = set()

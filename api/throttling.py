@@ -33,17 +33,30 @@ def counts_as_read(view: F) -> F:
     return view
 
 
-def before(request: HttpRequest, view: Callable[..., Any]) -> None:
-    """Count an anonymous read before anything else is done for it. Raises: Throttled."""
+def begin(request: HttpRequest, view: Callable[..., Any]) -> None:
+    """Have an anonymous read counted before anything else is done for it; ``finish`` says whether it was one too many."""
     reads = request.method in READS or getattr(view, "_counts_as_read", False)
     if reads and not request.headers.get("Authorization"):
-        count_anonymous(request)
+        key, limit = _anonymous(request)
+        request._counted = limits.begin(key, limit=limit, window_s=60)  # type: ignore[attr-defined]
+
+
+def finish(request: HttpRequest) -> None:
+    """Wait for what ``begin`` has begun, once. Nothing is read or done for a caller before that. Raises: Throttled."""
+    counted = getattr(request, "_counted", None)
+    if counted is not None:
+        request._counted = None  # type: ignore[attr-defined]
+        counted()
 
 
 def count_anonymous(request: HttpRequest) -> None:
     """Count one request of nobody in particular against its address. Raises: Throttled."""
-    key = f"anonymous:{addresses.subject(address(request))}"
-    limits.hit(key, limit=platform.get("limit_reads_address"), window_s=60, shared=False)
+    key, limit = _anonymous(request)
+    limits.hit(key, limit=limit, window_s=60, shared=False)
+
+
+def _anonymous(request: HttpRequest) -> tuple[str, int]:
+    return f"anonymous:{addresses.subject(address(request))}", platform.get("limit_reads_address")
 
 
 @contextmanager

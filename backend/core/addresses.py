@@ -47,6 +47,7 @@ def is_trusted(remote: str, trusted: Sequence[str]) -> bool:
     return address is not None and _within(address, _networks(tuple(trusted)))
 
 
+@lru_cache(maxsize=4096)
 def _parse(text: str) -> IPv4Address | IPv6Address | None:
     try:
         address = ip_address(text)

@@ -11,6 +11,7 @@ import hashlib
 import math
 import threading
 import time
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -77,6 +78,31 @@ def hit(key: str, *, limit: int, window_s: int, cost: int = 1, shared: bool = Tr
     """
     count, left_s = _count(key, cost, window_s, shared)
     return _judge(key, count, left_s, limit=limit, window_s=window_s)
+
+
+def begin(key: str, *, limit: int, window_s: int) -> Callable[[], Window]:
+    """As ``hit`` with ``shared=False``, for who has other work while Valkey counts: the answer is asked for by calling.
+
+    It is called in the same thread. What is begun is counted, called or not.
+    """
+    asked = None
+    if _valkey.usable():
+        try:
+            asked = _line.ask(COUNT, _valkey_key(key), 1, window_s * 1000)
+        except redis.RedisError as error:
+            breaker.broke(error)
+
+    def window() -> Window:
+        if asked is not None:
+            try:
+                count, left_ms = asked.answer()
+            except redis.RedisError as error:
+                breaker.broke(error)
+            else:
+                return _judge(key, int(count), int(left_ms) / 1000, limit=limit, window_s=window_s)
+        return _judge(key, *_memory.count(key, 1, window_s), limit=limit, window_s=window_s)
+
+    return window
 
 
 def peek(key: str, *, limit: int, window_s: int, shared: bool = True) -> Window:
@@ -197,15 +223,23 @@ class _Line(threading.local):
     url = ""
     connection: Any = None
     is_open = False
+    asked: _Asked | None = None
 
     def run(self, source: str, key: str, *arguments: int) -> Any:
         """What the script answers. Raises: redis.RedisError."""
-        try:
-            return self._ask("EVALSHA", _digest(source), 1, key, *arguments)
-        except redis.exceptions.NoScriptError:
-            return self._ask("EVAL", source, 1, key, *arguments)
+        return self.ask(source, key, *arguments).answer()
 
-    def _ask(self, *command: str | int) -> Any:
+    def ask(self, source: str, key: str, *arguments: int) -> _Asked:
+        """Have a script run. Its answer may be read later, in this thread. Raises: redis.RedisError."""
+        if self.asked is not None:
+            # Nobody has read it, and it lies before the next one.
+            self.asked.read()
+        self.send("EVALSHA", _digest(source), 1, key, *arguments)
+        self.asked = _Asked(self, source, key, *arguments)
+        return self.asked
+
+    def send(self, *command: str | int) -> None:
+        """Raises: redis.RedisError."""
         if self.connection is None or self.url != settings.REDIS_URL:
             self.url, self.is_open = settings.REDIS_URL, False
             self.connection = _client(self.url).connection_pool.make_connection()
@@ -214,6 +248,13 @@ class _Line(threading.local):
         try:
             self.connection.send_command(*command)
             self.is_open = True
+        except BaseException:
+            self._close()
+            raise
+
+    def receive(self) -> Any:
+        """The answer to what was sent. Raises: redis.RedisError."""
+        try:
             return self.connection.read_response()
         except redis.ResponseError:
             raise
@@ -232,6 +273,35 @@ class _Line(threading.local):
     def _close(self) -> None:
         self.is_open = False
         self.connection.disconnect()
+
+
+class _Asked:
+    """A script that Valkey was asked to run, and its answer once that is read."""
+
+    def __init__(self, line: _Line, source: str, *arguments: str | int) -> None:
+        self._line, self._source, self._arguments = line, source, arguments
+        self._answer: Any = None
+        self._error: redis.RedisError | None = None
+
+    def answer(self) -> Any:
+        """What the script answers. Raises: redis.RedisError."""
+        if self._line.asked is self:
+            self.read()
+        if self._error is not None:
+            raise self._error
+        return self._answer
+
+    def read(self) -> None:
+        """Take the answer off the line."""
+        self._line.asked = None
+        try:
+            try:
+                self._answer = self._line.receive()
+            except redis.exceptions.NoScriptError:
+                self._line.send("EVAL", self._source, 1, *self._arguments)
+                self._answer = self._line.receive()
+        except redis.RedisError as error:
+            self._error = error
 
 
 @lru_cache(maxsize=4)

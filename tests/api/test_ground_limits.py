@@ -49,6 +49,7 @@ def test_anonymous_reads_are_counted_before_anything_else() -> None:
         assert anyone.get(path).status_code != 429
 
     refused(anyone.get("/api/private/"), 429, "rate_limited")
+    refused(anyone.get("/api/find/?x=1"), 429, "rate_limited")
     refused(anyone.post("/api/quote/", {"title": "x"}), 429, "rate_limited")
 
 

@@ -70,6 +70,32 @@ def test_hit_may_cost_more(store: str) -> None:
         hit(store, cost=2)
 
 
+def test_begin_counts_as_hit_does_and_answers_when_it_is_asked(store: str) -> None:
+    begun = [limits.begin("policy:somebody", limit=3, window_s=60) for _ in range(4)]
+    windows = [window() for window in begun[:3]]
+
+    assert [window.remaining for window in windows] == [2, 1, 0]
+    with pytest.raises(Throttled):
+        begun[3]()
+
+
+def test_begun_answers_stay_apart_and_are_counted_unread() -> None:
+    limits.begin("policy:unread", limit=3, window_s=60)
+    begun = [limits.begin(f"policy:{name}", limit=9, window_s=60) for name in "abb"]
+    other = limits.hit("policy:other", limit=5, window_s=60)
+
+    assert other.remaining == 4
+    assert [window().remaining for window in reversed(begun)] == [7, 8, 8]
+    assert limits.hit("policy:unread", limit=3, window_s=60).remaining == 1
+
+
+def test_begin_counts_here_when_valkey_dies_before_it_answers() -> None:
+    with override_settings(REDIS_URL=NOWHERE):
+        window = limits.begin("policy:somebody", limit=3, window_s=60)
+
+        assert window().remaining == 2
+
+
 def test_hit_starts_anew_when_the_window_has_ended(store: str) -> None:
     hit(store, limit=1, window_s=1)
     with pytest.raises(Throttled):
