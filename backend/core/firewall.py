@@ -19,7 +19,9 @@ from typing import Any
 import structlog
 from django.db import Error as DatabaseError
 from django.db import connection
+from django.utils.translation import gettext_lazy as _
 
+from backend.core.errors import NotAllowed
 from backend.core.models import FirewallRule
 
 log = structlog.get_logger(__name__)
@@ -33,6 +35,13 @@ DOORS = (API, ADMIN)
 
 Networks = dict[int, list[tuple[int, dict[int, int]]]]
 """IP version → (bits behind the prefix, prefix → rule) for each length of prefix that occurs."""
+
+
+class AddressBlocked(NotAllowed):
+    """403: nothing is done for this address."""
+
+    code = "address_blocked"
+    title = _("Requests from your network are not accepted.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +111,8 @@ def _put(networks: Networks, rule: FirewallRule) -> None:
     if prefixes is None:
         prefixes = {}
         by_length.append((bits, prefixes))
-    prefixes[int(rule.network.network_address) >> bits] = rule.pk
+    # 0 stands for a rule that is only being thought of.
+    prefixes[int(rule.network.network_address) >> bits] = rule.pk or 0
 
 
 def _find(networks: Networks, value: int, version: int) -> int | None:
