@@ -16,10 +16,10 @@ Live events. Open `/ws/` with a ticket of `POST /api/realtime/ticket/` (`?ticket
 reconnect send `resume` with the last one that you have seen, at once after `hello`, and you get all that you missed, in
 order, before what comes later.
 
-Close codes: 4401 the session or the access token ended, 4429 more than 100 frames in five seconds, 4408 no answer to
-a ping, 1009 a frame over 64 KiB, 1003 a binary frame, 1007 not UTF-8, 1013 too slow a reader (reconnect and resume),
-1012 the server restarts. A refused upgrade is an HTTP answer with a problem document: 401, 403 for a foreign origin,
-429 for a socket too many.
+Close codes: 4401 the session or the access token ended, 4403 your network was blocked, 4429 more than 100 frames in five
+seconds, 4408 no answer to a ping, 1009 a frame over 64 KiB, 1003 a binary frame, 1007 not UTF-8, 1013 too slow a reader (reconnect and resume),
+1012 the server restarts. A refused upgrade is an HTTP answer with a problem document: 401, 403 for a foreign origin
+or a blocked network, 429 for a socket too many.
 """
 
 _schemas: dict[str, Any] = {}

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 
 from api import problems
-from api.middleware import is_api
+from api.headers import is_api
 from backend.core.errors import DomainError, NotAllowed, NotFound
 
 PAGE = (

@@ -27,6 +27,7 @@ async def consume(scope: dict[str, Any], receive: Receive, send: Send) -> None:
     request_id = door.request_id(scope)
     try:
         try:
+            await ask(door.require_admitted, scope)
             door.require_origin(scope)
             visitor = await ask(door.admit, scope, timezone.now())
             slot = await ask(
@@ -61,6 +62,7 @@ async def refuse(scope: dict[str, Any], send: Send, error: DomainError, request_
     body = orjson.dumps(frames.problem(error, door.language(scope, ""), request_id))
     headers = [(b"content-type", b"application/problem+json"), (b"x-request-id", request_id.encode())]
     headers.append((b"content-length", str(len(body)).encode()))
+    headers += [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
     if error.retry_after is not None:
         headers.append((b"retry-after", str(error.retry_after).encode()))
     if error.status == Unauthenticated.status:

@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation.trans_real import parse_accept_lang_header
 
 from backend.accounts.models import Profile
-from backend.core import addresses, limits, platform
+from backend.core import addresses, firewall, limits, platform
 from backend.core.errors import NotAllowed, Throttled, Unauthenticated
 from backend.identity import services as identity
 from backend.identity import sessions
@@ -45,8 +45,9 @@ class TooManySockets(Throttled):
 @dataclass(frozen=True, slots=True)
 class Visitor:
     """Who stands at the door and what they speak. ``expires_at`` is the end of an access token; a ticket has none:
-    its socket lives as long as the session."""
+    its socket lives as long as the session. ``address`` is where they come from, by the trusted proxies alone."""
 
+    address: str
     user_id: int
     session_id: uuid.UUID
     language: str
@@ -85,6 +86,12 @@ def admit(scope: dict[str, Any], now: datetime) -> Visitor:
         raise
 
 
+def require_admitted(scope: dict[str, Any]) -> None:
+    """Raises: AddressBlocked where the firewall's rules do not let the address in."""
+    if not firewall.admits(_address(scope), firewall.API):
+        raise firewall.AddressBlocked
+
+
 def language(scope: dict[str, Any], preferred: str) -> str:
     """The first language that the request accepts and we speak, else what the user prefers, else the platform's."""
     for accepted, _quality in parse_accept_lang_header(",".join(headers(scope, "accept-language"))):
@@ -109,13 +116,21 @@ def _admit(scope: dict[str, Any], now: datetime) -> Visitor:
             raise Unauthenticated
         preferred = Profile.objects.filter(pk=holder.user_id).values_list("language", flat=True).first()
         spoken = language(scope, preferred or "")
-        return Visitor(holder.user_id, holder.session_id, spoken, expires_at=None, subprotocol=None)
+        return Visitor(
+            address=_address(scope),
+            user_id=holder.user_id,
+            session_id=holder.session_id,
+            language=spoken,
+            expires_at=None,
+            subprotocol=None,
+        )
     offered = scope.get("subprotocols", [])
     if len(offered) != 2 or offered[0] != SUBPROTOCOL:
         raise Unauthenticated
     user: Any = identity.authenticate(token=offered[1], now=now)
     claims = jwt.decode(offered[1], options={"verify_signature": False})
     return Visitor(
+        address=_address(scope),
         user_id=user.pk,
         session_id=user.session_id,
         language=language(scope, user.language),

@@ -1,7 +1,8 @@
 """The sockets of this process: one subscription for all of them, and one pulse.
 
-Live events come over the channel layer. The pulse asks the database, in two questions for all sockets, whose
-session has ended and who has events that did not arrive, so that nothing is lost while the channel layer is away.
+Live events come over the channel layer. The pulse asks the database, in three questions for all sockets, whose
+session has ended, whose address is not let in any more, and who has events that did not arrive, so that nothing is
+lost while the channel layer is away.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 from django.utils import timezone
 
+from backend.core import firewall
 from backend.identity import sessions
 from backend.notifications import feed
 from backend.notifications.live import GROUP
 from realtime import slots
 from realtime.database import ask
-from realtime.socket import SIGNED_OUT, Socket
+from realtime.socket import BLOCKED, SIGNED_OUT, Socket
 
 PULSE_S = 1.0 if settings.REDIS_URL else 0.5
 """A socket whose session ended must be closed within two seconds, on a busy machine too. Without a shared channel
@@ -112,7 +114,7 @@ class Hub:
             await asyncio.sleep(PULSE_S)
             sockets, now = self._all(), timezone.now()
             try:
-                living, newest = await ask(
+                living, newest, rules = await ask(
                     look_around,
                     process_id=self.process_id,
                     session_ids={socket.visitor.session_id for socket in sockets},
@@ -125,7 +127,9 @@ class Hub:
                 continue
             for socket in sockets:
                 visitor = socket.visitor
-                if visitor.session_id not in living or (visitor.expires_at and visitor.expires_at <= now):
+                if not rules.judge(visitor.address, firewall.API).is_admitted:
+                    socket.close(BLOCKED)
+                elif visitor.session_id not in living or (visitor.expires_at and visitor.expires_at <= now):
                     socket.close(SIGNED_OUT)
                 else:
                     socket.expect(newest.get(visitor.user_id, 0))
@@ -140,13 +144,14 @@ def look_around(
     user_ids: set[int],
     open_slots: dict[uuid.UUID, int],
     now: datetime,
-) -> tuple[set[uuid.UUID], dict[int, int]]:
-    """The sessions that still live and each user's newest event; tells other processes that this one is there."""
+) -> tuple[set[uuid.UUID], dict[int, int], firewall.Rules]:
+    """The sessions that still live, each user's newest event, and who may come in; tells other processes that this
+    one is there."""
     if open_slots:
         slots.pulse(process_id=process_id, sockets=open_slots, now=now)
     if not session_ids:
-        return set(), {}
-    return sessions.living(session_ids, now=now), feed.latest(user_ids)
+        return set(), {}, firewall.rules()
+    return sessions.living(session_ids, now=now), feed.latest(user_ids), firewall.refresh()
 
 
 _hubs: dict[asyncio.AbstractEventLoop, Hub] = {}

@@ -36,7 +36,7 @@ STALL_S = 5.0
 """How long one frame may wait for the reader. A replay fills the outbox only half, so its length alone would let a
 reader that has stopped stay for good."""
 
-SIGNED_OUT, FLOOD, BINARY, TOO_BIG, TOO_SLOW = 4401, 4429, 1003, 1009, 1013
+SIGNED_OUT, BLOCKED, FLOOD, BINARY, TOO_BIG, TOO_SLOW = 4401, 4403, 4429, 1003, 1009, 1013
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
