@@ -34,6 +34,12 @@ def raw_body(view: F) -> F:
     return view
 
 
+def foreign_query(view: F) -> F:
+    """Mark an operation that another site sends browsers to: what it adds to the query is its own affair."""
+    view._foreign_query = True  # type: ignore[attr-defined]
+    return view
+
+
 def before(run: Run) -> Run:
     """In front of authentication: count anonymous reads, make multipart readable. For ``add_decorator(mode="view")``.
 
@@ -41,11 +47,13 @@ def before(run: Run) -> Run:
     """
     operation: Operation = inspect.unwrap(run).__self__
     view = operation.view_func
+    budget = throttling.budget_of(view)
     takes_form = any(model.__ninja_param_source__ in ("form", "file") for model in operation.models)
 
     @wraps(run)
     def guarded(request: HttpRequest, **path: Any) -> HttpResponse:
         try:
+            throttling.count_address(request, budget)
             throttling.begin(request, view)
             if takes_form:
                 throttling.finish(request)
@@ -85,12 +93,15 @@ def _open_form(request: HttpRequest) -> None:
 def checked(view: F) -> F:
     """Between validation and view: refuse what no schema has seen. For ``add_decorator(mode="operation")``."""
     raw = getattr(view, "_raw_body", False)
+    is_market = throttling.shows_the_market(view)
 
     @wraps(view)
     def run(request: HttpRequest, *args: Any, **values: Any) -> Any:
         operation: Operation = request.operation  # type: ignore[attr-defined]
         throttling.finish(request)
-        _refuse_undeclared(request, operation, raw=raw)
+        if is_market:
+            throttling.count_reader(request, view)
+        _refuse_undeclared(request, operation, raw=raw, foreign=getattr(view, "_foreign_query", False))
         _refuse_unbounded(operation, values)
         result = view(request, *args, **values)
         success = operation.success_status  # type: ignore[attr-defined]
@@ -133,9 +144,9 @@ def _names(operation: Operation, *sources: str) -> tuple[set[str], set[str]]:
     return names, lists
 
 
-def _refuse_undeclared(request: HttpRequest, operation: Operation, *, raw: bool) -> None:
+def _refuse_undeclared(request: HttpRequest, operation: Operation, *, raw: bool, foreign: bool) -> None:
     found: list[FieldError] = []
-    if request.GET:
+    if request.GET and not foreign:
         names, lists = _names(operation, "query")
         for key, values in request.GET.lists():
             if key not in names:

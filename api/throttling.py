@@ -13,18 +13,38 @@ from backend.bookings.promotions import InvalidPromoCode
 from backend.core import addresses, limits, platform
 
 READS = ("GET", "HEAD")
-HOUR_S = 3600
+MINUTE_S, HOUR_S = 60, 3600
+
+BY_ADDRESS: dict[str, tuple[str, str, int]] = {
+    "accounts.refresh": ("refresh_address", "limit_refresh_address", MINUTE_S),
+    "verification.verify_email": ("email_address", "limit_proofs_address", HOUR_S),
+    "verification.resend_key": ("resend_address", "limit_proofs_address", HOUR_S),
+    "verification.ask_phone": ("phone_address", "limit_proofs_address", HOUR_S),
+    "verification.verify_phone": ("code_address", "limit_proofs_address", HOUR_S),
+    "realtime.make_ticket": ("tickets_address", "limit_tickets_address", MINUTE_S),
+}
+"""Operation → name, setting and window (seconds) of what its address may do, counted before anything else.
+
+The rest of what may be guessed counts its addresses itself, with the account: signing in, the second step, passwords.
+"""
+
+LOOKED_AT = frozenset({"search", "properties", "calendar", "availability", "quotes", "photos"})
+"""The modules whose reads make up the market: who copies it reads these, signed in or not."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 def address(request: HttpRequest) -> str:
     """The address that the request came from, by the trusted proxies alone."""
-    return addresses.client_address(
-        request.META.get("REMOTE_ADDR", ""),
-        request.META.get("HTTP_X_FORWARDED_FOR", ""),
-        settings.TRUSTED_PROXIES,
-    )
+    known: str | None = getattr(request, "_address", None)
+    if known is None:
+        known = addresses.client_address(
+            request.META.get("REMOTE_ADDR", ""),
+            request.META.get("HTTP_X_FORWARDED_FOR", ""),
+            settings.TRUSTED_PROXIES,
+        )
+        request._address = known  # type: ignore[attr-defined]
+    return known
 
 
 def counts_as_read(view: F) -> F:
@@ -35,8 +55,7 @@ def counts_as_read(view: F) -> F:
 
 def begin(request: HttpRequest, view: Callable[..., Any]) -> None:
     """Have an anonymous read counted before anything else is done for it; ``finish`` says whether it was one too many."""
-    reads = request.method in READS or getattr(view, "_counts_as_read", False)
-    if reads and not request.headers.get("Authorization"):
+    if is_read(request, view) and not request.headers.get("Authorization"):
         key, limit = _anonymous(request)
         request._counted = limits.begin(key, limit=limit, window_s=60)  # type: ignore[attr-defined]
 
@@ -47,6 +66,42 @@ def finish(request: HttpRequest) -> None:
     if counted is not None:
         request._counted = None  # type: ignore[attr-defined]
         counted()
+
+
+def count_address(request: HttpRequest, budget: tuple[str, str, int] | None) -> None:
+    """Count one request against what an address may do by a line of ``BY_ADDRESS``. Raises: Throttled."""
+    if budget is not None:
+        name, setting, window_s = budget
+        key = f"{name}:{addresses.subject(address(request))}"
+        limits.hit(key, limit=platform.get(setting), window_s=window_s)
+
+
+def budget_of(view: Callable[..., Any]) -> tuple[str, str, int] | None:
+    """The line of ``BY_ADDRESS`` for an operation."""
+    return BY_ADDRESS.get(_name(view))
+
+
+def shows_the_market(view: Callable[..., Any]) -> bool:
+    """Whether an operation shows what scrapers come for: listings, calendars, prices, people."""
+    return _name(view).partition(".")[0] in LOOKED_AT or _name(view) == "accounts.get_user"
+
+
+def count_reader(request: HttpRequest, view: Callable[..., Any]) -> None:
+    """Count a look at the market against whoever is signed in; nobody in particular counts by address. Raises: Throttled."""
+    user: Any = getattr(request, "auth", None)
+    if getattr(user, "pk", None) is None or not is_read(request, view):
+        return
+    key = f"reads:{user.pk}"
+    limits.hit(key, limit=platform.get("limit_reads_user"), window_s=MINUTE_S, shared=False)
+
+
+def is_read(request: HttpRequest, view: Callable[..., Any]) -> bool:
+    """Whether the request changes nothing."""
+    return request.method in READS or getattr(view, "_counts_as_read", False)
+
+
+def _name(view: Callable[..., Any]) -> str:
+    return f"{view.__module__.rpartition('.')[2]}.{view.__name__}"
 
 
 def count_anonymous(request: HttpRequest) -> None:

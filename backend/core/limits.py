@@ -18,11 +18,15 @@ from functools import lru_cache
 from typing import Any
 
 import redis
+import structlog
 from django.conf import settings
+from django.db import Error as DatabaseError
 from django.db import connection
 
 from backend.core.errors import Throttled
 from backend.core.valkey import breaker
+
+log = structlog.get_logger(__name__)
 
 TIMEOUT_S = 0.25
 """How long one question to Valkey may take; on one machine it takes 0.1 ms."""
@@ -53,6 +57,13 @@ ON CONFLICT (key) DO UPDATE SET
 RETURNING count, extract(epoch FROM resets_at - clock_timestamp())
 """
 
+REMEMBERED_DAYS = 30
+REMEMBER = """
+INSERT INTO throttled_subjects AS t (policy, subject, windows, first_at, last_at)
+VALUES (%(policy)s, %(subject)s, 1, clock_timestamp(), clock_timestamp())
+ON CONFLICT (policy, subject) DO UPDATE SET windows = t.windows + 1, last_at = excluded.last_at
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -77,7 +88,7 @@ def hit(key: str, *, limit: int, window_s: int, cost: int = 1, shared: bool = Tr
     a rollback would forget the count. Raises: Throttled once more than ``limit`` was counted.
     """
     count, left_s = _count(key, cost, window_s, shared)
-    return _judge(key, count, left_s, limit=limit, window_s=window_s)
+    return _judge(key, count, left_s, limit=limit, window_s=window_s, cost=cost)
 
 
 def begin(key: str, *, limit: int, window_s: int) -> Callable[[], Window]:
@@ -99,8 +110,8 @@ def begin(key: str, *, limit: int, window_s: int) -> Callable[[], Window]:
             except redis.RedisError as error:
                 breaker.broke(error)
             else:
-                return _judge(key, int(count), int(left_ms) / 1000, limit=limit, window_s=window_s)
-        return _judge(key, *_memory.count(key, 1, window_s), limit=limit, window_s=window_s)
+                return _judge(key, int(count), int(left_ms) / 1000, limit=limit, window_s=window_s, cost=1)
+        return _judge(key, *_memory.count(key, 1, window_s), limit=limit, window_s=window_s, cost=1)
 
     return window
 
@@ -138,13 +149,31 @@ def give_back(key: str) -> None:
 
 
 def purge() -> int:
-    """Delete the rows of windows that have ended; how many."""
+    """Delete the rows of windows that have ended, and of whom no limit has stopped for ``REMEMBERED_DAYS``; how many."""
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM rate_counters WHERE resets_at < clock_timestamp()")
-        return cursor.rowcount
+        ended = cursor.rowcount
+        cursor.execute(
+            "DELETE FROM throttled_subjects WHERE last_at < clock_timestamp() - make_interval(days => %s)",
+            [REMEMBERED_DAYS],
+        )
+        return ended + cursor.rowcount
 
 
-def _judge(key: str, count: int, left_s: float, *, limit: int, window_s: int) -> Window:
+def _remember(key: str) -> None:
+    """Note for the staff whom a limit stops, once a window: however often they knock, it costs one row."""
+    if connection.in_atomic_block:
+        # The refusal rolls the transaction back, and the note with it.
+        return
+    policy, _colon, subject = key.partition(":")
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(REMEMBER, {"policy": policy[:60], "subject": subject[:200].replace("\x00", "")})
+    except DatabaseError as error:
+        log.warning("limits.not_remembered", policy=policy, error=type(error).__name__)
+
+
+def _judge(key: str, count: int, left_s: float, *, limit: int, window_s: int, cost: int = 0) -> Window:
     reset_s = max(1, math.ceil(left_s))
     window = Window(key.partition(":")[0], limit, max(0, limit - count), reset_s, window_s)
     collected = seen.get()
@@ -152,6 +181,8 @@ def _judge(key: str, count: int, left_s: float, *, limit: int, window_s: int) ->
         collected[:] = [other for other in collected if other.policy != window.policy]
         collected.append(window)
     if count > limit:
+        if count - cost <= limit:
+            _remember(key)
         raise Throttled(retry_after=reset_s)
     return window
 

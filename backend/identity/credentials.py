@@ -30,9 +30,6 @@ from backend.identity.sessions import Device
 from backend.notifications import services as notifications
 
 HOUR_S = 3600
-KNOWN_DEVICE_TRIES = 100
-"""Wrong passwords an hour from one known device of one account, beyond the limits of everybody."""
-
 MAX_PASSWORD = 512
 UNUSABLE = make_password(None)
 """Stands in for the password of an account that does not exist: checking it runs the hasher once, as for any other."""
@@ -197,7 +194,7 @@ def _count(subject: str, user: User | None, device: Device, now: datetime) -> At
         if user is None or not _known(user, device, now):
             raise
         known = f"sign_in_known_device:{user.pk}:{device.session_id or device.ip}"
-        limits.hit(known, limit=KNOWN_DEVICE_TRIES, window_s=HOUR_S)
+        limits.hit(known, limit=platform.get("limit_known_device"), window_s=HOUR_S)
         return Attempt((known,), refusal)
     return Attempt((address, account))
 

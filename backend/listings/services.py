@@ -14,17 +14,16 @@ from django.utils.translation import gettext_lazy as _
 
 from backend.accounts.models import Profile, User
 from backend.audit import services as audit
-from backend.core import access, fx, limits, platform
+from backend.core import access, fx, platform
 from backend.core.db import lock, retrying
 from backend.core.errors import Conflict, Invalid, NotFound, Stale, WrongState
+from backend.identity import budgets
 from backend.listings import access as listing_access
 from backend.listings import fields, placing
 from backend.listings.correcting import tell_host
 from backend.listings.models import Listing, ListingTransition
 from backend.listings.states import TRANSITIONS, ListingStatus
 from backend.notifications import services as notifications
-
-DAY_S = 24 * 3600
 
 REASON_LONGEST = 500
 
@@ -64,7 +63,7 @@ def create(
     ``availability`` publishes it at once, or sends it to the moderators where the platform demands approval;
     without it a draft is kept. The currency is the host's own, else the platform's.
 
-    Raises: NotAllowed, Invalid (see ``fields.fill``), Throttled over ``limit_listings_host`` a day.
+    Raises: NotAllowed, Invalid (see ``fields.fill``), Throttled over the day's budget of the host.
     """
     access.require(actor, "listing.create")
     listing = Listing(host=actor, created_at=now, updated_at=now)
@@ -77,7 +76,7 @@ def create(
         **optional,
     }
     fields.fill(listing, said)
-    limits.hit(f"listings:{actor.pk}", limit=platform.get("limit_listings_host"), window_s=DAY_S)
+    budgets.spend(budgets.LISTINGS, actor, now=now)
     return _insert(actor, listing, _named(said), availability, now)
 
 
