@@ -1,4 +1,4 @@
-"""What surrounds every request: its id in logs and answers, bounds, CORS, problems in place of bare errors."""
+"""What surrounds every request: its id in logs and answers, headers, bounds, problems in place of bare errors."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import structlog
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.utils.cache import patch_vary_headers
 
-from api import problems, throttling
+from api import headers, problems, throttling
 from api.bodies import body_limit
+from api.headers import is_api
 from backend.core import addresses, limits
 from backend.core.errors import DomainError, NotFound
 
@@ -26,22 +26,9 @@ SANE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
 DOCUMENTS = re.compile(r"/api/(docs|[^/]+\.json)/?|/api/.+\.(ics|pdf|csv)/?")
 """Paths whose canonical form has no slash at the end."""
 
-PREFLIGHT = {
-    "Access-Control-Allow-Methods": "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
-    "Access-Control-Allow-Headers": "Authorization, Content-Type, Accept-Language, Idempotency-Key, If-Match, "
-    "If-None-Match, X-Request-ID",
-    "Access-Control-Max-Age": "7200",
-}
-EXPOSED = "ETag, X-Request-ID, Retry-After, RateLimit, RateLimit-Policy, Idempotent-Replayed, Location, Content-Language"
-
-
-def is_api(request: HttpRequest) -> bool:
-    """Whether the answer belongs to the API, so that its errors are problem documents."""
-    return request.path_info.startswith("/api/") or request.path_info == "/api"
-
 
 class RequestContextMiddleware:
-    """Outermost: the request's id and address in the logs, its line in the access log, the limits' headers."""
+    """Outermost: the request's id and address in the logs, its line in the access log, the headers of every answer."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -62,6 +49,7 @@ class RequestContextMiddleware:
         try:
             response = self.get_response(request)
             response["X-Request-ID"] = request_id
+            headers.dress(request, response)
             if isinstance(response, HttpResponse):
                 throttling.announce(response, windows)
             self.tell(request, response, started)
@@ -94,7 +82,7 @@ def request_id_of(given: str) -> str:
 
 
 class ProblemMiddleware:
-    """For everything below ``/api/``: one slash, bounded bodies, HEAD as GET, CORS, and problems for all errors."""
+    """For everything below ``/api/``: one slash, bounded bodies, HEAD as GET, and problems for all errors."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -103,15 +91,8 @@ class ProblemMiddleware:
         if not is_api(request):
             return self.get_response(request)
         if request.method == "OPTIONS" and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in request.META:
-            response: HttpResponseBase = HttpResponse(status=204)
-        else:
-            response = self.answer(request)
-        self.allow_origin(request, response)
-        response.setdefault("X-Content-Type-Options", "nosniff")
-        response.setdefault("Cross-Origin-Resource-Policy", "cross-origin")
-        response.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-        response.setdefault("Cache-Control", "no-store")
-        return response
+            return HttpResponse(status=204)
+        return self.answer(request)
 
     def answer(self, request: HttpRequest) -> HttpResponseBase:
         """The inner answer, with every bare error turned into a problem."""
@@ -143,20 +124,6 @@ class ProblemMiddleware:
             allowed = {method.strip() for method in response["Allow"].split(",")}
             problem["Allow"] = ", ".join(sorted({*allowed, *({"HEAD"} if "GET" in allowed else set())}))
         return problem
-
-    @staticmethod
-    def allow_origin(request: HttpRequest, response: HttpResponseBase) -> None:
-        """Let the listed origins read the answer. Tokens travel in headers, so no credentials are allowed."""
-        origin = request.META.get("HTTP_ORIGIN")
-        if not settings.CORS_ORIGINS:
-            return
-        patch_vary_headers(response, ["Origin"])
-        if origin in settings.CORS_ORIGINS:
-            response["Access-Control-Allow-Origin"] = origin
-            response["Access-Control-Expose-Headers"] = EXPOSED
-            if request.method == "OPTIONS":
-                for name, value in PREFLIGHT.items():
-                    response[name] = value
 
 
 def _content_length(request: HttpRequest) -> int:

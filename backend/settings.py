@@ -6,8 +6,10 @@ Every value that an operator may set is a field of ``Environment``; nothing else
 
 from __future__ import annotations
 
+import mimetypes
 import os
 from dataclasses import dataclass, field
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
@@ -19,6 +21,7 @@ from django.utils.translation import gettext_lazy as _
 from admin_site.theme import UNFOLD as UNFOLD
 from backend.core.crypto import SHORTEST_KEY
 from backend.core.logs import allow_listed
+from backend.core.origins import origin
 from backend.core.postgres import Connection
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -28,6 +31,17 @@ INSECURE_SECRET_KEY = "development-only-secret-key-that-production-refuses-to-st
 
 def _split(value: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+def _checked(values: dict[str, Any]) -> dict[str, Any]:
+    """The values with origins as browsers send them. Raises: ImproperlyConfigured for what is none, or no network."""
+    try:
+        origins = tuple(origin(each) for each in values.get("cors_origins", ()))
+        for proxy in values.get("trusted_proxies", ()):
+            ip_network(proxy, strict=False)
+    except ValueError as error:
+        raise ImproperlyConfigured(f"CORS_ORIGINS and TRUSTED_PROXIES are exact: {error}.") from None
+    return {**values, "cors_origins": origins}
 
 
 @dataclass(frozen=True)
@@ -76,6 +90,17 @@ class Environment:
     mpesa_initiator: str = ""
     mpesa_security_credential: str = field(default="", repr=False)
     mpesa_callback_secret: str = field(default="", repr=False)
+    google_client_id: str = ""
+    google_client_secret: str = field(default="", repr=False)
+    google_base_url: str = ""
+    facebook_client_id: str = ""
+    facebook_client_secret: str = field(default="", repr=False)
+    facebook_base_url: str = ""
+    apple_client_id: str = ""
+    apple_team_id: str = ""
+    apple_key_id: str = ""
+    apple_private_key: str = field(default="", repr=False)
+    apple_base_url: str = ""
     ecb_rates_url: str = ""
     second_rates_url: str = field(default="", repr=False)
     second_rates_key: str = field(default="", repr=False)
@@ -100,7 +125,7 @@ class Environment:
                 values[name] = Path(raw).resolve()
             else:
                 values[name] = raw
-        env = cls(**values)
+        env = cls(**_checked(values))
         if env.environment not in ("development", "test", "production"):
             raise ImproperlyConfigured(
                 f"ENVIRONMENT is {env.environment!r}; say development, test or production."
@@ -120,6 +145,18 @@ class Environment:
                 raise ImproperlyConfigured(
                     "Production needs ALLOWED_HOSTS, the names that this server answers to."
                 )
+            if INSECURE_SECRET_KEY in env.secret_key_fallbacks:
+                raise ImproperlyConfigured("SECRET_KEY_FALLBACKS holds the key that everybody knows.")
+            if any(not each.startswith("https://") for each in env.cors_origins):
+                raise ImproperlyConfigured(
+                    "Front ends are served over https in production: see CORS_ORIGINS."
+                )
+            if any(ip_network(proxy, strict=False).prefixlen == 0 for proxy in env.trusted_proxies):
+                raise ImproperlyConfigured(
+                    "With all the world for TRUSTED_PROXIES everybody may say where a request comes from."
+                )
+            if env.log_level.upper() == "DEBUG":
+                raise ImproperlyConfigured("Libraries write secrets into the log at LOG_LEVEL=DEBUG.")
             if not env.public_url.startswith("https://"):
                 raise ImproperlyConfigured("Production needs PUBLIC_URL with https.")
             if env.stripe_secret_key and not env.stripe_webhook_secret:
@@ -133,6 +170,15 @@ class Environment:
             for name, base in (("PAYPAL", env.paypal_api_base), ("MPESA", env.mpesa_api_base)):
                 if not base.startswith("https://"):
                     raise ImproperlyConfigured(f"Production moves money over https: see {name}_API_BASE.")
+            for name, base in (
+                ("GOOGLE", env.google_base_url),
+                ("FACEBOOK", env.facebook_base_url),
+                ("APPLE", env.apple_base_url),
+            ):
+                if base and not base.startswith("https://"):
+                    raise ImproperlyConfigured(
+                        f"Production believes who people are over https alone: see {name}_BASE_URL."
+                    )
             if env.allow_loopback_fetch not in ("", "0"):
                 raise ImproperlyConfigured(
                     "Production fetches nothing from itself: leave ALLOW_LOOPBACK_FETCH out."
@@ -197,6 +243,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "api.middleware.RequestContextMiddleware",
+    "api.entrance.EntranceMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "api.middleware.ProblemMiddleware",
@@ -297,7 +344,8 @@ CACHALOT_TIMEOUT = 300
 AUTH_USER_MODEL = "accounts.User"
 # Names are unique without regard to case by a constraint on lower(username), which this check cannot see.
 # cachalot knows Django's Redis cache by its name only; ours is the same with a life without Valkey.
-SILENCED_SYSTEM_CHECKS = ["auth.W004", "cachalot.W001"]
+# The middleware against forged forms is Django's behind a name of ours, since the API, which has no cookies, passes it by.
+SILENCED_SYSTEM_CHECKS = ["auth.W004", "cachalot.W001", "security.W003"]
 AUTHENTICATION_BACKENDS = [
     "backend.identity.backends.AccountBackend",
     "guardian.backends.ObjectPermissionBackend",
@@ -316,6 +364,28 @@ ACCOUNT_ADAPTER = "allauth.account.adapter.DefaultAccountAdapter"
 HEADLESS_ONLY = True
 MFA_ADAPTER = "backend.identity.mfa.Adapter"
 PASSWORD_RESET_TIMEOUT = 3600
+
+# People may sign in through a provider whose client id is set. Apple's may be several, the one for browsers first; its
+# secret is made of a key (PEM, whose line breaks may be written as \n). A base URL stands in for all of a provider's own.
+SOCIAL_APPS: dict[str, dict[str, Any]] = {
+    "google": {"client_id": ENV.google_client_id, "secret": ENV.google_client_secret},
+    "facebook": {"client_id": ENV.facebook_client_id, "secret": ENV.facebook_client_secret},
+    "apple": {
+        "client_id": ENV.apple_client_id,
+        "key": ENV.apple_team_id,
+        "secret": ENV.apple_key_id,
+        "settings": {"certificate_key": ENV.apple_private_key.replace("\\n", "\n")},
+    },
+}
+SOCIAL_BASE_URLS = {
+    "google": ENV.google_base_url.rstrip("/"),
+    "facebook": ENV.facebook_base_url.rstrip("/"),
+    "apple": ENV.apple_base_url.rstrip("/"),
+}
+SOCIALACCOUNT_ADAPTER = "backend.identity.social_providers.Adapter"
+SOCIALACCOUNT_PROVIDERS = {
+    "facebook": {"VERSION": "v24.0", "FIELDS": ["id", "email", "name", "first_name", "last_name"]}
+}
 
 NINJA_JWT = {
     "ALGORITHM": "HS256",
@@ -344,6 +414,8 @@ STATIC_URL = "/static/"
 STATIC_ROOT = STATE_DIR / "static"
 WHITENOISE_USE_FINDERS = True
 MEDIA_URL = "/media/"
+# Python knows it from 3.13 on; storages tell browsers by the name what a picture is.
+mimetypes.add_type("image/webp", ".webp")
 MEDIA_ROOT = STATE_DIR / "media"
 
 if ENV.storage_bucket:
@@ -443,11 +515,22 @@ MPESA_INITIATOR = ENV.mpesa_initiator
 MPESA_SECURITY_CREDENTIAL = ENV.mpesa_security_credential
 MPESA_CALLBACK_SECRET = ENV.mpesa_callback_secret or f"mpesa:{SECRET_KEY}"
 
+# Only the back office has cookies. Its session ends after an hour without a page; see admin_site.site for its latest end.
+SESSION_COOKIE_NAME = "__Host-sessionid" if PRODUCTION else "sessionid"
 SESSION_COOKIE_SECURE = PRODUCTION
 SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = 3600
+SESSION_SAVE_EVERY_REQUEST = True
+SESSION_EXPIRE_AT_BROWSER_CLOSE = True
+CSRF_COOKIE_NAME = "__Host-csrftoken" if PRODUCTION else "csrftoken"
 CSRF_COOKIE_SECURE = PRODUCTION
+CSRF_COOKIE_HTTPONLY = True
+CSRF_COOKIE_SAMESITE = "Lax"
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 SECURE_SSL_REDIRECT = PRODUCTION
+# Machines of the own network ask for these without TLS.
+SECURE_REDIRECT_EXEMPT = [r"^health/", r"^metrics$"]
 SECURE_HSTS_SECONDS = 31_536_000 if PRODUCTION else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = PRODUCTION
 SECURE_HSTS_PRELOAD = PRODUCTION
