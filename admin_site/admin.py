@@ -11,6 +11,7 @@ from admin_site import (  # noqa: F401
     documents,
     exchange_rates,
     feeds,
+    firewall,
     jobs,
     ledger,
     listings,

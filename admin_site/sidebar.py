@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from admin_site import waiting
 from backend.accounts.models import ADMIN
+from backend.core import access
 
 Page = tuple[Any, str, str, tuple[str, ...]]
 """Title, icon, ``app.model`` and the kinds of waiting things that its badge counts."""
@@ -61,6 +62,8 @@ GROUPS: list[tuple[Any, bool, list[Page]]] = [
             (_("Audit log"), "policy", "audit.auditentry", ()),
             (_("Settings"), "tune", "core.platformsetting", ()),
             (_("Routes of money"), "alt_route", "payments.providerroute", ()),
+            (_("Firewall"), "security", "core.firewallrule", ()),
+            (_("Stopped by limits"), "speed", "core.throttledsubject", ()),
         ],
     ),
     (
@@ -94,6 +97,8 @@ GROUPS: list[tuple[Any, bool, list[Page]]] = [
 ]
 
 ADMINS_ONLY = {"auth.group", "core.platformsetting"}
+BY_RULE = {"core.firewallrule": "firewall.see", "core.throttledsubject": "firewall.see"}
+"""Pages whose readers a rule of the domain names, whatever permissions their group has."""
 
 
 def sidebar(request: HttpRequest) -> dict[str, Any]:
@@ -121,6 +126,8 @@ def _group(request: HttpRequest, title: Any, collapsible: bool, pages: list[Page
 
 def may_see(user: Any, label: str) -> bool:
     """Whether the pages of the model ``label`` (``app.model``) are for ``user``."""
+    if label in BY_RULE:
+        return access.can(user, BY_RULE[label])
     app, model = label.split(".")
     return bool(user.has_perm(f"{app}.view_{model}")) and (label not in ADMINS_ONLY or user.has_role(ADMIN))
 
