@@ -6,7 +6,7 @@ from django.utils import timezone
 from procrastinate import RetryStrategy
 from procrastinate.contrib.django import app
 
-from backend.identity import emails, letters, phones, proofs
+from backend.identity import checks, emails, letters, phones, proofs
 
 AGAIN = RetryStrategy(max_attempts=6, exponential_wait=4)
 """After 4 s, 16 s, … seventeen minutes; then the user has asked again."""
@@ -34,3 +34,9 @@ def write_moved(user_id: int, former: str) -> None:
 def text_code(user_id: int) -> None:
     """Send a code to a phone."""
     letters.text_code(user_id, now=timezone.now())
+
+
+@app.task(name=checks.REMOVE_JOB, queue="files", retry=RetryStrategy(max_attempts=20, exponential_wait=3))
+def remove_pictures(names: list[str]) -> None:
+    """Delete pictures of identity documents that were decided on."""
+    checks.remove_pictures(names)

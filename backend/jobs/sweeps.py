@@ -18,27 +18,23 @@ from django.utils import timezone
 
 from backend.audit import chain
 from backend.availability import feeds
-from backend.bookings import alterations, earnings, inquiries, settlement
+from backend.bookings import alterations, earnings, inquiries, settlement, standing
 from backend.bookings import services as bookings
-from backend.core import idempotency, limits
-from backend.identity import sessions
 from backend.jobs.imports import exchange_rates
 from backend.jobs.models import SweepRun
-from backend.notifications import retention
 from backend.payments import payout_accounts, payouts, reconciliation
+from backend.privacy import cleaning, retention
 from backend.search import maintenance
 
 EVERY_MINUTE = "* * * * *"
 EVERY_TEN_MINUTES = "*/10 * * * *"
 EVERY_HOUR = "17 * * * *"
+EVERY_NIGHT = "41 0 * * *"
 WHEN_RATES_ARE_OUT = "31 * * * *"
 """The central bank tells its rates at 16:00 of Frankfurt, whatever hour that is in UTC; asked until they are there."""
 
 YOUNG = timedelta(seconds=10)
 """How long an operation is left to the request that has just written it down."""
-
-JOBS_KEPT_HOURS = 72
-"""How long finished jobs are kept to be looked at."""
 
 log = structlog.get_logger(__name__)
 
@@ -66,33 +62,6 @@ def _reconcile_gently(now: datetime) -> dict[str, int]:
     return settlement.reconcile(now=now, older_than=YOUNG)
 
 
-def _purge_jobs() -> int:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            DELETE FROM procrastinate_jobs j WHERE status IN ('succeeded', 'cancelled', 'aborted') AND NOT EXISTS (
-                SELECT FROM procrastinate_events e WHERE e.job_id = j.id AND e.at > clock_timestamp() - %s * interval '1 hour'
-            )
-            """,
-            [JOBS_KEPT_HOURS],
-        )
-        return cursor.rowcount
-
-
-def _purge(now: datetime) -> dict[str, int]:
-    # A clock that was set ahead moves stays on; it must not sign people out or forget what they may still ask for.
-    real = min(now, timezone.now())
-    return {
-        "idempotency_keys": idempotency.purge(real),
-        "rate_counters": limits.purge(),
-        "sessions": sessions.purge(now=real),
-        "jobs": _purge_jobs(),
-        "reconciliations": reconciliation.purge(now=real),
-        "feed_entries": feeds.purge(now=real),
-        **retention.purge(now=real),
-    }
-
-
 SWEEPS = [
     Sweep("provider_events", lambda now: settlement.apply_events(now=now)),
     Sweep("reconcile_payments", _reconcile, gently=_reconcile_gently),
@@ -114,7 +83,16 @@ SWEEPS = [
     ),
     Sweep("exchange_rates", lambda now: exchange_rates.keep_up(now=now), cron=WHEN_RATES_ARE_OUT),
     Sweep("search", maintenance.keep_up, cron=EVERY_TEN_MINUTES),
-    Sweep("purge", _purge, cron=EVERY_HOUR),
+    Sweep("host_standing", lambda now: standing.assess(now=now), cron=EVERY_NIGHT),
+    Sweep("host_responses", lambda now: standing.refresh_responses(now=now), cron=EVERY_NIGHT),
+    Sweep(
+        "erasures",
+        lambda now: cleaning.resume(now=now),
+        cron=EVERY_HOUR,
+        gently=lambda now: cleaning.resume(now=now, older_than=cleaning.LEFT_TO_ITS_JOB),
+    ),
+    Sweep("purge", lambda now: retention.hourly(now=now), cron=EVERY_HOUR),
+    Sweep("retention", lambda now: retention.nightly(now=now), cron=EVERY_NIGHT),
     Sweep("seal_audit_log", lambda now: chain.seal(now=now)),
 ]
 

@@ -11,7 +11,7 @@ Texts are translated when they are read. Values in them come from the notice's `
 ``reason message``      what a person wrote
 ``number``              a document's
 ``device address``      of a sign-in
-``provider account``    where a host is paid, as it may be shown
+``provider account``    where a host is paid, as it may be shown; or who signs somebody in
 =====================  =====================================================================
 """
 
@@ -70,6 +70,16 @@ KINDS: dict[str, Kind] = {
     "host.penalty_waived": Kind(
         _("%(amount)s are not taken"),
         _("You do not have to pay for canceling the booking %(reference)s at %(listing)s."),
+        email=True,
+    ),
+    "host.superhost_gained": Kind(
+        _("You are a superhost"),
+        _("Your guests can count on you: your places show it from now on, until the quarter ends. Your standing says how the next one looks."),
+        email=True,
+    ),
+    "host.superhost_lost": Kind(
+        _("You are no longer a superhost"),
+        _("Not all that it takes was met in the last 365 days. Your standing says what is missing; the next quarter is judged anew."),
         email=True,
     ),
     "booking.declined": Kind(
@@ -280,6 +290,19 @@ KINDS: dict[str, Kind] = {
         email=True,
         mandatory=True,
     ),
+    "identity.verified": Kind(
+        _("Your identity is verified"),
+        _("Our team has looked at your document and deleted its picture. Your profile shows the mark now."),
+        email=True,
+        mandatory=True,
+    ),
+    "identity.refused": Kind(
+        _("We could not verify your identity"),
+        _("Our team could not take your document, and has deleted its picture. You can hand in another one."),
+        _("Our team could not take your document, and has deleted its picture: %(reason)s. You can hand in another one."),
+        email=True,
+        mandatory=True,
+    ),
     "security.new_device": Kind(
         _("New sign-in to your account"),
         _("Somebody signed in with %(device)s from %(address)s. If that was not you, sign this device out and change your password."),
@@ -289,6 +312,18 @@ KINDS: dict[str, Kind] = {
     "security.payout_account_changed": Kind(
         _("Your payouts go to another account now"),
         _("From now on you are paid to %(account)s (%(provider)s). If that was not you, change your password and tell us at once."),
+        email=True,
+        mandatory=True,
+    ),
+    "security.identity_linked": Kind(
+        _("%(provider)s signs you in now"),
+        _("The %(provider)s account %(account)s was linked to yours. If that was not you, unlink it and change your password."),
+        email=True,
+        mandatory=True,
+    ),
+    "security.identity_unlinked": Kind(
+        _("%(provider)s no longer signs you in"),
+        _("The %(provider)s account %(account)s was unlinked from yours. If that was not you, write to us at once."),
         email=True,
         mandatory=True,
     ),

@@ -12,7 +12,7 @@ from typing import Any
 from django.contrib.auth.models import Group
 from django.db import connection, transaction
 
-from backend.accounts.models import GUEST, HOST, Profile, User
+from backend.accounts.models import GUEST, HOST, HostStanding, Profile, User
 from backend.audit import services as audit
 from backend.core.access import SYSTEM
 from backend.core.errors import Invalid
@@ -202,8 +202,16 @@ def _hosts(rows: Iterable[HostRow], now: datetime) -> dict[str, User]:
     members.objects.bulk_create(
         members(user_id=user.pk, group_id=group.pk) for user in new for group in groups
     )
+    judged = set(
+        HostStanding.objects.filter(host__in=found.values()).values_list("host_id", flat=True).distinct()
+    )
     Profile.objects.bulk_create(
-        [_profile(found[source_id], row) for source_id, row in wanted.items()],
+        [
+            _profile(found[source_id], row)
+            for source_id, row in wanted.items()
+            # Who was assessed here stands as they did here.
+            if found[source_id].pk not in judged
+        ],
         update_conflicts=True,
         unique_fields=["user"],
         update_fields=["is_superhost", "response_rate", "response_time_hours"],
