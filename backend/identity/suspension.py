@@ -38,7 +38,7 @@ def suspend(*, actor: Any, user: User, reason: str, now: datetime) -> User:
     Raises: NotAllowed, Invalid without a reason, WrongState when already suspended.
     """
     access.require(actor, "user.suspend", user)
-    why = _reason(reason)
+    why = required_reason(reason)
     with transaction.atomic():
         locked = db.lock(User.objects.all(), pk=user.pk)
         if locked.suspended_at is not None:
@@ -109,7 +109,8 @@ def _set_role(actor: Any, user: User, role: str, given: bool, now: datetime, rea
         return locked
 
 
-def _reason(reason: str) -> str:
+def required_reason(reason: str) -> str:
+    """The reason that staff must give, stripped. Raises: Invalid on ``reason``."""
     why = reason.strip()
     if not why:
         raise Invalid.field("reason", "required", _("Say why."))
