@@ -25,10 +25,9 @@ _SEPARATORS = re.compile(r"[\s().\-/]+")
 
 NORMALISED: dict[str, Callable[[str], str]] = {
     "phone": lambda value: _SEPARATORS.sub("", value),
-    "url": str.strip,
 }
-"""Kind of a blind index → what of a value it stands for. The kind is part of the index: a phone number and an address
-that are the same text have nothing in common."""
+"""Kind of a blind index → what of a value it stands for. The kind is part of the index: equal texts of two kinds
+have nothing in common."""
 
 
 def index_of(kind: str, value: str) -> str:

@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from guardian.models import UserObjectPermissionBase
 
 from backend.core.db import AnyOf
+from backend.core.sealed import SealedTextField
 from backend.listings.states import ListingStatus
 
 
@@ -209,9 +210,9 @@ class Listing(models.Model):
     city = models.CharField(_("city"), max_length=120, blank=True)
     region = models.CharField(_("region"), max_length=120, blank=True)
     country = models.CharField(_("country"), max_length=2, blank=True)
-    line1 = models.CharField(_("address"), max_length=200, blank=True)
-    line2 = models.CharField(_("address, second line"), max_length=200, blank=True)
-    postal_code = models.CharField(_("postal code"), max_length=20, blank=True)
+    line1 = SealedTextField(_("address"), max_length=200, blank=True)
+    line2 = SealedTextField(_("address, second line"), max_length=200, blank=True)
+    postal_code = SealedTextField(_("postal code"), max_length=20, blank=True)
     latitude = models.FloatField(_("exact latitude"), null=True, blank=True)
     longitude = models.FloatField(_("exact longitude"), null=True, blank=True)
     public_latitude = models.FloatField(_("public latitude"), null=True, editable=False)

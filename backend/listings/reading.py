@@ -9,16 +9,17 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from backend.accounts.models import STAFF_ROLES, User
 from backend.core.db import Columns, prepared
+from backend.core.sealed import SealedTextField
 from backend.listings.cohosts import stands_in
 from backend.listings.models import Listing
 from backend.listings.states import ListingStatus
 
 _HOST = ("id", "username", "first_name", "created_at")
-_PROFILE = ("photo", "is_superhost", "response_rate", "response_time_hours")
+_PROFILE = ("photo", "is_superhost", "identity_verified_at", "response_rate", "response_time_hours")
 _PHOTO = ("pk", "file", "sizes", "caption", "position", "is_cover")
 
 _QUERY = """
@@ -32,19 +33,33 @@ WHERE l.id = ANY(%s)
 
 
 class Shown:
-    """A listing as it was read: the attributes of ``Listing``, with ``host``, its ``profile``, and ``photos`` as a list."""
+    """A listing as it was read: the attributes of ``Listing``, with ``host``, its ``profile``, and ``photos`` as a list.
 
-    def __init__(self, values: dict[str, Any]) -> None:
-        self.__dict__.update(values)
+    What is sealed is opened when it is asked for: most readers may not know the address.
+    """
 
-    if TYPE_CHECKING:
+    def __init__(self, values: dict[str, Any], sealed: dict[str, str] | None = None) -> None:
+        self.__dict__.update(values, _sealed=sealed)
 
-        def __getattr__(self, name: str) -> Any: ...
+    def __getattr__(self, name: str) -> Any:
+        """Asked for what is not there (yet)."""
+        sealed: dict[str, str] = self.__dict__.get("_sealed") or {}
+        if name not in sealed:
+            raise AttributeError(name)
+        opened = self.__dict__[name] = _sealed_fields()[name].opened(sealed[name]) if sealed[name] else ""
+        return opened
 
 
 @cache
 def _listing_columns() -> tuple[str, ...]:
     return tuple(str(field.column) for field in Listing._meta.concrete_fields)
+
+
+@cache
+def _sealed_fields() -> dict[str, SealedTextField]:
+    return {
+        field.attname: field for field in Listing._meta.concrete_fields if isinstance(field, SealedTextField)
+    }
 
 
 @cache
@@ -117,6 +132,7 @@ def _shown(row: Sequence[Any]) -> Shown:
     # Django leaves jsonb to its fields; without them it is text.
     values["min_nights_by_weekday"] = json.loads(values["min_nights_by_weekday"])
     values["pk"] = values["id"]
+    sealed = {name: values.pop(name) for name in _sealed_fields()}
     host = dict(zip(_HOST, rest, strict=False))
     host["pk"] = host["id"]
     host["profile"] = Shown(dict(zip(_PROFILE, rest[len(_HOST) :], strict=False)))
@@ -125,4 +141,4 @@ def _shown(row: Sequence[Any]) -> Shown:
     if isinstance(photos, str):
         photos = json.loads(photos)
     values["photos"] = [Shown(dict(zip(_PHOTO, photo, strict=True))) for photo in photos]
-    return Shown(values)
+    return Shown(values, sealed)

@@ -18,7 +18,7 @@ from procrastinate.contrib.django import app
 
 from backend.accounts.models import HOST
 from backend.audit import services as audit
-from backend.core import access, crypto, fx, platform
+from backend.core import access, fx, platform
 from backend.core.db import lock, outside_transaction, retrying
 from backend.core.errors import Conflict, Invalid, NotFound, Unavailable
 from backend.identity import sessions
@@ -136,7 +136,7 @@ def _write(
             provider=adapter.name,
             currency=currency,
             country=country,
-            destination=crypto.seal(address) if address else "",
+            destination=address,
             shown=shown,
             status=Status.PENDING if isinstance(adapter, OpensAccounts) else Status.ACTIVE,
             created_at=now,
@@ -147,7 +147,7 @@ def _write(
             action="payout_account.add",
             subject=account,
             now=now,
-            after={"provider": account.provider, "currency": currency, "shown": shown},
+            after={"provider": account.provider, "currency": currency},
         )
         if not used.filter(is_default=True).exists():
             _name(account, now)

@@ -8,6 +8,7 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from backend.availability.models.calendar import Block
+from backend.core.sealed import SealedTextField
 from backend.listings.models import Listing
 
 
@@ -48,7 +49,7 @@ class CalendarFeed(models.Model):
         Listing, on_delete=models.CASCADE, related_name="calendar_feeds", verbose_name=_("listing")
     )
     name = models.CharField(_("name"), max_length=100)
-    url = models.CharField(_("address"), max_length=2000)
+    url = SealedTextField(_("address"), max_length=2000)
     kind = models.CharField(_("site"), max_length=12, choices=FeedKind.choices, default=FeedKind.OTHER)
     status = models.CharField(
         _("status"), max_length=8, choices=FeedStatus.choices, default=FeedStatus.OK, editable=False

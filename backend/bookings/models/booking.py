@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 
 from backend.availability.models import Block
 from backend.bookings.states import BookingStatus
+from backend.core.sealed import SealedJSONField
 from backend.core.stay import Stay
 from backend.listings.models import Listing, hosted_by
 from backend.payments.folios import in_force
@@ -111,7 +112,7 @@ class Booking(models.Model):
     check_out_at = models.DateTimeField(_("check-out at"))
     guests = models.PositiveSmallIntegerField(_("guests"))
     pets = models.PositiveSmallIntegerField(_("pets"), default=0)
-    guest_list = models.JSONField(
+    guest_list = SealedJSONField(
         _("guest list"),
         default=list,
         blank=True,

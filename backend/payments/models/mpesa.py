@@ -5,13 +5,15 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from backend.core.sealed import SealedTextField
+
 
 class MpesaRequest(models.Model):
     """One order to M-Pesa, written down before it is asked: M-Pesa knows no keys of ours and remembers nothing for us.
 
     ``account_reference`` is a short form of the key that stands on the guest's statement and on M-Pesa's; ``reference``
-    what M-Pesa called the request, ``receipt`` the movement of money. ``phone`` is sealed. ``originator`` is the id by
-    which the request's state can be asked for.
+    what M-Pesa called the request, ``receipt`` the movement of money. ``originator`` is the id by which the request's
+    state can be asked for.
     """
 
     class State(models.TextChoices):
@@ -40,7 +42,7 @@ class MpesaRequest(models.Model):
     account_reference = models.CharField(_("account reference"), max_length=12, unique=True)
     amount_minor = models.BigIntegerField(_("amount"))
     currency = models.CharField(_("currency"), max_length=3)
-    phone = models.TextField(_("phone"), blank=True)
+    phone = SealedTextField(_("phone"), blank=True)
     state = models.CharField(_("state"), max_length=7, choices=State.choices, default=State.ASKED)
     reference = models.CharField(_("reference"), max_length=120, blank=True, db_index=True)
     originator = models.CharField(_("originator's id"), max_length=120, blank=True)

@@ -9,13 +9,14 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from backend.core.sealed import SealedTextField
 from backend.listings.models import Listing
 from backend.payments.models.folio import Folio
 from backend.payments.states import PayoutStatus
 
 
 class PayoutAccount(models.Model):
-    """Where a host is paid. ``destination`` is sealed; ``shown`` is what may be shown of it (•••• 4242).
+    """Where a host is paid. ``shown`` is what may be shown of ``destination`` (•••• 4242).
 
     An empty ``currency``: each payout in its listing's. ``replaced_at``: since when it is named instead of another.
     """
@@ -36,7 +37,7 @@ class PayoutAccount(models.Model):
     currency = models.CharField(_("currency"), max_length=3, blank=True)
     country = models.CharField(_("country"), max_length=2, blank=True)
     provider_ref = models.CharField(_("provider's account"), max_length=120, blank=True)
-    destination = models.TextField(_("destination"), blank=True)
+    destination = SealedTextField(_("destination"), blank=True)
     shown = models.CharField(_("shown as"), max_length=80, blank=True)
     status = models.CharField(_("status"), max_length=10, choices=Status.choices, default=Status.PENDING)
     requirements = models.JSONField(_("what the provider still asks for"), default=list, blank=True)

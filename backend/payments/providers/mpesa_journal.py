@@ -29,7 +29,7 @@ def account_reference(key: str) -> str:
 def enter(
     order: Order, way: str, *, phone: str = "", parent: MpesaRequest | None = None
 ) -> tuple[MpesaRequest, bool]:
-    """The request of an order, and whether the caller is to make it now. ``phone`` is sealed.
+    """The request of an order, and whether the caller is to make it now.
 
     It is to be made when it is new, or when it is known to have had no effect so far. Raises: KeyReused.
     """
