@@ -276,9 +276,9 @@ def living(ids: Iterable[uuid.UUID], *, now: datetime | None = None) -> set[uuid
     return set(found.values_list("pk", flat=True))
 
 
-def purge(*, now: datetime) -> int:
-    """Delete sessions that ended or ran out 30 days ago; answers how many."""
-    before = now - KEPT_AFTER_END
+def purge(*, now: datetime, kept: timedelta = KEPT_AFTER_END) -> int:
+    """Delete sessions that ended or ran out longer than ``kept`` ago; answers how many."""
+    before = now - kept
     ended, _details = Session.objects.filter(revoked_at__lt=before).delete()
     lapsed, _details = Session.objects.filter(revoked_at=None, expires_at__lt=before).delete()
     return ended + lapsed

@@ -16,6 +16,7 @@ from backend.notifications import invariants as notifications
 from backend.payments import invariants as payments
 from backend.payments import payout_invariants as payouts
 from backend.payments.documents import invariants as documents
+from backend.privacy import invariants as privacy
 from backend.rates import invariants as rates
 from backend.search import invariants as search
 
@@ -27,6 +28,7 @@ CHECKS: list[Check] = [
     *payments.CHECKS,
     *payouts.CHECKS,
     *documents.CHECKS,
+    *privacy.CHECKS,
     *rates.CHECKS,
     *search.CHECKS,
 ]

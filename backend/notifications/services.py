@@ -109,7 +109,9 @@ _WRITE = """
                 url text, event jsonb, mailed boolean)
     ), told AS (
         INSERT INTO notifications (user_id, kind, object_key, params, data, url, created_at)
-        SELECT user_id, kind, object_key, params, data, url, %(now)s FROM given ORDER BY place
+        SELECT user_id, kind, object_key, params, data, url, %(now)s FROM given
+        WHERE NOT EXISTS (SELECT FROM users WHERE id = given.user_id AND erased_at IS NOT NULL)
+        ORDER BY place
         ON CONFLICT ON CONSTRAINT notifications_once DO NOTHING
         RETURNING id, user_id, kind, object_key
     ), new AS (

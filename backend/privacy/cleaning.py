@@ -22,9 +22,13 @@ from django.core.files.storage import default_storage, storages
 from django.db import connection, transaction
 from django.db.models import AutoField, BigAutoField, F, Q
 from django.utils.translation import gettext, override
+from django.utils.translation import gettext_lazy as _
 
-from backend.audit.models import AuditEntry
+from backend.accounts.models import ADMIN
+from backend.audit import services as audit
+from backend.core import access
 from backend.core.db import lock, outside_transaction
+from backend.core.errors import Invalid, Unavailable, WrongState
 from backend.listings import photos
 from backend.listings.models import Listing, Photo
 from backend.notifications.composing import mail
@@ -83,10 +87,15 @@ def clean(erasure_id: int, *, now: datetime) -> bool:
     return True
 
 
-def resume(*, now: datetime, older_than: timedelta = timedelta(0)) -> dict[str, int]:
-    """Do what is left of every erasure that was asked for before; one that fails does not keep the others waiting."""
+def resume(*, now: datetime, older_than: timedelta = timedelta(0), only: int | None = None) -> dict[str, int]:
+    """Do what is left of every erasure (or of ``only`` one) that was asked for that long ago.
+
+    One that fails does not keep the others waiting.
+    """
     counts = {"finished": 0, "left": 0}
     waiting = Erasure.objects.filter(finished_at=None, asked_at__lte=now - older_than).order_by("asked_at")
+    if only is not None:
+        waiting = waiting.filter(pk=only)
     for erasure_id in list(waiting.values_list("pk", flat=True)):
         try:
             clean(erasure_id, now=now)
@@ -98,6 +107,29 @@ def resume(*, now: datetime, older_than: timedelta = timedelta(0)) -> dict[str, 
         else:
             counts["finished"] += 1
     return counts
+
+
+@access.rule("privacy.go_on")
+def _may_go_on(actor: Any, erasure: Erasure) -> bool:
+    """Administrators."""
+    return bool(actor.has_role(ADMIN))
+
+
+def go_on(*, actor: Any, erasure: Erasure, reason: str, now: datetime) -> None:
+    """Take an erasure up that has stopped, by hand. Never inside a transaction.
+
+    Raises: NotAllowed, Invalid (no reason), WrongState (it is finished), Unavailable (it stops again; the row says where).
+    """
+    access.require(actor, "privacy.go_on", erasure)
+    if not reason.strip():
+        raise Invalid.field("reason", "required", _("Say why."))
+    if erasure.finished_at is not None:
+        raise WrongState(_("This erasure is finished."))
+    audit.record(
+        actor=actor, action="erasure.taken_up", subject=erasure, now=now, reason=reason.strip()[:500]
+    )
+    if resume(now=now, only=erasure.pk)["left"]:
+        raise Unavailable(_("It has stopped again. The page says where."))
 
 
 def _note(erasure_id: int, step: str) -> list[str]:
@@ -169,7 +201,8 @@ _ABOUT = (
 def _notices(work: Work) -> None:
     """What others were told of the person: their name in it, and words of theirs."""
     for source, match, key, role in _ABOUT:
-        values = {"user": work.user_id, "key": key, "role": role, "name": pseudonym(work.user_id)}
+        values: dict[str, Any] = {"user": work.user_id, "key": key, "role": role}
+        values["name"] = pseudonym(work.user_id)
         for statement in (_TOLD, _PUSHED):
             with transaction.atomic(), connection.cursor() as cursor:
                 # No index leads from a stay to its notices; this reads them all, in the background.
@@ -193,7 +226,7 @@ def _mail(work: Work) -> None:
         with suppress(FileNotFoundError), path.open("rb") as file:
             headers = BytesHeaderParser(policy=email.policy.default).parse(file)
             receivers = getaddresses([str(value) for value in headers.get_all("To", [])])
-            if any(address.lower() in work.emails for _name, address in receivers):
+            if any(address.lower() in work.emails for _display, address in receivers):
                 path.unlink(missing_ok=True)
     phone = work.traces.get("phone")
     for path in _written(settings.SMS_DIR, "*.txt") if phone else ():
@@ -224,8 +257,7 @@ def _money(work: Work) -> None:
 
 def _addresses(work: Work) -> None:
     """From where the person acted. The log's chain does not depend on it."""
-    mine = AuditEntry.objects.filter(actor=work.user_id).exclude(address=None)
-    mine.update(address=None, salt=None)
+    audit.forget_addresses(user_id=work.user_id)
 
 
 def _letter(work: Work) -> None:

@@ -210,7 +210,13 @@ PERSONAL: Sequence[Personal] = (
     _of("payments.PayoutAccount", "user", Fate.KEPT, "provider_ref", "payout_accounts", why=BOOKS),
     _of("payments.PayoutSplit", "user", Fate.DELETED, "percent", "payout_splits"),
     _of("payments.Document", "recipient", Fate.KEPT, "data file", "documents", why=ISSUED),
-    _of("payments.Document", "folio__host", Fate.KEPT, "data", "documents_as_host", why=ISSUED),
+    _of(
+        "payments.Document",
+        "folio__host",
+        Fate.KEPT,
+        "data",
+        why=f"{ISSUED} The guest's papers are the guest's.",
+    ),
     _of(
         "payments.RefundRequest",
         "folio__guest",

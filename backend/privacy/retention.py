@@ -1,0 +1,215 @@
+"""How long things are kept: one rule for each kind, run by the sweeps, with what it did last.
+
+Rows go in batches, so that nobody waits for a large table. What the law wants kept (books, documents) has no rule here:
+the application may not touch it; see ``registry``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import connection
+from django.db.models import F
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from backend.accounts.models import PhoneCode, TotpEnrolment
+from backend.audit import services as audit
+from backend.availability import feed_polling
+from backend.bookings.inquiries import WAITING
+from backend.bookings.models import Booking, Inquiry, InquiryStatus
+from backend.bookings.states import BookingStatus
+from backend.core import idempotency, limits, platform
+from backend.core.errors import Text
+from backend.identity import sessions
+from backend.notifications import retention as live_events
+from backend.notifications.models import Delivery, Notification
+from backend.payments import reconciliation
+from backend.payments.models import ProviderEvent
+from backend.privacy.models import RetentionRun
+
+BATCH = 5000
+"""Rows that one statement drops or empties."""
+
+JOBS_KEPT = timedelta(hours=72)
+"""How long finished jobs are kept to be looked at."""
+
+PROOFS_KEPT = timedelta(days=1)
+"""How long a phone code or a half set-up second step is kept after it ran out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """``run`` drops (or empties) what is too old at an instant, and answers how many. ``what`` says what that is.
+
+    It is kept as many days as ``setting`` says, else for ``kept``. ``hourly``: cheap, and done every hour; else every night.
+    """
+
+    name: str
+    what: Text
+    run: Callable[[datetime], int]
+    setting: str = ""
+    kept: timedelta = timedelta(0)
+    hourly: bool = False
+
+    @property
+    def days(self) -> timedelta:
+        """How long it is kept now."""
+        return timedelta(days=platform.get(self.setting)) if self.setting else self.kept
+
+
+def _days(setting: str) -> timedelta:
+    return timedelta(days=platform.get(setting))
+
+
+def _drop(rows: Any) -> int:
+    """Delete rows and what hangs on them, a batch at a time; how many rows."""
+    count = 0
+    while ids := list(rows.values_list("pk", flat=True)[:BATCH]):
+        rows.model._default_manager.filter(pk__in=ids).delete()
+        count += len(ids)
+    return count
+
+
+def _empty(rows: Any, **blanks: Any) -> int:
+    """Set columns of rows, which then are no longer among them, a batch at a time; how many rows."""
+    count = 0
+    while ids := list(rows.values_list("pk", flat=True)[:BATCH]):
+        count += rows.model._default_manager.filter(pk__in=ids).update(**blanks)
+    return count
+
+
+def _sessions(now: datetime) -> int:
+    return sessions.purge(now=now, kept=_days("retention_sessions_days"))
+
+
+def _addresses(now: datetime) -> int:
+    return audit.forget_addresses(before=now - _days("retention_addresses_days"))
+
+
+def _proofs(now: datetime) -> int:
+    before = now - PROOFS_KEPT
+    return sum(_drop(each.objects.filter(expires_at__lt=before)) for each in (PhoneCode, TotpEnrolment))
+
+
+def _notifications(now: datetime) -> int:
+    return _drop(Notification.objects.filter(created_at__lt=now - _days("retention_notifications_days")))
+
+
+def _deliveries(now: datetime) -> int:
+    ended = (Delivery.SENT, Delivery.FAILED)
+    return _drop(
+        Delivery.objects.filter(state__in=ended, created_at__lt=now - _days("retention_deliveries_days"))
+    )
+
+
+def _provider_events(now: datetime) -> int:
+    before = now - _days("retention_provider_events_days")
+    return _empty(ProviderEvent.objects.filter(applied_at__lt=before).exclude(payload={}), payload={})
+
+
+def _inquiries(now: datetime) -> int:
+    """Those that came to nothing go; of those that were booked the words go, which the booking holds no longer either."""
+    old = Inquiry.objects.filter(updated_at__lt=now - _days("retention_inquiries_days"))
+    booked = old.filter(status=InquiryStatus.BOOKED).exclude(message="", answer="")
+    return _drop(old.exclude(status__in=[*WAITING, InquiryStatus.BOOKED])) + _empty(
+        booked, message="", answer=""
+    )
+
+
+def _guest_lists(now: datetime) -> int:
+    """Who came along and what was written about the arrival, of stays that are over, and of those that never were."""
+    before = now - _days("retention_guest_lists_days")
+    over = Booking.objects.filter(check_out_at__lt=before).exclude(
+        status__in=(BookingStatus.PENDING, BookingStatus.CONFIRMED)
+    )
+    spoken = over.exclude(guest_list=[], arrival_note="", message="")
+    return _empty(spoken, guest_list=[], arrival_note="", message="", version=F("version") + 1)
+
+
+def _back_office(now: datetime) -> int:
+    from django.contrib.sessions.models import Session
+
+    return _drop(Session.objects.filter(expire_date__lt=now))
+
+
+def _throttled(now: datetime) -> int:
+    from backend.core.models import ThrottledSubject
+
+    return _drop(ThrottledSubject.objects.filter(last_at__lt=now - timedelta(days=30)))
+
+
+def _jobs(now: datetime) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            DELETE FROM procrastinate_jobs j WHERE status IN ('succeeded', 'cancelled', 'aborted') AND NOT EXISTS (
+                SELECT FROM procrastinate_events e WHERE e.job_id = j.id AND e.at > %s
+            )
+            """,
+            [now - JOBS_KEPT],
+        )
+        return cursor.rowcount
+
+
+RULES: tuple[Rule, ...] = (
+    Rule("idempotency_keys", _("answers kept for Idempotency-Keys"), idempotency.purge, kept=idempotency.KEPT_FOR, hourly=True),
+    Rule("rate_counters", _("counters of limits"), lambda now: limits.purge(), hourly=True),
+    Rule("sessions", _("devices that were signed out"), _sessions, "retention_sessions_days", hourly=True),
+    Rule("jobs", _("finished jobs"), _jobs, kept=JOBS_KEPT, hourly=True),
+    Rule("reconciliations", _("comparisons with payment providers"), lambda now: reconciliation.purge(now=now), kept=reconciliation.RUNS_KEPT, hourly=True),
+    Rule("feed_entries", _("entries of imported calendars that are over"), lambda now: feed_polling.purge(now=now), kept=feed_polling.KEPT, hourly=True),
+    Rule("live_events", _("live events, which clients ask for after a break"), lambda now: sum(live_events.purge(now=now).values()), kept=live_events.EVENTS_KEPT, hourly=True),
+    Rule("proofs", _("phone codes and second steps that were never confirmed"), _proofs, kept=PROOFS_KEPT, hourly=True),
+    Rule("back_office", _("sessions of the back office that ran out"), _back_office),
+    Rule("throttled", _("who was stopped by a limit"), _throttled, kept=timedelta(days=30)),
+    Rule("addresses", _("network addresses in the audit log"), _addresses, "retention_addresses_days"),
+    Rule("notifications", _("notices"), _notifications, "retention_notifications_days"),
+    Rule("deliveries", _("notes of mails that were sent"), _deliveries, "retention_deliveries_days"),
+    Rule("provider_events", _("contents of payment providers' messages"), _provider_events, "retention_provider_events_days"),
+    Rule("inquiries", _("questions to hosts that ended without a booking"), _inquiries, "retention_inquiries_days"),
+    Rule("guest_lists", _("companions, arrival notes and messages of stays that are over"), _guest_lists, "retention_guest_lists_days"),
+)  # fmt: skip
+
+
+def run(rules: Iterable[Rule], *, now: datetime) -> dict[str, int]:
+    """Run ``rules`` at ``now`` (UTC) and note what each did; how many rows, by rule.
+
+    A clock that was set ahead does not count: it must not sign people out or forget what they may still ask for.
+    """
+    real = min(now, timezone.now())
+    done = {}
+    for rule in rules:
+        done[rule.name] = rule.run(real)
+        _note(rule.name, done[rule.name], real)
+    return done
+
+
+def _note(name: str, count: int, now: datetime) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO retention_runs AS kept (rule, ran_at, last_count, total) VALUES (%(rule)s, %(now)s, %(n)s, %(n)s)
+            ON CONFLICT (rule) DO UPDATE
+            SET ran_at = excluded.ran_at, last_count = excluded.last_count, total = kept.total + excluded.total
+            """,
+            {"rule": name, "now": now, "n": count},
+        )
+
+
+def hourly(*, now: datetime) -> dict[str, int]:
+    """The rules that run every hour."""
+    return run((rule for rule in RULES if rule.hourly), now=now)
+
+
+def nightly(*, now: datetime) -> dict[str, int]:
+    """The rules that run every night."""
+    return run((rule for rule in RULES if not rule.hourly), now=now)
+
+
+def last_runs() -> dict[str, RetentionRun]:
+    """What became of each rule that has run, by name."""
+    return {row.rule: row for row in RetentionRun.objects.all()}

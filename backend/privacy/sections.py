@@ -1,0 +1,488 @@
+"""The parts of an export: which rows of a person it holds and under which names. Other people's data are left out.
+
+A part is written as a line of paths: ``path``, or ``path=key``, or ``path@currency=key`` for an amount in minor units of
+the currency beside it, which is shown in major units. Labels are the names of the columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from allauth.mfa.models import Authenticator
+from django.apps import apps
+from django.conf import settings
+from django.core.exceptions import FieldDoesNotExist
+from django.core.files.storage import default_storage
+from django.db.backends.postgresql.psycopg_any import Range
+from django.db.models import Field, Model, Q
+from django.utils.translation import get_language
+from django.utils.translation import gettext_lazy as _
+
+from backend.accounts.models import User
+from backend.audit.models import AuditEntry
+from backend.core import crypto
+from backend.core.errors import Text
+from backend.core.money import number
+from backend.listings.cohosts import grants_of
+from backend.listings.models import CoHost
+from backend.notifications.models import Notification
+from backend.notifications.rendering import render
+
+BATCH = 500
+"""Rows that are held in memory at a time."""
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part: ``rows`` finds what it holds, oldest first, few at a time; ``labels`` says what people call its keys.
+
+    ``is_one``: it is one object and no list.
+    """
+
+    name: str
+    title: Text
+    rows: Callable[[User], Iterator[Row]]
+    labels: dict[str, Text]
+    is_one: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    key: str
+    path: str
+    currency: str = ""
+
+
+def _table(
+    name: str, title: Text, model: str, owner: str, columns: str, *, is_one: bool = False, **only: str
+) -> Section:
+    """A section of one table's rows whose ``owner`` (a path to the user) is the person."""
+    table = apps.get_model(model)
+    read = [_column(each) for each in columns.split()]
+    paths = [*dict.fromkeys(path for each in read for path in (each.path, each.currency) if path)]
+    labels = {each.key: _label(table, each.path) for each in read}
+
+    def rows(user: User) -> Iterator[Row]:
+        found = table._default_manager.filter(**{owner: user.pk}, **only)
+        for values in _walk(found, paths):
+            yield {each.key: _shown(each, values) for each in read}
+
+    return Section(name, title, rows, labels, is_one)
+
+
+def _column(written: str) -> _Column:
+    path, _equals, key = written.partition("=")
+    path, _at, currency = path.partition("@")
+    return _Column(key or path.replace("__", "_"), path, currency)
+
+
+def _label(table: type[Model], path: str) -> Text:
+    found: Any = None
+    options: Any = table._meta
+    for part in path.split("__"):
+        try:
+            found = options.pk if part == "pk" else options.get_field(part)
+        except FieldDoesNotExist:
+            return path
+        options = found.related_model._meta if found.is_relation else None
+    return found.verbose_name if isinstance(found, Field) else path
+
+
+def _walk(rows: Any, paths: list[str]) -> Iterator[Row]:
+    """The values of ``rows`` in the order of their keys, ``BATCH`` at a time."""
+    rows, last = rows.order_by("pk"), None
+    while True:
+        batch = list((rows if last is None else rows.filter(pk__gt=last)).values("pk", *paths)[:BATCH])
+        yield from batch
+        if len(batch) < BATCH:
+            return
+        last = batch[-1]["pk"]
+
+
+def _shown(column: _Column, values: Row) -> Any:
+    value = values[column.path]
+    if column.currency:
+        return None if value is None else number(value, values[column.currency])
+    if isinstance(value, str) and value.startswith(crypto.PREFIX):
+        return crypto.unseal(value)
+    if column.key.endswith("url") and value:
+        return absolute(default_storage.url(value))
+    if isinstance(value, Range):
+        return [value.lower, value.upper]
+    return value
+
+
+def absolute(address: str) -> str:
+    """An address on this host as others can follow it."""
+    return f"{settings.PUBLIC_URL}{address}" if address.startswith("/") else address
+
+
+def _identities(user: User) -> Iterator[Row]:
+    for row in Authenticator.objects.filter(user=user).order_by("pk"):
+        yield {"kind": row.type, "created_at": row.created_at, "last_used_at": row.last_used_at}
+
+
+def _cohosted(user: User) -> Iterator[Row]:
+    for row in CoHost.objects.filter(user=user).select_related("listing").order_by("pk"):
+        yield {
+            "property_id": row.listing_id,
+            "title": row.listing.title,
+            "grants": grants_of([row])[row.pk],
+            "created_at": row.created_at,
+        }
+
+
+def _documents(user: User) -> Iterator[Row]:
+    for row in _walk(user.documents, ["reference", "kind", "total_minor", "currency", "issued_at", "data"]):
+        yield {
+            "id": row["pk"],
+            "number": row["reference"],
+            "kind": row["kind"],
+            "total": number(row["total_minor"], row["currency"]),
+            "currency": row["currency"],
+            "issued_at": row["issued_at"],
+            "pdf_url": absolute(f"/api/documents/{row['pk']}.pdf"),
+            "content": row["data"],
+        }
+
+
+def _notifications(user: User) -> Iterator[Row]:
+    last = 0
+    language = get_language() or settings.LANGUAGE_CODE
+    while rows := list(Notification.objects.filter(user=user, pk__gt=last).order_by("pk")[:BATCH]):
+        for row in rows:
+            title, body = render(row, language)
+            yield {"created_at": row.created_at, "kind": row.kind, "title": title, "body": body,
+                   "url": absolute(row.url), "data": row.data, "read_at": row.read_at}  # fmt: skip
+        last = rows[-1].pk
+
+
+def _acts(user: User) -> Iterator[Row]:
+    """What the person did, and what was done to the account; colleagues of ours are not named."""
+    about = Q(actor=user) | Q(object_type="user", object_id=str(user.pk))
+    paths = ["at", "actor_id", "action", "object_type", "object_id", "before", "after", "reason", "address"]
+    for row in _walk(AuditEntry.objects.filter(about), paths):
+        own = row["actor_id"] == user.pk
+        by = _("you") if own else _("our team") if row["actor_id"] else _("the system")
+        yield {
+            "at": row["at"],
+            "by": str(by),
+            "action": row["action"],
+            "about": f"{row['object_type']} {row['object_id']}",
+            "before": row["before"],
+            "after": row["after"],
+            "reason": row["reason"],
+            "address": row["address"] if own else None,
+        }
+
+
+_AT = {"at": _("at"), "created_at": _("created at")}
+
+SECTIONS: tuple[Section, ...] = (
+    _table(
+        "profile",
+        _("Profile"),
+        "accounts.User",
+        "pk",
+        "pk=id username email first_name last_name created_at last_login suspended_at suspended_reason"
+        " profile__phone=phone profile__phone_verified_at=phone_verified_at profile__bio=bio"
+        " profile__languages=languages profile__photo=photo_url"
+        " profile__identity_verified_at=identity_verified_at profile__currency=currency"
+        " profile__language=language profile__timezone=timezone"
+        " profile__notification_preferences=notifications profile__is_superhost=is_superhost"
+        " profile__response_rate=response_rate profile__response_time_hours=response_time_hours",
+        is_one=True,
+    ),
+    _table("roles", _("Roles"), "accounts.User_groups", "user", "group__name=role"),
+    _table("emails", _("Email addresses"), "account.EmailAddress", "user", "email verified primary"),
+    _table(
+        "identities",
+        _("Accounts elsewhere"),
+        "socialaccount.SocialAccount",
+        "user",
+        "provider uid extra_data last_login date_joined",
+    ),
+    Section(
+        "second_steps",
+        _("Second steps of signing in"),
+        _identities,
+        {"kind": _("kind"), **_AT, "last_used_at": _("last used at")},
+    ),
+    _table(
+        "sessions",
+        _("Signed-in devices"),
+        "accounts.Session",
+        "user",
+        "device address created_at last_used_at expires_at revoked_at revoked_reason",
+    ),
+    _table(
+        "identity_checks",
+        _("Identity checks"),
+        "accounts.IdentityCheck",
+        "user",
+        "document status created_at decided_at reason",
+    ),
+    _table(
+        "standing",
+        _("Standing as a host"),
+        "accounts.HostStanding",
+        "host",
+        "quarter stays nights response_rate cancellation_rate rating is_superhost computed_at",
+    ),
+    _table(
+        "listings",
+        _("Listings"),
+        "listings.Listing",
+        "host",
+        "id status status_reason title description property_type room_type currency"
+        " price_minor@currency=price_per_night weekend_price_minor@currency=weekend_price"
+        " cleaning_fee_minor@currency=cleaning_fee extra_guest_fee_minor@currency=extra_guest_fee"
+        " max_guests bedrooms beds bathrooms min_nights max_nights check_in_time check_out_time"
+        " cancellation_policy house_rules location line1 line2 city region postal_code country latitude longitude"
+        " timezone rating review_count source source_id created_at updated_at published_at",
+    ),
+    _table(
+        "listing_steps",
+        _("Steps of listings"),
+        "listings.ListingTransition",
+        "listing__host",
+        "listing_id=property_id old new reason at",
+    ),
+    _table(
+        "photos",
+        _("Photos"),
+        "listings.Photo",
+        "listing__host",
+        "listing_id=property_id file=url caption position is_cover created_at sizes",
+    ),
+    _table(
+        "calendar_blocks",
+        _("Closed nights"),
+        "availability.Block",
+        "listing__host",
+        "listing_id=property_id nights reason active note created_at released_at",
+    ),
+    _table(
+        "calendar_days",
+        _("Calendar days"),
+        "availability.CalendarDay",
+        "listing__host",
+        "listing_id=property_id date price_minor@listing__currency=price min_nights max_nights"
+        " closed_to_arrival closed_to_departure note",
+    ),
+    _table(
+        "price_rules",
+        _("Price rules"),
+        "rates.PriceRule",
+        "listing__host",
+        "listing_id=property_id kind starts_on ends_on weekdays price_minor@listing__currency=price percent",
+    ),
+    _table(
+        "calendar_feeds",
+        _("Imported calendars"),
+        "availability.CalendarFeed",
+        "listing__host",
+        "listing_id=property_id name url=address kind status last_polled_at last_healthy_at created_at",
+    ),
+    _table(
+        "calendar_entries",
+        _("Entries of imported calendars"),
+        "availability.FeedEvent",
+        "feed__listing__host",
+        "feed_id uid starts_on ends_on summary kind created_at removed_at",
+    ),
+    _table(
+        "calendar_subscribers",
+        _("Readers of calendars"),
+        "availability.CalendarSubscriber",
+        "listing__host",
+        "listing_id=property_id name created_at last_used_at revoked_at",
+    ),
+    _table(
+        "promo_codes",
+        _("Promotion codes"),
+        "rates.PromoCode",
+        "host",
+        "code percent amount_minor@currency=amount currency starts_at ends_at active created_at",
+    ),
+    _table(
+        "service_fees",
+        _("Terms of the service fee"),
+        "rates.ServiceFeeTerms",
+        "host",
+        "model host_percent guest_percent effective_from reason",
+    ),
+    Section(
+        "cohosted",
+        _("Kept for others"),
+        _cohosted,
+        {"property_id": _("listing"), "title": _("title"), "grants": _("grants"), **_AT},
+    ),
+    _table(
+        "stays",
+        _("Stays as a guest"),
+        "bookings.Booking",
+        "guest",
+        "id reference listing__title=property check_in check_out guests pets guest_list arrival_time arrival_note"
+        " message status canceled_by total_minor@currency=total_price refund_minor@currency=refund_amount currency"
+        " created_at confirmed_at ended_at",
+    ),
+    _table(
+        "hosted",
+        _("Stays of guests"),
+        "bookings.Booking",
+        "host",
+        "id reference listing_id=property_id listing__title=property check_in check_out guests status canceled_by"
+        " total_minor@currency=total_price host_payout_minor@currency=host_payout currency created_at confirmed_at"
+        " ended_at",
+    ),
+    _table(
+        "booking_steps",
+        _("Steps of bookings"),
+        "bookings.BookingTransition",
+        "actor",
+        "booking__reference=booking event old new reason at",
+    ),
+    _table(
+        "changes_as_guest",
+        _("Changes that you proposed as a guest"),
+        "bookings.Alteration",
+        "booking__guest",
+        "booking__reference=booking status check_in check_out guests difference_minor@booking__currency=difference"
+        " reason created_at",
+        proposed_by="guest",
+    ),
+    _table(
+        "changes_as_host",
+        _("Changes that you proposed as a host"),
+        "bookings.Alteration",
+        "booking__host",
+        "booking__reference=booking status check_in check_out guests difference_minor@booking__currency=difference"
+        " reason created_at",
+        proposed_by="host",
+    ),
+    _table(
+        "inquiries",
+        _("Questions to hosts"),
+        "bookings.Inquiry",
+        "guest",
+        "id listing__title=property status check_in check_out guests message total_minor@currency=offered currency"
+        " created_at answered_at",
+    ),
+    _table(
+        "inquiries_answered",
+        _("Answers to guests"),
+        "bookings.Inquiry",
+        "host",
+        "id listing__title=property status check_in check_out answer total_minor@currency=offered currency"
+        " created_at answered_at",
+    ),
+    _table(
+        "payments",
+        _("Payments"),
+        "payments.Payment",
+        "folio__guest",
+        "reference kind provider status amount_minor@currency=amount currency charged_minor@charged_currency=charged"
+        " charged_currency refunded_minor@currency=refunded folio__booking__reference=booking created_at"
+        " completed_at",
+    ),
+    _table(
+        "refund_requests",
+        _("Refunds by hand"),
+        "payments.RefundRequest",
+        "folio__guest",
+        "folio__booking__reference=booking amount_minor@currency=amount currency status reason decision_note"
+        " created_at decided_at",
+    ),
+    _table(
+        "disputes",
+        _("Disputed payments"),
+        "payments.Dispute",
+        "payment__folio__guest",
+        "payment__reference=payment amount_minor@currency=amount currency reason status note opened_at closed_at",
+    ),
+    _table(
+        "payout_accounts",
+        _("Payout accounts"),
+        "payments.PayoutAccount",
+        "user",
+        "provider currency country provider_ref destination shown status requirements is_default created_at",
+    ),
+    _table(
+        "payouts",
+        _("Payouts"),
+        "payments.Payout",
+        "receiver",
+        "reference folio__booking__reference=booking status gross_minor@currency=gross netted_minor@currency=netted"
+        " amount_minor@currency=amount currency due_at sent_at paid_at",
+    ),
+    _table(
+        "payout_holds",
+        _("Payouts on hold"),
+        "payments.PayoutHold",
+        "payout__receiver",
+        "payout__reference=payout reason note created_at released_at",
+    ),
+    _table(
+        "payout_splits",
+        _("Shares of others' earnings"),
+        "payments.PayoutSplit",
+        "user",
+        "listing__title=property percent created_at",
+    ),
+    _table(
+        "penalties",
+        _("Penalties"),
+        "bookings.HostPenalty",
+        "host",
+        "booking__reference=booking percent amount_minor@currency=amount currency created_at waived_at waiver_reason",
+    ),
+    Section(
+        "documents",
+        _("Documents"),
+        _documents,
+        {
+            "id": _("number"),
+            "number": _("document number"),
+            "kind": _("kind"),
+            "total": _("total"),
+            "currency": _("currency"),
+            "issued_at": _("issued at"),
+            "pdf_url": _("file"),
+            "content": _("content"),
+        },
+    ),
+    Section(
+        "notifications",
+        _("Notifications"),
+        _notifications,
+        {
+            **_AT,
+            "kind": _("kind"),
+            "title": _("title"),
+            "body": _("text"),
+            "url": _("link"),
+            "data": _("data"),
+            "read_at": _("read at"),
+        },
+    ),
+    Section(
+        "acts",
+        _("What was done"),
+        _acts,
+        {
+            **_AT,
+            "by": _("by"),
+            "action": _("action"),
+            "about": _("about"),
+            "before": _("before"),
+            "after": _("after"),
+            "reason": _("reason"),
+            "address": _("address"),
+        },
+    ),
+)
