@@ -21,6 +21,7 @@ from admin_site import finding
 from admin_site.actions import DANGER, SUCCESS, ReasonForm, dialog_action
 from admin_site.base import Page, Rows, has_role
 from admin_site.display import label, phone_end, sees_phones
+from admin_site.privacy import Erases
 from backend.accounts.models import ADMIN, ROLES, Session, User
 from backend.core import access
 from backend.identity import services as identity
@@ -82,7 +83,7 @@ class Sessions(Rows):
 
 
 @admin.register(User)
-class UserPage(Page):
+class UserPage(Erases, Page):
     icon = "person"
     list_display = ("person", "email", "role_labels", "standing", "created_at")
     list_filter = (StandingFilter, ("groups", RelatedDropdownFilter))
@@ -92,10 +93,11 @@ class UserPage(Page):
     sortable_by = ()
     ordering = ("-id",)
     inlines = (Sessions,)
-    actions_detail = ("suspend", "restore", "grant_role", "revoke_role")
+    actions_detail = ("suspend", "restore", "grant_role", "revoke_role", "erase")
     offered = {
         "suspend": lambda user: user.suspended_at is None,
         "restore": lambda user: user.suspended_at is not None,
+        "erase": lambda user: user.erased_at is None,
     }
     fieldsets = (
         (
@@ -222,6 +224,8 @@ class UserPage(Page):
 
     @display(description=_("standing"))
     def standing(self, user: User) -> str:
+        if user.erased_at is not None:
+            return label(_("erased"), "default")
         if not user.is_active:
             return label(_("closed"), "default")
         return label(_("suspended"), "danger") if user.suspended_at else label(_("active"), "success")

@@ -19,6 +19,7 @@ from admin_site import (  # noqa: F401
     payments,
     payouts,
     policies,
+    privacy,
     provider_events,
     rates,
     reconciliation,

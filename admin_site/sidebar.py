@@ -60,6 +60,8 @@ GROUPS: list[tuple[Any, bool, list[Page]]] = [
             (_("Deliveries"), "outgoing_mail", "notifications.delivery", ("deliveries",)),
             (_("Jobs"), "memory", "procrastinate.procrastinatejob", ("jobs",)),
             (_("Audit log"), "policy", "audit.auditentry", ()),
+            (_("Erasures"), "person_remove", "privacy.erasure", ()),
+            (_("Retention"), "auto_delete", "privacy.retentionrun", ()),
             (_("Settings"), "tune", "core.platformsetting", ()),
             (_("Routes of money"), "alt_route", "payments.providerroute", ()),
             (_("Firewall"), "security", "core.firewallrule", ()),

@@ -33,6 +33,7 @@ from api import (
     payouts,
     photos,
     prices,
+    privacy,
     problems,
     properties,
     quotes,
@@ -100,6 +101,7 @@ def build(*routers: Router, namespace: str = "api") -> KaribuAPI:
 
 api = build(
     accounts.router,
+    privacy.router,
     verification.router,
     mfa.router,
     search.router,

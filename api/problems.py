@@ -14,7 +14,7 @@ from django.core.exceptions import (
     RequestDataTooBig,
     SuspiciousOperation,
 )
-from django.db import DataError, InterfaceError, OperationalError
+from django.db import DataError, IntegrityError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.multipartparser import MultiPartParserError
 from django.http.request import UnreadablePostError
@@ -40,6 +40,9 @@ from backend.core.errors import (
 log = structlog.get_logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
+
+ERASED = "users_erased"
+"""The rule of the database that nothing begins in the name of somebody who was erased while they asked for it."""
 
 
 class Violation(Out):
@@ -169,9 +172,15 @@ def translate(error: BaseException) -> DomainError:
         return BadRequestError()
     if isinstance(error, (OperationalError, InterfaceError)):
         return _from_database(error)
+    if isinstance(error, IntegrityError) and _constraint(error) == ERASED:
+        return Unauthenticated()
     if isinstance(error, DataError):
         return Invalid(errors=[FieldError("", "out_of_range", _("A value is outside of what can be kept."))])
     return InternalError()
+
+
+def _constraint(error: IntegrityError) -> str:
+    return getattr(getattr(error.__cause__, "diag", None), "constraint_name", None) or ""
 
 
 def _from_http_error(error: HttpError) -> DomainError:

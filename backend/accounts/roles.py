@@ -23,7 +23,7 @@ SEES: dict[str, frozenset[str]] = {
     ADMIN: frozenset(
         {
             *("accounts", "audit", "auth", "availability", "bookings", "core", "listings", "notifications"),
-            *("payments", "procrastinate", "rates", "search"),
+            *("payments", "privacy", "procrastinate", "rates", "search"),
         }
     ),
 }

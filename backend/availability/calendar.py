@@ -208,7 +208,12 @@ def change(
             action="listing.calendar",
             subject=listing,
             now=now,
-            after={"from": start.isoformat(), "to": end.isoformat(), **changes},
+            after={
+                **changes,
+                # A note may say anything of anybody; the log says that there is one.
+                **({"note": bool(changes["note"])} if "note" in changes else {}),
+                **{"from": start.isoformat(), "to": end.isoformat()},
+            },
             reason=reason,
         )
         tell_host(actor=actor, listing=current, action="listing.calendar", reason=reason, now=now)

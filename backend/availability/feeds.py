@@ -105,7 +105,7 @@ def add(*, actor: Any, listing: Listing, name: str, url: str, now: datetime) -> 
             action="listing.feed_added",
             subject=listing,
             now=now,
-            after={"feed": feed.pk, "name": name, "site": feed.kind},
+            after={"feed": feed.pk, "site": feed.kind},
         )
     return poll(feed_id=feed.pk, now=now)
 
@@ -128,7 +128,7 @@ def remove(*, actor: Any, listing: Listing, feed_id: int, now: datetime) -> None
             action="listing.feed_removed",
             subject=listing,
             now=now,
-            before={"feed": feed.pk, "name": feed.name, "site": feed.kind},
+            before={"feed": feed.pk, "site": feed.kind},
         )
         feed.delete()
         feed_nights.settle(listing=listing, now=now)

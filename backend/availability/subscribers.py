@@ -105,7 +105,7 @@ def add(*, actor: Any, listing: Listing, name: str, now: datetime) -> CalendarSu
             action="listing.subscriber_added",
             subject=listing,
             now=now,
-            after={"subscriber": subscriber.pk, "name": name},
+            after={"subscriber": subscriber.pk},
         )
     return subscriber
 

@@ -25,7 +25,7 @@ from backend.bookings.announcing import announce
 from backend.bookings.models import Alteration, AlterationStatus, Booking
 from backend.bookings.payment import let_go
 from backend.bookings.states import BookingStatus
-from backend.bookings.steps import GUEST, HOST, PLATFORM, hold_still, side_of, step
+from backend.bookings.steps import GUEST, HOST, PLATFORM, hold_still, on_record, side_of, step
 from backend.core import access, platform
 from backend.core.access import SYSTEM
 from backend.core.db import retrying
@@ -179,7 +179,11 @@ def decline(*, actor: Any, booking_id: int, now: datetime, reason: str = "") -> 
         altering.settle(alteration, AlterationStatus.DECLINED, now=now)
         step(booking, event="alteration_declined", by=side, actor=actor, now=now, reason=reason)
         audit.record(
-            actor=actor, action="booking.decline_alteration", subject=booking, now=now, reason=reason
+            actor=actor,
+            action="booking.decline_alteration",
+            subject=booking,
+            now=now,
+            reason=on_record(actor, reason),
         )
         _tell(booking, alteration, (alteration.proposed_by,), "booking.change_declined", now, reason)
     return alteration

@@ -15,7 +15,7 @@ from backend.bookings.announcing import announce
 from backend.bookings.models import Booking
 from backend.bookings.payment import authorization, let_go
 from backend.bookings.states import BookingStatus
-from backend.bookings.steps import HOST, hold_still, step
+from backend.bookings.steps import HOST, hold_still, on_record, step
 from backend.core import access, platform
 from backend.core.db import retrying
 from backend.core.errors import Unavailable, WrongState
@@ -82,7 +82,9 @@ def decline(*, actor: Any, booking_id: int, now: datetime, reason: str = "") -> 
         )
         availability.release(block=booking.block, now=now)
         settlement.settle_later(let_go(booking, now=now))
-        audit.record(actor=actor, action="booking.decline", subject=booking, now=now, reason=reason)
+        audit.record(
+            actor=actor, action="booking.decline", subject=booking, now=now, reason=on_record(actor, reason)
+        )
         announce(booking, now=now, guest=["booking.declined"], reason=reason)
 
 

@@ -20,7 +20,7 @@ from backend.bookings.payment import let_go
 from backend.bookings.penalties import Cost, local_date
 from backend.bookings.policies import Decision, Terms, Tier
 from backend.bookings.states import BookingStatus
-from backend.bookings.steps import GUEST, HOST, PLATFORM, hold_still, side_of, step
+from backend.bookings.steps import GUEST, HOST, PLATFORM, hold_still, on_record, side_of, step
 from backend.core import access
 from backend.core.db import lock, retrying
 from backend.core.errors import Invalid, NotAllowed, Stale, WrongState
@@ -153,7 +153,7 @@ def cancel(
                 "host_keeps_minor": decision.host_keeps_minor,
                 "taxes_kept_minor": decision.taxes_kept_minor,
             },
-            reason=reason,
+            reason=on_record(actor, reason),
         )
         announce(booking, now=now, guest=["booking.canceled"], host=["booking.canceled"], reason=reason)
         if was_confirmed and side == HOST:

@@ -223,7 +223,7 @@ def decline(
     with transaction.atomic(durable=True):
         inquiry = _held(actor, inquiry_id, "inquiry.answer", now, version)
         _move(inquiry, InquiryStatus.DECLINED, now, answer)
-        audit.record(actor=actor, action="inquiry.decline", subject=inquiry, now=now, reason=answer)
+        audit.record(actor=actor, action="inquiry.decline", subject=inquiry, now=now)
         _tell(inquiry, inquiry.guest, "inquiry.declined", now)
     return inquiry
 

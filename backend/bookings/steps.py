@@ -14,7 +14,7 @@ from typing import Any
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
 
-from backend.accounts.models import ADMIN, SUPPORT, User
+from backend.accounts.models import ADMIN, STAFF_ROLES, SUPPORT, User
 from backend.availability.models import Block
 from backend.bookings.models import Alteration, AlterationStatus, Booking, BookingTransition
 from backend.bookings.states import TRANSITIONS, BookingStatus
@@ -26,6 +26,14 @@ from backend.listings.models import Listing
 from backend.payments.models import Folio
 
 GUEST, HOST, PLATFORM = "guest", "host", "platform"
+
+
+def on_record(actor: Any, reason: str) -> str:
+    """What the audit log says of why: the reason of staff, who must give one.
+
+    What guest and host write to each other stands in the timeline alone, where it can be taken out again.
+    """
+    return reason if actor.has_role(*STAFF_ROLES, "system") else ""
 
 
 class OwnListing(NotAllowed):
