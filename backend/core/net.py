@@ -40,6 +40,12 @@ _TRANSLATED = tuple(
 )
 """IPv6 ranges that carry an IPv4 address inside: they lead wherever that one leads."""
 
+_SPECIAL = tuple(
+    ip_network(each) for each in ("192.0.0.0/24", "192.88.99.0/24", "3fff::/20", "fec0::/10", "5f00::/16")
+)
+"""Ranges of IANA's special-purpose registries that some versions of ``ipaddress`` take for global: protocol assignments
+(a cloud's metadata answers at 192.0.0.192), 6to4 relays, documentation (RFC 9637), site-local, segment routing."""
+
 
 class FetchFailed(Exception):
     """Nothing was fetched. ``code`` is a stable word; it never holds the URL, which may be a secret.
@@ -153,7 +159,7 @@ def _split(url: str) -> SplitResult:
 def _target(url: str, deadline: float) -> _Target:
     """Where ``url`` leads: the addresses of its name, each of them looked at."""
     parts = _split(url)
-    name = parts.hostname or ""
+    name = (parts.hostname or "").removesuffix(".")
     try:
         ascii_name = name if ":" in name else name.encode("idna").decode("ascii")
     except UnicodeError:
@@ -181,11 +187,10 @@ def _target(url: str, deadline: float) -> _Target:
 
 def is_public(address: Address) -> bool:
     """Whether packets to ``address`` leave for the internet, and cannot come back by translation."""
-    if isinstance(address, IPv6Address):
-        if address.ipv4_mapped:
-            return is_public(address.ipv4_mapped)
-        if any(address in network for network in _TRANSLATED):
-            return False
+    if isinstance(address, IPv6Address) and address.ipv4_mapped:
+        return is_public(address.ipv4_mapped)
+    if any(address in network for network in (*_TRANSLATED, *_SPECIAL)):
+        return False
     return address.is_global and not address.is_multicast and not address.is_reserved
 
 
