@@ -41,6 +41,7 @@ from api import (
     reference,
     refunds,
     search,
+    social,
     statements,
     verification,
 )
@@ -104,6 +105,7 @@ api = build(
     privacy.router,
     verification.router,
     mfa.router,
+    social.router,
     search.router,
     properties.router,
     photos.router,

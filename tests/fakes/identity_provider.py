@@ -190,6 +190,7 @@ class IdentityProviderFake(Fake):
             "email_verified": person.email_verified,
             "iat": self.now(),
             "exp": self.now() + 3600,
+            "at_hash": secrets.token_urlsafe(16),
         }
         if provider == "apple":
             told["email_verified"] = "true" if person.email_verified else "false"
