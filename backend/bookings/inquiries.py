@@ -405,7 +405,8 @@ def _require_room(listing: Listing, stay: Stay, now: datetime) -> None:
 
 def _move(inquiry: Inquiry, status: str, now: datetime, answer: str, **values: Any) -> None:
     values = {"status": status, "answer": answer, "updated_at": now, **values}
-    if status in (*ANSWERED, InquiryStatus.DECLINED):
+    if status in (*ANSWERED, InquiryStatus.DECLINED) and inquiry.answered_at is None:
+        # How fast a host answers is told by the first answer.
         values["answered_at"] = now
     Inquiry.objects.filter(pk=inquiry.pk).update(**values)
     for name, value in values.items():

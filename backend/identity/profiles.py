@@ -25,7 +25,7 @@ from backend.accounts.models import HOST, Profile, User
 from backend.audit import services as audit
 from backend.core import access, db, fx, images
 from backend.core.errors import FieldError, Invalid, NotFound, Text
-from backend.identity import emails, sessions
+from backend.identity import checks, emails, sessions
 from backend.identity.emails import clean_email
 from backend.identity.registration import CONSTRAINTS
 
@@ -88,8 +88,9 @@ def update_profile(
     """Change what ``changes`` names: ``email``, ``first_name``, ``last_name``, ``phone``, ``bio``, ``languages`` and
     ``preferences`` (a mapping of ``currency``, ``language``, ``timezone``, ``notifications``); None empties.
 
-    A new email address or phone number starts unverified. ``unchanged`` is asked with the locked user before
-    anything is written and refuses a lost update by raising. Answers the user as ``person`` gives it.
+    A new email address or phone number starts unverified, and a new name takes the mark of a verified identity away.
+    ``unchanged`` is asked with the locked user before anything is written and refuses a lost update by raising. Answers
+    the user as ``person`` gives it.
 
     Raises: NotAllowed, StepUpRequired for another address, Invalid with every refused field, EmailTaken, and what ``unchanged`` raises.
     """
@@ -100,11 +101,13 @@ def update_profile(
         locked = person(user.pk)
         if unchanged is not None:
             unchanged(locked)
-        old_email, profile = locked.email, locked.profile
+        old_email, old_name, profile = locked.email, _name(locked), locked.profile
         _apply(locked, profile, values)
         with db.constraint_errors(CONSTRAINTS):
             locked.save(update_fields=["email", "first_name", "last_name"])
         profile.save()
+        if _name(locked) != old_name:
+            checks.name_changed(locked, actor=actor, now=now)
         if locked.email != old_email:
             sessions.require_recent(actor, now=now)
             emails.moved(locked, old_email)
@@ -160,6 +163,11 @@ def _exchange_photo(user: User, name: str) -> str:
     profile.photo = name
     profile.save(update_fields=["photo"])
     return former
+
+
+def _name(user: User) -> tuple[str, str]:
+    """The name as it counts for an identity: upper and lower case are the same."""
+    return user.first_name.casefold(), user.last_name.casefold()
 
 
 def _apply(user: User, profile: Profile, values: dict[str, Any]) -> None:

@@ -36,7 +36,7 @@ INSTANTS = [field.attname for field in FIELDS if isinstance(field, models.DateTi
 """Read as text: Django's own way of reading instants takes longer than the rest of a row."""
 
 HOST = ("id", "username", "first_name", "created_at")
-PROFILE = ("photo", "is_superhost", "response_rate", "response_time_hours")
+PROFILE = ("photo", "is_superhost", "identity_verified_at", "response_rate", "response_time_hours")
 PHOTO = ("pk", "file", "sizes", "caption", "position", "is_cover")
 
 _PAGE = f"""
