@@ -12,6 +12,7 @@ from admin_site import (  # noqa: F401
     exchange_rates,
     feeds,
     firewall,
+    identity_checks,
     jobs,
     ledger,
     listings,
@@ -27,4 +28,5 @@ from admin_site import (  # noqa: F401
     routes,
     service_fees,
     settings,
+    standing,
 )

@@ -27,6 +27,7 @@ GROUPS: list[tuple[Any, bool, list[Page]]] = [
             (_("Calendar feeds"), "sync", "availability.calendarfeed", ("feeds",)),
             (_("Calendar conflicts"), "event_busy", "availability.feedconflict", ("conflicts",)),
             (_("People"), "group", "accounts.user", ()),
+            (_("Identity documents"), "badge", "accounts.identitycheck", ("identity",)),
         ],
     ),
     (
@@ -75,6 +76,7 @@ GROUPS: list[tuple[Any, bool, list[Page]]] = [
             (_("Price rules"), "sell", "rates.pricerule", ()),
             (_("Fees"), "receipt", "rates.fee", ()),
             (_("Taxes"), "gavel", "rates.tax", ()),
+            (_("Host standings"), "workspace_premium", "accounts.hoststanding", ()),
             (_("Payout accounts"), "account_balance", "payments.payoutaccount", ()),
             (_("Payout splits"), "call_split", "payments.payoutsplit", ()),
             (_("Folios"), "receipt_long", "payments.folio", ()),

@@ -59,6 +59,15 @@ KINDS = [
         "SELECT FROM properties WHERE status = 'flagged'",
     ),
     Kind(
+        "identity",
+        _("Identity documents to check"),
+        "accounts/identitycheck/?status__exact=waiting",
+        "accounts.view_identitycheck",
+        "badge",
+        "warning",
+        "SELECT FROM identity_checks WHERE status = 'waiting'",
+    ),
+    Kind(
         "requests",
         _("Requests that run out soon"),
         "bookings/booking/?waits=host_soon",

@@ -17,6 +17,7 @@ from backend.identity import devices
 from backend.identity.credentials import MAX_PASSWORD
 from backend.identity.emails import MAX_EMAIL
 from backend.identity.profiles import TEXTS
+from backend.listings.figures import HostFigures
 
 Password = Annotated[
     str,
@@ -162,9 +163,16 @@ class PersonOut(Out):
     bio: str
     languages: list[str] = Field(examples=[["en", "sw"]])
     member_since: date
+    verified: list[Literal["email", "phone", "identity"]] = Field(
+        description="What was proven: an address, a number, the name by a document that our team has seen.",
+        examples=[["email", "identity"]],
+    )
     email_verified: bool
     phone_verified: bool
     is_host: bool
+    listings: int = Field(description="Places that are offered now.", examples=[3])
+    rating: float | None = Field(description="Of all their places, by their reviews.", examples=[4.86])
+    review_count: int = Field(examples=[57])
     is_superhost: bool
     response_rate: int | None = Field(description="Percent of requests answered within a day.", examples=[98])
     response_time_hours: int | None = Field(examples=[2])
@@ -212,10 +220,15 @@ def user_payload(user: User) -> dict[str, Any]:
     }
 
 
-def person_payload(user: User) -> dict[str, Any]:
+def person_payload(user: User, figures: HostFigures) -> dict[str, Any]:
     """The public face as the wire shows it. Needs a user of ``profiles.person``."""
     shown: Any = user
     profile = user.profile
+    marks = {
+        "email": shown.email_verified,
+        "phone": profile.phone_verified_at is not None,
+        "identity": profile.identity_verified_at is not None,
+    }
     return {
         "id": user.pk,
         "first_name": user.first_name,
@@ -223,9 +236,13 @@ def person_payload(user: User) -> dict[str, Any]:
         "bio": profile.bio,
         "languages": profile.languages,
         "member_since": user.created_at.date(),
-        "email_verified": shown.email_verified,
-        "phone_verified": profile.phone_verified_at is not None,
+        "verified": [mark for mark, proven in marks.items() if proven],
+        "email_verified": marks["email"],
+        "phone_verified": marks["phone"],
         "is_host": user.has_role("host"),
+        "listings": figures.listings,
+        "rating": None if figures.rating is None else float(figures.rating),
+        "review_count": figures.review_count,
         "is_superhost": profile.is_superhost,
         "response_rate": profile.response_rate,
         "response_time_hours": profile.response_time_hours,

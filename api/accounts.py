@@ -21,6 +21,7 @@ from backend.accounts.models import Session, User
 from backend.core.errors import FieldError, Invalid, NotFound, Unauthenticated
 from backend.identity import profiles
 from backend.identity import services as identity
+from backend.listings import figures
 
 router = Router(tags=["Accounts"])
 
@@ -216,7 +217,7 @@ def delete_session(request: HttpRequest, session_id: UUID) -> None:
 def get_user(request: HttpRequest, user_id: int) -> HttpResponse:
     """What everyone may know of a user: first name, photo, languages, since when, verified marks, host figures."""
     user = profiles.public_face(user_id)
-    payload = types.person_payload(user)
+    payload = types.person_payload(user, figures.of_hosts([user.pk])[user.pk])
     return etag_response(request, etag({**payload, "photo": str(user.profile.photo)}), payload)
 
 

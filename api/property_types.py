@@ -173,6 +173,7 @@ class HostOut(Out):
     photo_url: str | None
     member_since: date
     is_superhost: bool
+    identity_verified: bool = Field(description="Our team has seen a document of theirs with this name.")
     response_rate: int | None
     response_time_hours: int | None
 
@@ -263,6 +264,7 @@ def host_payload(host: User | Shown) -> dict[str, Any]:
         "photo_url": files.url(str(profile.photo)),
         "member_since": host.created_at.date(),
         "is_superhost": profile.is_superhost,
+        "identity_verified": profile.identity_verified_at is not None,
         "response_rate": profile.response_rate,
         "response_time_hours": profile.response_time_hours,
     }

@@ -29,6 +29,12 @@ SEES: dict[str, frozenset[str]] = {
 }
 """Role → the apps whose tables it may look at."""
 
+HIDDEN: dict[str, frozenset[str]] = {
+    SUPPORT: frozenset({"view_identitycheck"}),
+    FINANCE: frozenset({"view_identitycheck"}),
+}
+"""Role → what it may not look at in those apps: identity documents are for those who decide on them."""
+
 CHANGES: dict[str, frozenset[str]] = {
     ADMIN: frozenset({"core.change_platformsetting", "core.add_platformsetting", "auth.change_group"}),
     MODERATOR: frozenset({"listings.change_listing"}),
@@ -59,7 +65,9 @@ def grant(app_config: AppConfig, using: str, apps: Apps, **kwargs: Any) -> None:
         group = group_model.objects.using(using).filter(name=role).first()
         if group is None:
             continue
-        given = list(of_app.filter(codename__startswith="view_")) if label in seen else []
+        hidden = HIDDEN.get(role, frozenset())
+        views = of_app.filter(codename__startswith="view_").exclude(codename__in=hidden)
+        given = list(views) if label in seen else []
         for _label, codename in permissions_of(role, label):
             given.extend(of_app.filter(codename=codename))
         group.permissions.add(*given)

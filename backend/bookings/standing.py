@@ -203,7 +203,7 @@ def next_quarter(quarter: date) -> date:
 
 def records(hosts: Collection[int], *, since: datetime, until: datetime) -> dict[int, Record]:
     """What each of these users did as a host from ``since`` until before ``until`` (UTC). Three queries."""
-    values = {"hosts": list(hosts), "since": since, "until": until, "within": ANSWER_WITHIN}
+    values: dict[str, Any] = {"hosts": list(hosts), "since": since, "until": until, "within": ANSWER_WITHIN}
     with connection.cursor() as cursor:
         cursor.execute(_DONE, values)
         done = {row[0]: row[1:] for row in cursor.fetchall()}

@@ -131,12 +131,14 @@ def look(*, actor: Any, check_id: int, now: datetime) -> IO[bytes]:
     return opened
 
 
-def approve(*, actor: Any, check_id: int, now: datetime) -> IdentityCheck:
+def approve(*, actor: Any, check_id: int, now: datetime, reason: str = "") -> IdentityCheck:
     """Say that the document is the person's: their profile gets the mark, they are told, the picture goes.
+
+    ``reason`` is for the audit log alone.
 
     Raises: NotFound, NotAllowed, WrongState when it is decided already.
     """
-    return _decide(actor, check_id, Status.APPROVED, "", now)
+    return _decide(actor, check_id, Status.APPROVED, reason.strip()[:MAX_REASON], now)
 
 
 def refuse(*, actor: Any, check_id: int, reason: str, now: datetime) -> IdentityCheck:
@@ -191,7 +193,8 @@ def name_changed(user: User, *, actor: Any, now: datetime) -> None:
 def _close(check: IdentityCheck, *, status: Status, actor: Any, reason: str, now: datetime) -> None:
     """Write the decision on a locked check, have its picture deleted, and tell the person."""
     name = str(check.picture)
-    check.status, check.reason, check.picture = status, reason, ""
+    told = reason if status == Status.REFUSED else ""
+    check.status, check.reason, check.picture = status, told, ""
     check.decided_at, check.decided_by_id = now, actor.pk
     check.save(update_fields=["status", "reason", "picture", "decided_at", "decided_by"])
     _remove_later([name])
@@ -209,7 +212,7 @@ def _close(check: IdentityCheck, *, status: Status, actor: Any, reason: str, now
         kind="identity.verified" if status == Status.APPROVED else "identity.refused",
         object_key=f"identity_check:{check.pk}",
         now=now,
-        params={"reason": reason} if reason else {},
+        params={"reason": told} if told else {},
         data={"identity_check_id": check.pk},
         url="/profile/identity",
     )
