@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from procrastinate.contrib.django import app
 
 from backend.accounts.models import User
+from backend.core import crypto
 from backend.core.errors import Invalid
 
 MAX_EMAIL = 254
@@ -46,4 +47,4 @@ def write_later(address: EmailAddress) -> None:
 def moved(user: User, former: str) -> None:
     """Ask the new address of an account for proof, and tell the former one that it was changed, after the commit."""
     ask_for_proof(user)
-    app.configure_task(MOVED_JOB, queue="mail").defer(user_id=user.pk, former=former)
+    app.configure_task(MOVED_JOB, queue="mail").defer(user_id=user.pk, former=crypto.seal(former))

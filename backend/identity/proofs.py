@@ -19,7 +19,7 @@ from procrastinate.contrib.django import app
 
 from backend.accounts.models import User
 from backend.audit import services as audit
-from backend.core import addresses, db, limits, platform
+from backend.core import addresses, crypto, db, limits, platform
 from backend.core.errors import Conflict, Invalid
 from backend.identity import emails, sessions
 from backend.identity.credentials import HOUR_S, may_sign_in, require_good_password
@@ -90,7 +90,7 @@ def ask_reset(*, email: str, device: Device, now: datetime) -> None:
         limit=platform.get("limit_letters_address"),
         window_s=HOUR_S,
     )
-    app.configure_task(RESET_JOB, queue="mail").defer(email=cleaned)
+    app.configure_task(RESET_JOB, queue="mail").defer(email=crypto.seal(cleaned))
 
 
 def reset_password(*, token: str, new: str, device: Device, now: datetime) -> User:

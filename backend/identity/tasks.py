@@ -6,6 +6,7 @@ from django.utils import timezone
 from procrastinate import RetryStrategy
 from procrastinate.contrib.django import app
 
+from backend.core import crypto
 from backend.identity import checks, emails, letters, phones, proofs
 
 AGAIN = RetryStrategy(max_attempts=6, exponential_wait=4)
@@ -20,14 +21,14 @@ def write_verification(address_id: int) -> None:
 
 @app.task(name=proofs.RESET_JOB, queue="mail", retry=AGAIN)
 def write_reset(email: str) -> None:
-    """Mail the token that sets a new password."""
-    letters.write_reset(email, now=timezone.now())
+    """Mail the token that sets a new password; the address is sealed."""
+    letters.write_reset(crypto.unseal(email), now=timezone.now())
 
 
 @app.task(name=emails.MOVED_JOB, queue="mail", retry=AGAIN)
 def write_moved(user_id: int, former: str) -> None:
-    """Tell the former address of an account."""
-    letters.write_changed_address(user_id, former, now=timezone.now())
+    """Tell the former address (sealed) of an account."""
+    letters.write_changed_address(user_id, crypto.unseal(former), now=timezone.now())
 
 
 @app.task(name=phones.TEXT_JOB, queue="mail", retry=AGAIN)

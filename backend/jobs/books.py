@@ -10,6 +10,7 @@ from django.db import connection, transaction
 from backend.audit import invariants as audit
 from backend.availability import invariants as availability
 from backend.bookings import invariants as bookings
+from backend.core import rotation
 from backend.core.checks import Check
 from backend.jobs.sweeps import Clock, clock
 from backend.notifications import invariants as notifications
@@ -30,6 +31,7 @@ CHECKS: list[Check] = [
     *documents.CHECKS,
     *privacy.CHECKS,
     *rates.CHECKS,
+    *rotation.CHECKS,
     *search.CHECKS,
 ]
 

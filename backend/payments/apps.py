@@ -6,5 +6,9 @@ class PaymentsConfig(AppConfig):
     label = "payments"
 
     def ready(self) -> None:
+        from backend.core import rotation
+
+        # The phone that is asked to pay.
+        rotation.inside("payments.MoneyOp", "options")
         # Mails ask for the documents that belong to their notices.
         from backend.payments.documents import mailing  # noqa: F401

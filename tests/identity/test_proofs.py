@@ -142,12 +142,7 @@ def test_reset_sets_the_password_once_and_ends_every_session(post: Post) -> None
 def test_reset_asked_of_an_unknown_address_does_the_same_and_mails_nobody(post: Post) -> None:
     ask("nobody@example.com")
 
-    assert (
-        ProcrastinateJob.objects.filter(
-            task_name=proofs.RESET_JOB, args={"email": "nobody@example.com"}
-        ).count()
-        == 1
-    )
+    assert ProcrastinateJob.objects.filter(task_name=proofs.RESET_JOB).count() == 1
     assert post.mails() == []
 
 
