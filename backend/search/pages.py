@@ -7,24 +7,25 @@ more than the search itself, and so does each further trip to the database.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
+from dataclasses import dataclass, replace
+from datetime import date, datetime, time
 from functools import lru_cache
-from typing import Any
+from operator import itemgetter
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 import orjson
 from django.db import models
 
 from backend.availability.rules import DayRule
 from backend.bookings import pricing, quotes
-from backend.bookings.pricing import Priced
+from backend.core import platform
 from backend.core.db import prepared
 from backend.core.money import MoneyError
 from backend.core.stay import Stay
 from backend.listings.models import Listing
 from backend.listings.reading import Shown
 from backend.rates import reading
-from backend.rates.terms import Rates
 from backend.search.query import Hit
 
 HIDDEN = {"line1", "line2", "postal_code", "latitude", "longitude", "status_reason"}
@@ -39,13 +40,30 @@ HOST = ("id", "username", "first_name", "created_at")
 PROFILE = ("photo", "is_superhost", "identity_verified_at", "response_rate", "response_time_hours")
 PHOTO = ("pk", "file", "sizes", "caption", "position", "is_cover")
 
+
+class Offer(NamedTuple):
+    """Of a listing what ``quotes.priced_for`` reads: of a total nothing else decides."""
+
+    price_minor: int
+    weekend_price_minor: int | None
+    extra_guest_fee_minor: int
+    guests_included: int
+    cleaning_fee_minor: int
+    currency: str
+    cancellation_policy: str
+    timezone: str
+
+
+_offer_of = itemgetter(*map(list(LISTING).index, Offer._fields))
+"""The values of an ``Offer`` in a row."""
+
 _PAGE = f"""
     SELECT {", ".join(f"p.{column}{'::text' * (name in INSTANTS)}" for name, column in LISTING.items())},
         u.id, u.username, u.first_name, u.created_at::text, {", ".join(f"h.{column}" for column in PROFILE)},
         (SELECT json_agg(json_build_array(f.id, f.file, f.sizes, f.caption, f.position, f.is_cover)
-            ORDER BY f.position, f.id)
+            ORDER BY f.position, f.id)::text
         FROM photos f WHERE f.listing_id = p.id),
-        (SELECT json_object_agg(d.date, d.price_minor) FROM calendar_days d
+        (SELECT json_object_agg(d.date, d.price_minor)::text FROM calendar_days d
         WHERE d.listing_id = p.id AND d.date >= hit.first AND d.date < hit.past AND d.price_minor IS NOT NULL),
         CASE WHEN hit.first IS NOT NULL THEN {reading.packed(listing="p.id", host="p.host_id", now="asked.now")} END
     FROM (SELECT %s::timestamptz AS now) AS asked,
@@ -89,15 +107,11 @@ def load(hits: Sequence[Hit], *, guests: int, now: datetime) -> list[Card]:
             ],
         )
         rows = {row[0]: row for row in cursor.fetchall()}
-    dated = [row for row in rows.values() if row[-1]]
-    rates = dict(zip((row[0] for row in dated), reading.unpacked(row[-1] for row in dated), strict=True))
-    rates = quotes.with_newness(rates)
+    totals = _totals(hits, rows, guests, now)
     cards = []
     for hit in hits:
         if row := rows.get(hit.listing_id):
-            listing = _listing(row)
-            total = _total(listing, row[-2], hit.stay, guests, rates[listing.pk], now) if hit.stay else None
-            cards.append(Card(listing, hit.distance_km, hit.stay, total))
+            cards.append(Card(_listing(row), hit.distance_km, hit.stay, totals.get(hit.listing_id)))
     return cards
 
 
@@ -117,24 +131,75 @@ def _listing(row: tuple[Any, ...]) -> Shown:
     host = dict(zip(HOST, hosted, strict=False))
     host["pk"] = host["id"]
     host["created_at"] = datetime.fromisoformat(host["created_at"])
-    host["profile"] = Shown(dict(zip(PROFILE, hosted[len(HOST) :], strict=False)))
-    values["host"] = Shown(host)
-    values["photos"] = [Shown(dict(zip(PHOTO, photo, strict=True))) for photo in row[-3] or ()]
-    return Shown(values)
+    host["profile"] = _shown(dict(zip(PROFILE, hosted[len(HOST) :], strict=False)))
+    values["host"] = _shown(host)
+    photos = orjson.loads(row[-3]) if row[-3] else ()
+    values["photos"] = [_shown(dict(zip(PHOTO, photo, strict=True))) for photo in photos]
+    return _shown(values)
 
 
+def _shown(values: dict[str, Any]) -> Shown:
+    """``Shown(values)`` without a copy of them."""
+    shown = Shown.__new__(Shown)
+    shown.__dict__ = values
+    return shown
+
+
+def _totals(
+    hits: Sequence[Hit], rows: dict[int, tuple[Any, ...]], guests: int, now: datetime
+) -> dict[int, int | None]:
+    """What the stays cost, by listing. Without a price where it is beyond what can be paid at once: the quote refuses it."""
+    dated = {key: row for key, row in rows.items() if row[-1]}
+    if not dated:
+        return {}
+    unpacked = reading.unpacked(row[-1] for row in dated.values())
+    rates = quotes.with_newness(dict(zip(dated, unpacked, strict=True)))
+    # As a text: compared twenty times a page.
+    settings = repr((reading.platform_service_fee(), platform.get("non_refundable_percent")))
+    today: dict[str, date] = {}
+    totals = {}
+    for hit in hits:
+        row = dated.get(hit.listing_id)
+        if row is None or hit.stay is None:
+            continue
+        offer = _offer_of(row)
+        zone = offer[-1]
+        if zone not in today:
+            today[zone] = now.astimezone(ZoneInfo(zone)).date()
+        stay, is_new = hit.stay, rates[hit.listing_id].is_new
+        totals[hit.listing_id] = _total(
+            offer, row[-2], row[-1], is_new, stay.check_in, stay.check_out, guests, today[zone], settings
+        )
+    return totals
+
+
+@lru_cache(maxsize=10_000)
 def _total(
-    listing: Any, prices: dict[str, int] | None, stay: Stay, guests: int, rates: Rates, now: datetime
+    offer: tuple[Any, ...],
+    prices: str | None,
+    packed: str,
+    is_new: bool,
+    check_in: date,
+    check_out: date,
+    guests: int,
+    today: date,
+    settings: str,
 ) -> int | None:
-    days = {date.fromisoformat(day): DayRule(price_minor=minor) for day, minor in (prices or {}).items()}
+    """What a guest pays, in minor units. Equal questions have equal answers; the same few nights are asked for again and again.
+
+    ``prices`` are those of single dates, ``packed`` the rates as they were read, ``today`` the date at the listing;
+    ``settings`` are what the platform adds.
+    """
+    offered: Any = Offer._make(offer)
+    days = {
+        date.fromisoformat(day): DayRule(price_minor=minor)
+        for day, minor in (orjson.loads(prices) if prices else {}).items()
+    }
+    (rates,) = reading.unpacked([packed])
+    noon = datetime.combine(today, time(12), ZoneInfo(offered.timezone))
+    stay = Stay(check_in, check_out)
     try:
-        return _total_of(quotes.priced_for(listing, days, stay, guests, rates, now=now))
+        priced = quotes.priced_for(offered, days, stay, guests, replace(rates, is_new=is_new), now=noon)
+        return pricing.price(priced).total_minor
     except MoneyError:
-        # Beyond what can be paid at once: shown without a price, and refused by the quote.
         return None
-
-
-@lru_cache(maxsize=5_000)
-def _total_of(priced: Priced) -> int:
-    """What a guest pays. Equal inputs have equal prices; the same few nights are asked for again and again."""
-    return pricing.price(priced).total_minor
