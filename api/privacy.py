@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import IO, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
-from django.http import FileResponse, HttpRequest
+from django.http import FileResponse, HttpRequest, HttpResponse
 from django.utils import timezone, translation
 from ninja import Query, Router
 from pydantic import Field, create_model
@@ -77,22 +77,17 @@ class EraseIn(In):
     openapi_extra=HTML,
     summary="Get all of my data",
 )
-def export_data(request: HttpRequest, params: Query[ExportParams]) -> FileResponse:
+def export_data(request: HttpRequest, params: Query[ExportParams]) -> HttpResponse | FileResponse:
     """Everything that is known of the caller, at once. Needs a sign-in of the last ten minutes."""
     now = timezone.now()
     user = user_of(request)
     parts = export.export(actor=user, user=user, now=now)
     preferred = request.get_preferred_type(["application/json", "text/html"])
     readable = params.format == "html" or (params.format is None and preferred == "text/html")
-    file: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - the response closes it
     language = languages.code(request)
     with translation.override(language):
-        written = export_page.page(parts, now, language) if readable else _json(parts, now)
-        for piece in written:
-            file.write(piece)
-    file.seek(0)
-    kind = "text/html" if readable else "application/json"
-    response = FileResponse(file, content_type=f"{kind}; charset=utf-8")
+        response = _sent(export_page.page(parts, now, language) if readable else _json(parts, now))
+    response["Content-Type"] = f"{'text/html' if readable else 'application/json'}; charset=utf-8"
     response["Vary"] = "Accept"
     if readable:
         response["Content-Language"] = language
@@ -129,6 +124,30 @@ def erase(request: HttpRequest, body: EraseIn) -> None:
         password=body.password or "",
         code=body.code or "",
     )
+
+
+def _sent(pieces: Iterable[bytes]) -> HttpResponse | FileResponse:
+    """An answer of ``pieces``, all of which are made before the first is sent: a failure is still a failure then."""
+    held: list[bytes] = []
+    size, file = 0, None
+    try:
+        for piece in pieces:
+            size += len(piece)
+            if file is None and size > IN_MEMORY:
+                file = tempfile.TemporaryFile()  # noqa: SIM115 - the answer closes it
+                file.writelines(held)
+            if file is None:
+                held.append(piece)
+            else:
+                file.write(piece)
+    except BaseException:
+        if file is not None:
+            file.close()
+        raise
+    if file is None:
+        return HttpResponse(b"".join(held))
+    file.seek(0)
+    return FileResponse(file)
 
 
 def _json(parts: Iterator[tuple[Section, Iterator[Row]]], now: datetime) -> Iterator[bytes]:

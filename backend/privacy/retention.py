@@ -14,7 +14,6 @@ from typing import Any
 from django.db import connection
 from django.db.models import F
 from django.utils import timezone
-from django.utils.translation import gettext_lazy as _
 
 from backend.accounts.models import PhoneCode, TotpEnrolment
 from backend.audit import services as audit
@@ -23,7 +22,6 @@ from backend.bookings.inquiries import WAITING
 from backend.bookings.models import Booking, Inquiry, InquiryStatus
 from backend.bookings.states import BookingStatus
 from backend.core import idempotency, limits, platform
-from backend.core.errors import Text
 from backend.identity import sessions
 from backend.notifications import retention as live_events
 from backend.notifications.models import Delivery, Notification
@@ -43,13 +41,13 @@ PROOFS_KEPT = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """``run`` drops (or empties) what is too old at an instant, and answers how many. ``what`` says what that is.
+    """``run`` drops (or empties) what is too old at an instant, and answers how many. ``what`` tells staff what that is.
 
     It is kept as many days as ``setting`` says, else for ``kept``. ``hourly``: cheap, and done every hour; else every night.
     """
 
     name: str
-    what: Text
+    what: str
     run: Callable[[datetime], int]
     setting: str = ""
     kept: timedelta = timedelta(0)
@@ -156,22 +154,22 @@ def _jobs(now: datetime) -> int:
 
 
 RULES: tuple[Rule, ...] = (
-    Rule("idempotency_keys", _("answers kept for Idempotency-Keys"), idempotency.purge, kept=idempotency.KEPT_FOR, hourly=True),
-    Rule("rate_counters", _("counters of limits"), lambda now: limits.purge(), hourly=True),
-    Rule("sessions", _("devices that were signed out"), _sessions, "retention_sessions_days", hourly=True),
-    Rule("jobs", _("finished jobs"), _jobs, kept=JOBS_KEPT, hourly=True),
-    Rule("reconciliations", _("comparisons with payment providers"), lambda now: reconciliation.purge(now=now), kept=reconciliation.RUNS_KEPT, hourly=True),
-    Rule("feed_entries", _("entries of imported calendars that are over"), lambda now: feed_polling.purge(now=now), kept=feed_polling.KEPT, hourly=True),
-    Rule("live_events", _("live events, which clients ask for after a break"), lambda now: sum(live_events.purge(now=now).values()), kept=live_events.EVENTS_KEPT, hourly=True),
-    Rule("proofs", _("phone codes and second steps that were never confirmed"), _proofs, kept=PROOFS_KEPT, hourly=True),
-    Rule("back_office", _("sessions of the back office that ran out"), _back_office),
-    Rule("throttled", _("who was stopped by a limit"), _throttled, kept=timedelta(days=30)),
-    Rule("addresses", _("network addresses in the audit log"), _addresses, "retention_addresses_days"),
-    Rule("notifications", _("notices"), _notifications, "retention_notifications_days"),
-    Rule("deliveries", _("notes of mails that were sent"), _deliveries, "retention_deliveries_days"),
-    Rule("provider_events", _("contents of payment providers' messages"), _provider_events, "retention_provider_events_days"),
-    Rule("inquiries", _("questions to hosts that ended without a booking"), _inquiries, "retention_inquiries_days"),
-    Rule("guest_lists", _("companions, arrival notes and messages of stays that are over"), _guest_lists, "retention_guest_lists_days"),
+    Rule("idempotency_keys", "answers kept for Idempotency-Keys", idempotency.purge, kept=idempotency.KEPT_FOR, hourly=True),
+    Rule("rate_counters", "counters of limits", lambda now: limits.purge(), hourly=True),
+    Rule("sessions", "devices that were signed out", _sessions, "retention_sessions_days", hourly=True),
+    Rule("jobs", "finished jobs", _jobs, kept=JOBS_KEPT, hourly=True),
+    Rule("reconciliations", "comparisons with payment providers", lambda now: reconciliation.purge(now=now), kept=reconciliation.RUNS_KEPT, hourly=True),
+    Rule("feed_entries", "entries of imported calendars that are over", lambda now: feed_polling.purge(now=now), kept=feed_polling.KEPT, hourly=True),
+    Rule("live_events", "live events, which clients ask for after a break", lambda now: sum(live_events.purge(now=now).values()), kept=live_events.EVENTS_KEPT, hourly=True),
+    Rule("proofs", "phone codes and second steps that were never confirmed", _proofs, kept=PROOFS_KEPT, hourly=True),
+    Rule("back_office", "sessions of the back office that ran out", _back_office),
+    Rule("throttled", "who was stopped by a limit", _throttled, kept=timedelta(days=30)),
+    Rule("addresses", "network addresses in the audit log", _addresses, "retention_addresses_days"),
+    Rule("notifications", "notices", _notifications, "retention_notifications_days"),
+    Rule("deliveries", "notes of mails that were sent", _deliveries, "retention_deliveries_days"),
+    Rule("provider_events", "contents of payment providers' messages", _provider_events, "retention_provider_events_days"),
+    Rule("inquiries", "questions to hosts that ended without a booking", _inquiries, "retention_inquiries_days"),
+    Rule("guest_lists", "companions, arrival notes and messages of stays that are over", _guest_lists, "retention_guest_lists_days"),
 )  # fmt: skip
 
 

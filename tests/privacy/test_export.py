@@ -26,7 +26,7 @@ PATH = "/api/profile/export/"
 
 
 def body_of(answer) -> bytes:
-    return b"".join(answer.streaming_content)
+    return b"".join(answer.streaming_content) if answer.streaming else answer.content
 
 
 def test_export_holds_all_that_was_said_and_nothing_of_others(journey: Journey) -> None:
@@ -96,6 +96,18 @@ def test_export_is_limited_and_on_record(db: None) -> None:
 @pytest.mark.parametrize("query", [{"format": "xml"}, {"page": "1"}])
 def test_export_refuses_what_it_does_not_know(db: None, query: dict[str, str]) -> None:
     assert ApiClient(make_user()).get(PATH, query).status_code == 422
+
+
+def test_a_large_export_is_sent_from_a_file(db: None) -> None:
+    host = make_user()
+    for number in range(120):
+        make_listing(host, description=f"{number} " + "x" * 9000)
+
+    answer = ApiClient(host).get(PATH)
+
+    assert (answer.status_code, answer.streaming) == (200, True)
+    listings = json.loads(body_of(answer))["listings"]
+    assert [row["description"].split()[0] for row in listings] == [str(number) for number in range(120)]
 
 
 def test_every_section_that_the_registry_names_exists() -> None:

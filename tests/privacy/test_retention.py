@@ -60,13 +60,13 @@ def code(at: datetime) -> PhoneCode:
     return PhoneCode.objects.create(user=make_user(), phone="+254700000001", digest=b"x", expires_at=at)
 
 
-def inquiry(at: datetime) -> Inquiry:
+def inquiry(at: datetime, status: str = "declined") -> Inquiry:
     listing = make_listing()
     return Inquiry.objects.create(
         listing=listing,
         guest=make_user(),
         host=listing.host,
-        status="declined",
+        status=status,
         check_in=STAY.check_in,
         check_out=STAY.check_out,
         guests=1,
@@ -114,8 +114,7 @@ def test_what_waits_or_lives_stays_however_old() -> None:
     Session.objects.filter(pk=row.pk).update(revoked_at=None, expires_at=NOW + timedelta(days=4000))
     waiting = delivery(NOW)
     Delivery.objects.filter(pk=waiting.pk).update(state=Delivery.QUEUED)
-    asked = inquiry(NOW)
-    Inquiry.objects.filter(pk=asked.pk).update(status="open")
+    inquiry(NOW, "open")
     at = NOW + timedelta(days=3650)
 
     assert [RULE[name].run(at) for name in ("sessions", "deliveries", "inquiries")] == [0, 0, 0]

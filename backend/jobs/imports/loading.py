@@ -79,16 +79,23 @@ class Target:
 def write(batch: Sequence[Numbered], target: Target, summary: Summary, now: datetime) -> None:
     """Create and update the listings of a batch, with their hosts, in one transaction."""
     with transaction.atomic():
-        hosts = _hosts([item.row.host for item in batch], now)
         known = {
             listing.source_id: listing
-            for listing in Listing.objects.select_for_update(no_key=True)
+            for listing in Listing.objects.select_for_update(no_key=True, of=("self",))
             .filter(source=SOURCE, source_id__in=[item.row.source_id for item in batch])
+            .select_related("host")
             .order_by("pk")
         }
-        created, changed = [], []
-        ids = iter(_ids(len(batch)))
+        # What a file still says of somebody who was erased is not brought back.
+        gone = {source_id for source_id, listing in known.items() if listing.host.erased_at is not None}
+        left = [item for item in batch if item.row.source_id not in gone]
         for item in batch:
+            if item.row.source_id in gone:
+                summary.refuse(item.number, item.row.source_id, "host_erased")
+        hosts = _hosts([item.row.host for item in left], now)
+        created, changed = [], []
+        ids = iter(_ids(len(left)))
+        for item in left:
             row = item.row
             listing = known.get(row.source_id)
             fresh = listing is None
