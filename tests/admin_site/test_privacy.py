@@ -36,7 +36,6 @@ def test_an_administrator_erases_for_somebody_who_asked_by_letter() -> None:
     assert f"Erased user {user.pk}" in page
     assert user.email not in page
     assert f"0/{len(cleaning.STEPS)}" in page
-    assert "go-on" in page
 
 
 def test_open_money_refuses_in_the_dialog_and_nothing_changes() -> None:
@@ -74,10 +73,7 @@ def test_an_erasure_that_stopped_is_taken_up() -> None:
     erasure.refresh_from_db()
     assert erasure.finished_at is not None
     assert AuditEntry.objects.get(action="erasure.taken_up").reason == "The storage is back"
-    assert (
-        "go-on"
-        not in client.get(reverse("admin:privacy_erasure_change", args=(erasure.pk,))).content.decode()
-    )
+    assert shown_actions(client, erasure) == set()
 
 
 def test_the_page_of_retention_shows_every_rule() -> None:
