@@ -21,6 +21,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Coalesce
 
+from backend.accounts.models import User
 from backend.availability import feed_nights, ical, ical_reading
 from backend.availability import services as availability
 from backend.availability.ical_reading import FeedBroken
@@ -206,13 +207,18 @@ def _update(event: FeedEvent, entry: ical.Entry, today: date) -> None:
         FeedEvent.objects.filter(pk=event.pk).update(**changed)
 
 
-def refresh_before_booking(*, listing_id: int, now: datetime) -> None:
+def refresh_before_booking(*, listing_id: int, now: datetime, guest: User | None = None) -> None:
     """Ask the feeds of a listing again whose last good answer is too old to sell a stay on, in at most seconds.
 
-    To be called outside of a transaction, before the nights are claimed. A feed that fails only stays as it is.
+    To be called outside of a transaction, before the nights are claimed. A feed that fails only stays as it is. For
+    a ``guest`` who may not book the listing nothing is asked: the time that it takes would tell that there is one.
     """
     if not _has_feeds(listing_id):
         return
+    if guest is not None:
+        bookable = Listing.objects.known_to(guest).exclude(host_id=guest.pk)
+        if not bookable.filter(pk=listing_id).exists():
+            return
     feeds = CalendarFeed.objects.select_related("listing").filter(listing_id=listing_id)
     age = timedelta(minutes=platform.get("feed_refresh_minutes"))
     due = [

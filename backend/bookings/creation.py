@@ -82,7 +82,7 @@ def create(*, guest: User, wish: Wish, now: datetime) -> Booking:
     Raises: NotFound, OwnListing, TooManyHolds, NotAvailable, StayRefused, Preparation, InvalidQuote, InvalidInquiry,
     those of ``promotions.take`` (422), DatesUnavailable, QuoteExpired, OfferExpired, PriceChanged (409).
     """
-    feeds.refresh_before_booking(listing_id=wish.listing_id, now=now)
+    feeds.refresh_before_booking(listing_id=wish.listing_id, guest=guest, now=now)
     return _create(guest=guest, wish=wish, now=now)
 
 

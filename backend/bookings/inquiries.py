@@ -32,6 +32,7 @@ from backend.core.access import SYSTEM
 from backend.core.db import lock, retrying
 from backend.core.errors import Conflict, Invalid, NotFound, Stale, Throttled, WrongState
 from backend.core.stay import MAX_NIGHTS, Stay
+from backend.identity import budgets
 from backend.listings.cohosts import BOOKINGS, stands_in
 from backend.listings.models import Listing
 from backend.notifications import services as notifications
@@ -77,8 +78,8 @@ class InvalidInquiry(Invalid):
 
 @access.rule("inquiry.answer")
 def may_answer(actor: Any, inquiry: Inquiry) -> bool:
-    """The host who was asked, or who deals with bookings for them."""
-    return stands_in(actor, inquiry.listing, BOOKINGS)
+    """The host who was asked, or who deals with bookings for them; nobody answers their own."""
+    return inquiry.guest_id != actor.pk and stands_in(actor, inquiry.listing, BOOKINGS)
 
 
 @access.rule("inquiry.withdraw")
@@ -105,8 +106,9 @@ def ask(
     """Ask the host of a listing about a stay that could be booked at ``now`` (UTC). It takes no nights.
 
     Raises: NotFound, OwnListing, InquiryOpen, TooManyInquiries, NotAvailable, StayRefused, DatesUnavailable,
-    Preparation.
+    Preparation, Throttled (the day's budget of conversations).
     """
+    budgets.spend(budgets.CONVERSATIONS, guest, now=now)
     with transaction.atomic(durable=True):
         known = Listing.objects.known_to(guest).filter(pk=listing_id)
         if not known.exists():

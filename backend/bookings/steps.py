@@ -45,8 +45,8 @@ class OwnListing(NotAllowed):
 
 @access.rule("booking.answer")
 def may_answer(actor: Any, booking: Booking) -> bool:
-    """The host answers a request, or who deals with bookings for them."""
-    return stands_in(actor, booking.listing, BOOKINGS)
+    """The host answers a request, or who deals with bookings for them; nobody answers their own."""
+    return booking.guest_id != actor.pk and stands_in(actor, booking.listing, BOOKINGS)
 
 
 @access.rule("booking.pay")
@@ -63,8 +63,8 @@ def may_alter(actor: Any, booking: Booking) -> bool:
 
 @access.rule("booking.propose")
 def may_propose(actor: Any, booking: Booking) -> bool:
-    """The host proposes other terms to the guest, or who deals with bookings for them."""
-    return stands_in(actor, booking.listing, BOOKINGS)
+    """The host proposes other terms to the guest, or who deals with bookings for them; nobody to themselves."""
+    return booking.guest_id != actor.pk and stands_in(actor, booking.listing, BOOKINGS)
 
 
 @access.rule("booking.cancel")

@@ -21,9 +21,9 @@ from guardian.shortcuts import assign_perm, remove_perm
 
 from backend.accounts.models import User
 from backend.audit import services as audit
-from backend.core import access, limits
+from backend.core import access, limits, platform
 from backend.core.db import constraint_errors, lock, retrying
-from backend.core.errors import Conflict, Invalid, NotFound
+from backend.core.errors import Conflict, Invalid, NotAllowed, NotFound
 from backend.listings.models import CoHost, Listing, ListingGrant, ListingStatus
 from backend.notifications import services as notifications
 
@@ -31,8 +31,7 @@ CALENDAR, BOOKINGS, MESSAGES, PAYOUTS = GRANTS = ("calendar", "bookings", "messa
 MOST = 10
 """How many co-hosts a listing may have."""
 
-TRIES_AN_HOUR = 30
-"""How many people a host may name in an hour: whether an address has an account is nobody's to find out at large."""
+HOUR_S = 3600
 
 
 class CoHostExists(Conflict):
@@ -114,7 +113,8 @@ def add(
     """
     access.require(actor, "cohost.manage", listing)
     wanted = _clean(grants)
-    limits.hit(f"cohosts:{actor.pk}", limit=TRIES_AN_HOUR, window_s=3600)
+    # Whether an address has an account is nobody's to find out at large.
+    limits.hit(f"cohosts:{actor.pk}", limit=platform.get("limit_cohosts_host"), window_s=HOUR_S)
     user = _named(user_id, email)
     field = "email" if user_id is None else "user_id"
     if user.pk == listing.host_id:
@@ -165,6 +165,10 @@ def end(*, actor: Any, listing: Listing, cohost_id: int, now: datetime) -> None:
     """Let a co-host go, or go oneself. Raises: NotFound, NotAllowed."""
     with transaction.atomic():
         current = _held(listing)
+        mine = CoHost.objects.filter(pk=cohost_id, listing=current, user_id=actor.pk)
+        if not access.can(actor, "cohost.manage", current) and not mine.exists():
+            # Whether there is such a co-host is not theirs to find out.
+            raise NotAllowed
         row = _row(current, cohost_id)
         access.require(actor, "cohost.end", row)
         _set(current, row.user, [])

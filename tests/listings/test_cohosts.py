@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -11,10 +12,12 @@ from backend.accounts.models import User
 from backend.audit.models import AuditEntry
 from backend.availability import calendar
 from backend.availability.models import CalendarDay
-from backend.bookings import inquiries
+from backend.bookings import alterations, inquiries
 from backend.bookings import services as bookings
+from backend.bookings.alterations import Change
 from backend.bookings.models import Booking, Inquiry
 from backend.bookings.withdrawal import withdraw_listing
+from backend.core import platform
 from backend.core.errors import Invalid, NotAllowed, NotFound, Throttled
 from backend.core.stay import Stay
 from backend.listings import cohosts
@@ -98,7 +101,7 @@ def test_add_refuses_oneself_twice_and_too_many(monkeypatch: pytest.MonkeyPatch)
 
 def test_naming_people_is_limited() -> None:
     listing = make_listing()
-    for _ in range(cohosts.TRIES_AN_HOUR):
+    for _ in range(platform.get("limit_cohosts_host")):
         with pytest.raises(Invalid):
             cohosts.add(
                 actor=listing.host, listing=listing, email="x@example.com", grants=["calendar"], now=NOW
@@ -253,6 +256,37 @@ def test_what_a_co_host_cancels_is_canceled_by_the_host() -> None:
 
     booking.refresh_from_db()
     assert (booking.status, booking.canceled_by) == ("canceled", "host")
+
+
+def test_who_deals_with_bookings_never_stands_on_both_sides() -> None:
+    listing = make_listing(instant_book=False)
+    deals = keeper(listing, "bookings")
+    request = book(listing, deals)
+    inquiry = inquiries.ask(
+        guest=deals,
+        listing_id=listing.pk,
+        stay=Stay(date(2027, 6, 1), date(2027, 6, 3)),
+        guests=1,
+        message="Mine?",
+        now=NOW,
+    )
+
+    for answer in (bookings.accept, bookings.decline):
+        with pytest.raises(NotAllowed):
+            answer(actor=deals, booking_id=request.pk, now=NOW)
+    with pytest.raises(NotAllowed):
+        alterations.propose(
+            actor=deals, booking_id=request.pk, change=Change(total=Decimal(1), reason="Cheap"), now=NOW
+        )
+    with pytest.raises(NotAllowed):
+        inquiries.special_offer(
+            actor=deals, inquiry_id=inquiry.pk, offer=inquiries.Offer(Decimal(1)), answer="", now=NOW
+        )
+    with pytest.raises(NotAllowed):
+        inquiries.pre_approve(actor=deals, inquiry_id=inquiry.pk, answer="", now=NOW)
+    assert Booking.objects.get().status == "pending"
+    assert Inquiry.objects.get().status == "open"
+    bookings.accept(actor=listing.host, booking_id=request.pk, now=NOW)
 
 
 def test_a_co_host_never_takes_the_listing_off() -> None:
