@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ninja.operation import Operation
 
 from api import examples
+from api.access import ACCESS
 from api.problems import MEDIA_TYPE, Codes, Problem
 
 if TYPE_CHECKING:
@@ -89,6 +90,8 @@ def _complete_operation(
     optional = any(getattr(auth, "optional", False) for auth in operation.auth_callbacks)
     protected = bool(operation.auth_callbacks)
     details["security"] = ([{SCHEME: []}, {}] if optional else [{SCHEME: []}]) if protected else []
+    if details["operationId"] in ACCESS:
+        details["x-access"] = ACCESS[details["operationId"]].document()
     responses = {str(status): body for status, body in details["responses"].items()}
     codes = {
         status: _codes(model)
