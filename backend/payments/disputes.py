@@ -124,6 +124,8 @@ def note(*, actor: Any, dispute: Dispute, text: str, now: datetime) -> None:
     kept = text.strip()[:5000]
     with transaction.atomic():
         before = lock(Dispute.objects.all(), pk=dispute.pk).note
+        if before == kept:
+            return
         Dispute.objects.filter(pk=dispute.pk).update(note=kept)
         audit.record(
             actor=actor,
