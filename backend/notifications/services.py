@@ -101,7 +101,8 @@ def mark_all_read(*, user: User, now: datetime) -> int:
     return Notification.objects.filter(user=user, read_at=None).update(read_at=now)
 
 
-# One statement, and ON CONFLICT instead of a caught error: telling is a part of every operation.
+# One statement, and ON CONFLICT instead of a caught error: telling is a part of every operation. Who was erased is told
+# nothing, whatever still happens to a stay of theirs.
 _WRITE = """
     WITH given AS MATERIALIZED (
         SELECT row.*, place FROM jsonb_array_elements(%(notices)s::jsonb) WITH ORDINALITY AS one (notice, place),
@@ -124,6 +125,7 @@ _WRITE = """
             SELECT 2, place, (event->>'user_id')::bigint, event->>'type', event->'data'
             FROM jsonb_array_elements(%(events)s::jsonb) WITH ORDINALITY AS given_too (event, place)
         ) AS frame (part, place, user_id, type, data)
+        WHERE NOT EXISTS (SELECT FROM users WHERE id = frame.user_id AND erased_at IS NOT NULL)
         ORDER BY part, place
         RETURNING id
     ), mail AS (

@@ -34,6 +34,8 @@ from backend.listings.models import Listing, Photo
 from backend.notifications.composing import mail
 from backend.notifications.rendering import supported
 from backend.payments.models import MoneyOp, MpesaRequest, PayoutAccount, ProviderEvent
+from backend.payments.providers import registry
+from backend.payments.providers.base import OpensAccounts
 from backend.privacy.erasure import pseudonym
 from backend.privacy.models import Erasure
 from backend.privacy.registry import PERSONAL, Fate
@@ -45,6 +47,10 @@ LEFT_TO_ITS_JOB = timedelta(minutes=15)
 """How long an erasure is left to its own job before a sweep takes it up."""
 
 log = structlog.get_logger(__name__)
+
+
+class NotClosed(Exception):
+    """A provider keeps a host's account, as long as money lies on it; it is asked again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +261,17 @@ def _money(work: Work) -> None:
     ProviderEvent.objects.filter(told).exclude(applied_at=None).exclude(payload={}).update(payload={})
 
 
+def _providers(work: Work) -> None:
+    """What providers keep of a host for us: their accounts there. One that is not configured any more cannot be asked.
+
+    Raises: ProviderUnavailable, NotClosed.
+    """
+    for account in PayoutAccount.objects.filter(user=work.user_id).exclude(provider_ref=""):
+        adapter = registry.configured().get(account.provider)
+        if isinstance(adapter, OpensAccounts) and not adapter.close_account(account.provider_ref):
+            raise NotClosed(f"{account.provider} keeps the account {account.pk}")
+
+
 def _addresses(work: Work) -> None:
     """From where the person acted. The log's chain does not depend on it."""
     audit.forget_addresses(user_id=work.user_id)
@@ -289,5 +306,6 @@ STEPS: tuple[tuple[str, Callable[[Work], None]], ...] = (
     ("mail", _mail),
     ("money", _money),
     ("addresses", _addresses),
+    ("providers", _providers),
     ("letter", _letter),
 )

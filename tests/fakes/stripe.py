@@ -157,6 +157,17 @@ class StripeFake(StripeBooks):
             raise Refused(403, "account_invalid")
         return self._say(self._get(id, "account"), self._given(call))
 
+    @on("DELETE", "/v1/accounts/{id}")
+    def delete_account(self, call: Call, id: str) -> Reply:
+        account = self._get(id, "account")
+        if account.get("left"):
+            raise Refused(403, "account_invalid")
+        if self.account_balance[id]:
+            raise Refused(400, "account_has_balance")
+        account["left"] = True
+        account["email"] = None
+        return Reply({"id": id, "object": "account", "deleted": True})
+
     @on("POST", "/v1/account_links")
     def create_link(self, call: Call) -> Reply:
         given = self._given(call)

@@ -16,10 +16,11 @@ from django.db import connection
 
 from backend.accounts.models import User
 from backend.availability.models import CalendarFeed
+from backend.bookings import announcing
 from backend.bookings.models import Booking
 from backend.jobs.books import check_books
 from backend.listings.models import Listing, Photo
-from backend.notifications.models import Notification
+from backend.notifications.models import LiveEvent, Notification
 from backend.privacy import cleaning
 from backend.privacy.models import Erasure
 from tests.api.client import ApiClient
@@ -227,6 +228,25 @@ def test_a_step_that_fails_is_taken_up_where_it_was(
         mail_dir.unlink()
         assert cleaning.resume(now=AFTER) == {"finished": 1, "left": 0}
     assert (Erasure.objects.get().traces, Photo.objects.count()) == ({}, 0)
+    assert broken() == {}
+
+
+def test_who_was_erased_is_told_nothing_any_more(journey: Journey) -> None:
+    guest = journey.guest
+    with time_machine.travel(AFTER, tick=False):
+        again(guest)
+        erase(guest)
+        cleaning.resume(now=AFTER)
+        announcing.announce(
+            Booking.objects.select_related("listing", "guest", "host").get(),
+            now=AFTER,
+            guest=["payment.refunded"],
+            host=["payment.refunded"],
+        )
+
+    told = Notification.objects.filter(kind="payment.refunded")
+    assert [notice.user_id for notice in told] == [journey.host.user.pk]
+    assert LiveEvent.objects.filter(user=guest.user).count() == 0
     assert broken() == {}
 
 

@@ -269,6 +269,13 @@ class OpensAccounts(PaysOut):
     def account(self, reference: str) -> AccountState:
         """The account as it is now. Raises: ProviderUnavailable."""
 
+    @abc.abstractmethod
+    def close_account(self, reference: str) -> bool:
+        """Have the account and what is known of its owner deleted there; one that is gone is deleted.
+
+        False when the provider does not do it (now): money may lie on it. Raises: ProviderUnavailable.
+        """
+
 
 @dataclass(frozen=True, slots=True)
 class DisputeState:

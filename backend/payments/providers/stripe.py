@@ -246,6 +246,13 @@ class Stripe(OpensAccounts, TellsDisputes):
                 return AccountState(reference=reference, status="disabled")
             raise ProviderUnavailable(f"Stripe does not tell of {reference}: {refused.code}") from refused
 
+    def close_account(self, reference: str) -> bool:
+        try:
+            _told(self._api.accounts.delete, reference)
+        except Refused as refused:
+            return refused.code in (objects.UNKNOWN, "account_invalid")
+        return True
+
     def _intent(self, order: Order, capture_method: str) -> Result:
         def ask(amount: int) -> Result:
             given = {

@@ -401,6 +401,20 @@ def test_account_that_was_taken_from_us_is_disabled(fake: StripeFake, adapter: S
         assert adapter.account(reference) == AccountState(reference=reference, status="disabled")
 
 
+def test_an_account_is_closed_for_good_once_it_is_empty(fake: StripeFake, adapter: Stripe) -> None:
+    account = host(fake, adapter)
+    fake.account_balance[account] = 500
+
+    kept = adapter.close_account(account)
+    before = adapter.account(account).status
+    fake.account_balance[account] = 0
+    closed = [adapter.close_account(account) for _ in range(2)]
+
+    assert (kept, before, closed) == (False, "active", [True, True])
+    assert adapter.account(account) == AccountState(reference=account, status="disabled")
+    assert adapter.close_account("acct_nobody") is True
+
+
 def test_an_answer_that_is_something_else_leaves_things_open(fake: StripeFake, adapter: Stripe) -> None:
     refund = order("refund", parent_ref=paid(fake, adapter))
     fake._refund = lambda *_: {"id": "re_1", "object": "refund"}  # type: ignore[method-assign]
