@@ -20,6 +20,7 @@ from unfold.widgets import UnfoldAdminSelectWidget
 from admin_site import finding
 from admin_site.actions import DANGER, SUCCESS, ReasonForm, dialog_action
 from admin_site.base import Page, Rows, has_role
+from admin_site.cohosts import KeptListings
 from admin_site.display import label, phone_end, sees_phones
 from admin_site.privacy import Erases
 from backend.accounts.models import ADMIN, ROLES, Session, User
@@ -92,7 +93,7 @@ class UserPage(Erases, Page):
     search_help_text = _("Name or email")
     sortable_by = ()
     ordering = ("-id",)
-    inlines = (Sessions,)
+    inlines = (Sessions, KeptListings)
     actions_detail = ("suspend", "restore", "grant_role", "revoke_role", "erase")
     offered = {
         "suspend": lambda user: user.suspended_at is None,

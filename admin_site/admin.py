@@ -7,6 +7,7 @@ from admin_site import (  # noqa: F401
     agreements,
     audit,
     bookings,
+    cohosts,
     disputes,
     documents,
     exchange_rates,

@@ -19,6 +19,7 @@ from admin_site import finding
 from admin_site.actions import DANGER, SUCCESS, WARNING, dialog_action
 from admin_site.base import Page, Rows
 from admin_site.calendars import ListingCalendar, SetDates, TakenNights
+from admin_site.cohosts import CoHosts
 from admin_site.display import LISTING_COLOURS, label, link, money, url_of, weekdays
 from admin_site.feeds import Feeds, Subscribers
 from admin_site.pricing import StayForm, explain
@@ -71,6 +72,7 @@ class ListingPage(ListingRates, ListingCalendar, Page):
     ordering = ("-id",)
     inlines = (
         *(Photos, PriceRules, Fees, Taxes, Codes, SetDates, TakenNights, Feeds, Subscribers),
+        CoHosts,
         Steps,
     )
     in_tabs = frozenset({"set_dates", *(name for names in OVER.values() for name in names)})

@@ -27,6 +27,7 @@ GROUPS: list[tuple[Any, bool, list[Page]]] = [
             (_("Calendar feeds"), "sync", "availability.calendarfeed", ("feeds",)),
             (_("Calendar conflicts"), "event_busy", "availability.feedconflict", ("conflicts",)),
             (_("People"), "group", "accounts.user", ()),
+            (_("Co-hosts"), "supervisor_account", "listings.cohost", ()),
             (_("Identity documents"), "badge", "accounts.identitycheck", ("identity",)),
         ],
     ),

@@ -19,7 +19,7 @@ from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 from guardian.shortcuts import assign_perm, remove_perm
 
-from backend.accounts.models import User
+from backend.accounts.models import ADMIN, MODERATOR, User
 from backend.audit import services as audit
 from backend.core import access, limits, platform
 from backend.core.db import constraint_errors, lock, retrying
@@ -58,6 +58,12 @@ def may_manage(actor: Any, listing: Listing) -> bool:
 def may_end(actor: Any, cohost: CoHost) -> bool:
     """The host ends it, and so may the co-host."""
     return actor.pk in (cohost.listing.host_id, cohost.user_id)
+
+
+@access.rule("cohost.withdraw")
+def may_withdraw(actor: Any, cohost: CoHost) -> bool:
+    """Moderators and administrators, and never what they have a part in themselves."""
+    return actor.has_role(MODERATOR, ADMIN) and actor.pk not in (cohost.listing.host_id, cohost.user_id)
 
 
 def stands_in(actor: Any, listing: Any, *grants: str) -> bool:
@@ -171,12 +177,41 @@ def end(*, actor: Any, listing: Listing, cohost_id: int, now: datetime) -> None:
             raise NotAllowed
         row = _row(current, cohost_id)
         access.require(actor, "cohost.end", row)
-        _set(current, row.user, [])
-        row.delete()
-        Listing.objects.filter(pk=current.pk).update(has_cohosts=current.cohosts.exists())
+        _end(row, current)
         audit.record(actor=actor, action="cohost.end", subject=current, now=now, before={"user": row.user_id})
         told = row.user if actor.pk == current.host_id else current.host
         _tell(told, current, "cohost.ended", row, now)
+
+
+@retrying
+def withdraw(*, actor: Any, cohost_id: int, reason: str, now: datetime) -> None:
+    """End a co-hosting in the platform's name, and tell both of them; why stands in the audit log.
+
+    Raises: NotFound, NotAllowed, Invalid (no reason).
+    """
+    why = reason.strip()
+    with transaction.atomic():
+        listing_id = CoHost.objects.filter(pk=cohost_id).values_list("listing_id", flat=True).first()
+        if listing_id is None:
+            raise NotFound
+        current = lock(Listing.objects.select_related("host"), pk=listing_id)
+        row = _row(current, cohost_id)
+        access.require(actor, "cohost.withdraw", row)
+        if not why:
+            raise Invalid.field("reason", "required", _("Say why."))
+        before = {"user": row.user_id, "grants": grants_of([row])[row.pk]}
+        _end(row, current)
+        audit.record(
+            actor=actor, action="cohost.withdraw", subject=current, now=now, before=before, reason=why
+        )
+        for told in (row.user, current.host):
+            _tell(told, current, "cohost.ended", row, now)
+
+
+def _end(row: CoHost, listing: Listing) -> None:
+    _set(listing, row.user, [])
+    CoHost.objects.filter(pk=row.pk).delete()
+    Listing.objects.filter(pk=listing.pk).update(has_cohosts=listing.cohosts.exists())
 
 
 def _clean(grants: Sequence[str]) -> list[str]:

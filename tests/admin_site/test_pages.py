@@ -39,7 +39,7 @@ from tests.factories import NOW, PASSWORD, make_listing, make_user
 pytestmark = pytest.mark.usefixtures("db")
 
 PEOPLE = {"accounts.user"}
-PLACES = {"listings.listing", "listings.amenity", "listings.location"}
+PLACES = {"listings.listing", "listings.cohost", "listings.amenity", "listings.location"}
 CALENDARS = {"availability.calendarfeed", "availability.feedconflict"}
 STAYS = {
     *("bookings.booking", "bookings.alteration", "bookings.inquiry", "bookings.cancellationpolicy"),
