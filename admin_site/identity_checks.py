@@ -7,8 +7,7 @@ from typing import Any
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import FileResponse, Http404, HttpRequest
-from django.http.response import HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
@@ -16,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 
-from admin_site import finding
+from admin_site import finding, masking
 from admin_site.actions import DANGER, SUCCESS, dialog_action
 from admin_site.base import Page, has_role
 from admin_site.display import link
@@ -79,18 +78,18 @@ class IdentityCheckPage(Page):
         )
         return [picture, *super().get_urls()]
 
-    def picture(self, request: HttpRequest, check_id: int) -> HttpResponseBase:
+    def picture(self, request: HttpRequest, check_id: int) -> HttpResponse:
         """The picture of a document that waits. It is written down who looked at it, and no browser keeps it."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         try:
-            opened = checks.look(actor=request.user, check_id=check_id, now=timezone.now())
+            name, content = checks.look(actor=request.user, check_id=check_id, now=timezone.now())
         except NotFound:
             raise Http404 from None
         except NotAllowed:
             raise PermissionDenied from None
-        response = FileResponse(opened)
-        response["Content-Disposition"] = "inline"
+        kind = "image/webp" if name.endswith(".webp") else "image/jpeg"
+        response = HttpResponse(content, content_type=kind)
         response["Cache-Control"] = "private, no-store"
         response["X-Content-Type-Options"] = "nosniff"
         response["Cross-Origin-Resource-Policy"] = "same-origin"
@@ -128,7 +127,7 @@ class IdentityCheckPage(Page):
 
     @display(description=_("name"))
     def full_name(self, check: IdentityCheck) -> str:
-        return f"{check.user.first_name} {check.user.last_name}".strip() or "–"
+        return masking.full_name(check.user)
 
     @display(description=_("status"), label=COLOURS)
     def state(self, check: IdentityCheck) -> tuple[str, str]:

@@ -70,3 +70,12 @@ def _apply(pattern: str, minor: int, currency: str, language: str) -> str:
 def digits(text: str, language: str) -> str:
     """``text`` with the digits that ``language`` writes by default; Babel writes numbers and dates with Western ones."""
     return text.translate(_DIGITS.get(locale(language).default_numbering_system, {}))
+
+
+FORMULAS = ("=", "+", "-", "@", "\t", "\r")
+"""How a cell begins that a spreadsheet would take for a formula."""
+
+
+def cell(text: str) -> str:
+    """A text for a spreadsheet that stays a text: an apostrophe before what would be a formula."""
+    return f"'{text}" if text.startswith(FORMULAS) else text

@@ -110,8 +110,8 @@ def _require_room(user: User) -> None:
         raise CheckWaiting
 
 
-def look(*, actor: Any, check_id: int, now: datetime) -> IO[bytes]:
-    """Open the picture of a check for staff to look at; that they did stands in the audit log.
+def look(*, actor: Any, check_id: int, now: datetime) -> tuple[str, bytes]:
+    """The file name and content of the picture of a check, for staff to look at; that they did stands in the audit log.
 
     Raises: NotFound (also once it is decided: the picture is gone), NotAllowed.
     """
@@ -124,11 +124,11 @@ def look(*, actor: Any, check_id: int, now: datetime) -> IO[bytes]:
     with transaction.atomic():
         audit.record(actor=actor, action="identity_check.look", subject=check, now=now)
     try:
-        opened: IO[bytes] = storages["private"].open(str(check.picture))
+        with storages["private"].open(str(check.picture)) as opened:
+            return str(check.picture), opened.read()
     except FileNotFoundError:
         # Decided in the meantime.
         raise NotFound from None
-    return opened
 
 
 def approve(*, actor: Any, check_id: int, now: datetime, reason: str = "") -> IdentityCheck:

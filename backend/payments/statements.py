@@ -25,13 +25,11 @@ from django.db.models import F, Prefetch, Q, QuerySet
 
 from backend.accounts.models import User
 from backend.core import fx
+from backend.core.formats import cell
 from backend.core.money import Money
 from backend.payments import folios, ledger
 from backend.payments.models import FolioLine, LedgerEntry, MoneyOp, Payout
 from backend.payments.states import OpState
-
-DANGEROUS = ("=", "+", "-", "@", "\t", "\r")
-"""How a cell begins that a spreadsheet would take for a formula."""
 
 COLUMNS = (
     "date",
@@ -136,18 +134,13 @@ def as_csv(statements: Iterable[Statement]) -> str:
                 [
                     row.at.date().isoformat(),
                     row.kind,
-                    _cell(row.reference),
-                    _cell(row.booking_reference),
+                    cell(row.reference),
+                    cell(row.booking_reference),
                     statement.currency,
                     *(f"{Money(minor, statement.currency).major():f}" for minor in amounts),
                 ]
             )
     return text.getvalue()
-
-
-def _cell(text: str) -> str:
-    """A text that stays a text: an apostrophe before what would be a formula."""
-    return f"'{text}" if text.startswith(DANGEROUS) else text
 
 
 def _of_month(host: User, begin: datetime, end: datetime) -> QuerySet[Any]:

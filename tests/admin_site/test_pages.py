@@ -38,7 +38,8 @@ from tests.factories import NOW, PASSWORD, make_listing, make_user
 
 pytestmark = pytest.mark.usefixtures("db")
 
-PEOPLE = {"accounts.user"}
+PEOPLE = {"accounts.user", "accounts.hoststanding"}
+DOCUMENTS = {"accounts.identitycheck"}
 PLACES = {"listings.listing", "listings.cohost", "listings.amenity", "listings.location"}
 CALENDARS = {"availability.calendarfeed", "availability.feedconflict"}
 STAYS = {
@@ -56,13 +57,25 @@ MONEY = {
 }
 RATES = {"core.currency", "core.exchangerate"}
 LOG = {"audit.auditentry"}
+ABUSE = {"core.firewallrule", "core.throttledsubject"}
 SYSTEM = {"procrastinate.procrastinatejob", "core.platformsetting", "auth.group"}
 
 SEES = {
     "support": PEOPLE | PLACES | CALENDARS | TERMS | STAYS | NOTICES,
-    "moderator": PEOPLE | PLACES | CALENDARS | TERMS | NOTICES | LOG,
+    "moderator": PEOPLE | DOCUMENTS | PLACES | CALENDARS | TERMS | NOTICES | LOG | ABUSE,
     "finance": PEOPLE | STAYS | TERMS | MONEY | RATES | LOG,
-    "admin": PEOPLE | PLACES | CALENDARS | TERMS | STAYS | NOTICES | MONEY | RATES | LOG | SYSTEM,
+    "admin": PEOPLE
+    | DOCUMENTS
+    | PLACES
+    | CALENDARS
+    | TERMS
+    | STAYS
+    | NOTICES
+    | MONEY
+    | RATES
+    | LOG
+    | ABUSE
+    | SYSTEM,
 }
 """What each role may look at: the whole matrix, so that a new page must be placed."""
 

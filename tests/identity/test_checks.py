@@ -76,7 +76,11 @@ def test_hand_in_keeps_nothing_but_pixels(kept: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "code"),
-    [(b"%PDF-1.7", "unsupported_image"), (b"", "unsupported_image"), (encoded(drawn())[:-200], "broken_image")],
+    [
+        (b"%PDF-1.7", "unsupported_image"),
+        (b"", "unsupported_image"),
+        (encoded(drawn())[:-200], "broken_image"),
+    ],
 )
 def test_hand_in_takes_pictures_only(kept: Path, content: bytes, code: str) -> None:
     with pytest.raises(Invalid) as refused:
@@ -217,8 +221,10 @@ def test_nobody_decides_on_their_own() -> None:
 def test_look_opens_the_picture_and_stands_in_the_audit_log() -> None:
     moderator, check = make_user("moderator"), handed_in()
 
-    with checks.look(actor=moderator, check_id=check.pk, now=NOW) as opened:
-        assert PIL.Image.open(opened).size == (60, 40)
+    name, content = checks.look(actor=moderator, check_id=check.pk, now=NOW)
+
+    assert name == str(check.picture)
+    assert PIL.Image.open(io.BytesIO(content)).size == (60, 40)
 
     entry = AuditEntry.objects.first()
     assert entry is not None
