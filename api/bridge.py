@@ -28,6 +28,9 @@ Send = Callable[[Message], Coroutine[Any, Any, None]]
 BODY_TIMEOUT_S = 60.0
 """How long a client may take to send its body."""
 
+VISIBLE = bytes(range(0x21, 0x7F))
+"""ASCII without blanks and controls."""
+
 REFUSALS = {
     400: ("bad_request", "The request could not be understood."),
     408: ("request_timeout", "The body took too long."),
@@ -112,8 +115,7 @@ def environment(scope: Scope) -> dict[str, Any]:
         "REQUEST_METHOD": scope["method"],
         "SCRIPT_NAME": "",
         "PATH_INFO": scope["path"].encode("utf-8", "replace").decode("latin1"),
-        # Servers should send ASCII here and pass on what clients send instead.
-        "QUERY_STRING": quote_from_bytes(scope["query_string"], safe="".join(map(chr, range(0x21, 0x7F)))),
+        "QUERY_STRING": _ascii(scope["query_string"]),
         "SERVER_NAME": host,
         "SERVER_PORT": str(port or 0),
         "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
@@ -137,6 +139,11 @@ def environment(scope: Scope) -> dict[str, Any]:
             key = f"HTTP_{key}"
         environ[key] = f"{environ[key]},{value}" if key in environ else value
     return environ
+
+
+def _ascii(query: bytes) -> str:
+    """Servers should send ASCII, and pass on what clients send instead."""
+    return quote_from_bytes(query, safe=VISIBLE) if query.translate(None, VISIBLE) else query.decode("ascii")
 
 
 async def read_body(scope: Scope, environ: dict[str, Any], receive: Receive) -> bytes:

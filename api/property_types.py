@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime, time
+from decimal import Decimal
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, create_model
@@ -270,6 +272,16 @@ def host_payload(host: User | Shown) -> dict[str, Any]:
     }
 
 
+@lru_cache(maxsize=2_000)
+def _bathrooms(count: Decimal) -> int | float:
+    return int(count) if count == int(count) else float(count)
+
+
+@lru_cache(maxsize=2_000)
+def _clock(at: time) -> str:
+    return at.isoformat("minutes")
+
+
 def property_payload(listing: Listing | Shown, viewer: Any, exact: bool) -> dict[str, Any]:
     """A listing as the wire shows it to ``viewer``; ``exact``: they may know the address.
 
@@ -280,7 +292,6 @@ def property_payload(listing: Listing | Shown, viewer: Any, exact: bool) -> dict
     own = viewer.is_authenticated and viewer.pk == listing.host_id
     weekend = listing.weekend_price_minor
     is_exact = exact and listing.latitude is not None
-    bathrooms = listing.bathrooms
     return {
         "id": listing.pk,
         "title": listing.title,
@@ -299,7 +310,7 @@ def property_payload(listing: Listing | Shown, viewer: Any, exact: bool) -> dict
         "extra_guest_fee": number(listing.extra_guest_fee_minor, currency),
         "bedrooms": listing.bedrooms,
         "beds": listing.beds,
-        "bathrooms": int(bathrooms) if bathrooms == int(bathrooms) else float(bathrooms),
+        "bathrooms": _bathrooms(listing.bathrooms),
         "amenities": amenities.slugs(listing.amenities_mask),
         "cleaning_fee": number(listing.cleaning_fee_minor, currency),
         "min_nights": listing.min_nights,
@@ -313,8 +324,8 @@ def property_payload(listing: Listing | Shown, viewer: Any, exact: bool) -> dict
         "preparation_days_before": listing.preparation_days_before,
         "preparation_days_after": listing.preparation_days_after,
         "allow_request_inside_notice": listing.allow_request_inside_notice,
-        "check_in_time": listing.check_in_time.isoformat("minutes"),
-        "check_out_time": listing.check_out_time.isoformat("minutes"),
+        "check_in_time": _clock(listing.check_in_time),
+        "check_out_time": _clock(listing.check_out_time),
         "instant_book": listing.instant_book,
         "cancellation_policy": listing.cancellation_policy,
         "house_rules": listing.house_rules,

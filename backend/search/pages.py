@@ -127,7 +127,8 @@ def _listing(row: tuple[Any, ...]) -> Shown:
         if values[name]:
             values[name] = datetime.fromisoformat(values[name])
     values["pk"] = values["id"]
-    values["min_nights_by_weekday"] = orjson.loads(values["min_nights_by_weekday"])
+    by_weekday = values["min_nights_by_weekday"]
+    values["min_nights_by_weekday"] = {} if by_weekday == "{}" else orjson.loads(by_weekday)
     host = dict(zip(HOST, hosted, strict=False))
     host["pk"] = host["id"]
     host["created_at"] = datetime.fromisoformat(host["created_at"])
