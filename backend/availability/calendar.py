@@ -215,6 +215,7 @@ def change(
                 **{"from": start.isoformat(), "to": end.isoformat()},
             },
             reason=reason,
+            in_stead_of=listing.host_id,
         )
         tell_host(actor=actor, listing=current, action="listing.calendar", reason=reason, now=now)
 

@@ -106,6 +106,7 @@ def add(*, actor: Any, listing: Listing, name: str, url: str, now: datetime) -> 
             subject=listing,
             now=now,
             after={"feed": feed.pk, "site": feed.kind},
+            in_stead_of=listing.host_id,
         )
     return poll(feed_id=feed.pk, now=now)
 
@@ -129,6 +130,7 @@ def remove(*, actor: Any, listing: Listing, feed_id: int, now: datetime) -> None
             subject=listing,
             now=now,
             before={"feed": feed.pk, "site": feed.kind},
+            in_stead_of=listing.host_id,
         )
         feed.delete()
         feed_nights.settle(listing=listing, now=now)
@@ -158,6 +160,7 @@ def poll_of(
             now=now,
             after={"feed": feed_id},
             reason=reason,
+            in_stead_of=listing.host_id,
         )
     return poll(feed_id=feed_id, now=now, accept_empty=accept_empty)
 
@@ -215,6 +218,7 @@ def decide(
             now=now,
             after={"conflict": conflict.pk, "decision": str(decision)},
             reason=reason,
+            in_stead_of=listing.host_id,
         )
         tell_host(actor=actor, listing=listing, action="listing.feed_conflict", reason=reason, now=now)
     conflict.refresh_from_db()

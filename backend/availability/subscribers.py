@@ -106,6 +106,7 @@ def add(*, actor: Any, listing: Listing, name: str, now: datetime) -> CalendarSu
             subject=listing,
             now=now,
             after={"subscriber": subscriber.pk},
+            in_stead_of=listing.host_id,
         )
     return subscriber
 
@@ -128,6 +129,7 @@ def revoke(*, actor: Any, listing: Listing, subscriber_id: int, now: datetime) -
             subject=listing,
             now=now,
             after={"subscriber": subscriber_id},
+            in_stead_of=listing.host_id,
         )
 
 

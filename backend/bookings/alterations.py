@@ -128,7 +128,12 @@ def propose(
         alteration = _write(booking, HOST, terms, change.reason, now)
         step(booking, event="alteration_proposed", by=HOST, actor=actor, now=now, reason=change.reason)
         audit.record(
-            actor=actor, action="booking.propose", subject=booking, now=now, after=_summary(alteration)
+            actor=actor,
+            action="booking.propose",
+            subject=booking,
+            now=now,
+            after=_summary(alteration),
+            in_stead_of=booking.host_id,
         )
         _tell(booking, alteration, (GUEST,), "booking.change_proposed", now)
     return alteration
@@ -166,6 +171,7 @@ def accept(*, actor: Any, booking_id: int, now: datetime) -> Alteration:
             subject=booking,
             now=now,
             after=_summary(alteration),
+            in_stead_of=booking.host_id if side == HOST else None,
         )
         settlement.settle_later(_accepted(booking, alteration, by=side, actor=actor, now=now))
     return alteration
@@ -184,6 +190,7 @@ def decline(*, actor: Any, booking_id: int, now: datetime, reason: str = "") -> 
             subject=booking,
             now=now,
             reason=on_record(actor, reason),
+            in_stead_of=booking.host_id if side == HOST else None,
         )
         _tell(booking, alteration, (alteration.proposed_by,), "booking.change_declined", now, reason)
     return alteration
@@ -200,7 +207,13 @@ def withdraw(*, actor: Any, booking_id: int, now: datetime) -> Alteration:
         altering.settle(alteration, AlterationStatus.WITHDRAWN, now=now)
         step(booking, event="alteration_withdrawn", by=side, actor=actor, now=now)
         settlement.settle_later(_drop_payment(booking, alteration, now))
-        audit.record(actor=actor, action="booking.withdraw_alteration", subject=booking, now=now)
+        audit.record(
+            actor=actor,
+            action="booking.withdraw_alteration",
+            subject=booking,
+            now=now,
+            in_stead_of=booking.host_id if side == HOST else None,
+        )
         other = HOST if side == GUEST else GUEST
         _tell(booking, alteration, (other,), "booking.change_withdrawn", now)
     return alteration

@@ -57,7 +57,9 @@ def _accept(*, actor: Any, booking_id: int, now: datetime) -> MoneyOp | None:
         availability.keep(block=booking.block, now=now, expires_at=expires_at)
         payment = authorization(booking)
         capture = payments.capture(payment=payment, now=now) if payment else None
-        audit.record(actor=actor, action="booking.accept", subject=booking, now=now)
+        audit.record(
+            actor=actor, action="booking.accept", subject=booking, now=now, in_stead_of=booking.host_id
+        )
         announce(booking, now=now, guest=[] if capture else ["booking.accepted"])
     return capture
 
@@ -83,7 +85,12 @@ def decline(*, actor: Any, booking_id: int, now: datetime, reason: str = "") -> 
         availability.release(block=booking.block, now=now)
         settlement.settle_later(let_go(booking, now=now))
         audit.record(
-            actor=actor, action="booking.decline", subject=booking, now=now, reason=on_record(actor, reason)
+            actor=actor,
+            action="booking.decline",
+            subject=booking,
+            now=now,
+            reason=on_record(actor, reason),
+            in_stead_of=booking.host_id,
         )
         announce(booking, now=now, guest=["booking.declined"], reason=reason)
 

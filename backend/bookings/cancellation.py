@@ -154,6 +154,7 @@ def cancel(
                 "taxes_kept_minor": decision.taxes_kept_minor,
             },
             reason=on_record(actor, reason),
+            in_stead_of=booking.host_id if side == HOST else None,
         )
         announce(booking, now=now, guest=["booking.canceled"], host=["booking.canceled"], reason=reason)
         if was_confirmed and side == HOST:

@@ -159,7 +159,9 @@ def pre_approve(
             total_minor=None,
             **_until(inquiry, now),
         )
-        audit.record(actor=actor, action="inquiry.pre_approve", subject=inquiry, now=now)
+        audit.record(
+            actor=actor, action="inquiry.pre_approve", subject=inquiry, now=now, in_stead_of=inquiry.host_id
+        )
         _tell(inquiry, inquiry.guest, "inquiry.pre_approved", now)
     return inquiry
 
@@ -212,6 +214,7 @@ def special_offer(
             subject=inquiry,
             now=now,
             after={"total_minor": total},
+            in_stead_of=inquiry.host_id,
         )
         _tell(inquiry, inquiry.guest, "inquiry.offered", now)
     return inquiry
@@ -225,7 +228,9 @@ def decline(
     with transaction.atomic(durable=True):
         inquiry = _held(actor, inquiry_id, "inquiry.answer", now, version)
         _move(inquiry, InquiryStatus.DECLINED, now, answer)
-        audit.record(actor=actor, action="inquiry.decline", subject=inquiry, now=now)
+        audit.record(
+            actor=actor, action="inquiry.decline", subject=inquiry, now=now, in_stead_of=inquiry.host_id
+        )
         _tell(inquiry, inquiry.guest, "inquiry.declined", now)
     return inquiry
 

@@ -155,6 +155,7 @@ def update(
                 before=_audited(before, changed),
                 after=_audited(after, changed),
                 reason=reason.strip()[:REASON_LONGEST],
+                in_stead_of=current.host_id,
             )
             tell_host(actor=actor, listing=current, action="listing.update", reason=reason, now=now)
         if offered is not None:

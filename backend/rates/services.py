@@ -139,6 +139,7 @@ def add(
             now=now,
             after=_audited(row),
             reason=_cut(reason),
+            in_stead_of=listing.host_id,
         )
         tell_host(actor=actor, listing=current, action=f"{_name(kind)}.add", reason=reason, now=now)
     return row
@@ -181,6 +182,7 @@ def change(
                 before={name: before[name] for name in changed},
                 after={name: after[name] for name in changed},
                 reason=_cut(reason),
+                in_stead_of=listing.host_id,
             )
             tell_host(actor=actor, listing=current, action=f"{_name(kind)}.change", reason=reason, now=now)
     return row
@@ -212,6 +214,7 @@ def remove(
             now=now,
             before=_audited(row),
             reason=_cut(reason),
+            in_stead_of=listing.host_id,
         )
         tell_host(actor=actor, listing=current, action=f"{_name(kind)}.remove", reason=reason, now=now)
         try:

@@ -48,12 +48,12 @@ ACTS = [change, price, charge]
 
 @pytest.mark.parametrize("act", ACTS)
 def test_act_in_the_hosts_stead_is_noted_with_its_reason(act: Any) -> None:
-    boss = make_user("admin")
+    boss, listing = make_user("admin"), make_listing()
 
-    act(boss, make_listing(), "The host called")
+    act(boss, listing, "The host called")
 
     entry = AuditEntry.objects.get()
-    assert (entry.actor, entry.reason) == (boss, "The host called")
+    assert (entry.actor, entry.in_stead_of, entry.reason) == (boss, listing.host, "The host called")
 
 
 @pytest.mark.parametrize("act", ACTS)
@@ -75,7 +75,7 @@ def test_act_of_the_host_needs_no_reason(act: Any) -> None:
     act(listing.host, listing)
 
     entry = AuditEntry.objects.get()
-    assert (entry.actor, entry.reason) == (listing.host, "")
+    assert (entry.actor, entry.in_stead_of, entry.reason) == (listing.host, None, "")
     assert not Notification.objects.exists()
 
 
