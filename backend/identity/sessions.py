@@ -92,7 +92,25 @@ def _may_end(actor: User, session: Session) -> bool:
 
 def open_session(*, user: User, device: Device, now: datetime) -> SignedIn:
     """Sign ``user`` in on ``device``. Whether they may is the caller's business; inside its transaction."""
-    session = Session.objects.create(
+    session = _new(user, device, now)
+    session.save(force_insert=True)
+    user.session_id = session.pk
+    return _signed_in(user, session, number=0, now=now)
+
+
+def remember_back_office(*, user: User, device: Device, now: datetime) -> None:
+    """Keep that ``user`` was in the back office on ``device``, as a session that has ended and never had a token."""
+    same = Session.objects.filter(
+        user=user, device=device.name, address=device.ip, revoked_reason=BACK_OFFICE
+    )
+    if not same.update(last_used_at=now, revoked_at=now):
+        session = _new(user, device, now)
+        session.revoked_at, session.revoked_reason = now, BACK_OFFICE
+        session.save(force_insert=True)
+
+
+def _new(user: User, device: Device, now: datetime) -> Session:
+    return Session(
         user=user,
         device=device.name,
         address=device.ip,
@@ -101,8 +119,6 @@ def open_session(*, user: User, device: Device, now: datetime) -> SignedIn:
         expires_at=now + tokens.REFRESH_LIFETIME,
         refresh_secret=secrets.token_bytes(32),
     )
-    user.session_id = session.pk
-    return _signed_in(user, session, number=0, now=now)
 
 
 def _signed_in(user: User, session: Session, *, number: int, now: datetime) -> SignedIn:

@@ -96,12 +96,7 @@ def note_back_office(*, user: User, device: Device, now: datetime) -> None:
     locked = db.lock(User.objects.all(), pk=user.pk)
     if _is_new(locked, device):
         _tell(locked, device, f"back_office:{now.isoformat()}", now)
-    same = Session.objects.filter(
-        user=locked, device=device.name, address=device.ip, revoked_reason=sessions.BACK_OFFICE
-    )
-    if not same.update(last_used_at=now, revoked_at=now):
-        session_id = sessions.open_session(user=locked, device=device, now=now).user.session_id
-        sessions.end_sessions([session_id] if session_id else [], reason=sessions.BACK_OFFICE, now=now)
+    sessions.remember_back_office(user=locked, device=device, now=now)
 
 
 def confirm_by_password(*, actor: User, password: str, device: Device, now: datetime) -> None:
