@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
+import structlog
 from django.db import transaction
 
 from backend.accounts.models import FINANCE, User
@@ -13,19 +14,27 @@ from backend.bookings.states import BookingStatus
 from backend.bookings.steps import hold_still
 from backend.core.access import SYSTEM
 from backend.core.db import retrying
+from backend.core.errors import DomainError
 from backend.notifications import services as notifications
 from backend.payments import bearing, disputes
 from backend.payments import services as payments
 from backend.payments.disputes import LOST, OPENED, WON, Learned, Overtaken
 from backend.payments.intents import settle_later
-from backend.payments.models import Payment
-from backend.payments.providers.base import DisputeState, TellsDisputes
+from backend.payments.models import Dispute, Payment
+from backend.payments.providers import registry
+from backend.payments.providers.base import DisputeState, ProviderUnavailable, TellsDisputes
+from backend.payments.refunds import OPEN_DISPUTES
 
 TRIES = 3
 """How often a dispute is asked for again when somebody else has learned of it meanwhile."""
 
+LOOK_BACK = timedelta(days=8)
+"""How long ago a dispute may have been opened that we have not heard of."""
+
 NOTICES = {OPENED: "dispute.opened", WON: "dispute.won", LOST: "dispute.lost"}
 """What is told of: the host, and the finance team."""
+
+log = structlog.get_logger(__name__)
 
 OVER = (BookingStatus.CANCELED, BookingStatus.EXPIRED, BookingStatus.DECLINED)
 """Stays that are not had: what is held of them is the guest's."""
@@ -48,6 +57,41 @@ def hear(adapter: TellsDisputes, reference: str, *, now: datetime) -> str:
             continue
         return f"dispute {learned.dispute.status}" + ("" if learned.news else ", known")
     return ""
+
+
+def catch_up(*, now: datetime) -> dict[str, int]:
+    """Ask every provider about the disputes that are open with us, and about new ones that no webhook told of.
+
+    How many were ``asked`` about, and how many could not be: those are asked about the next time. Never inside a
+    transaction.
+    """
+    counts = {"asked": 0, "failed": 0}
+    for adapter in registry.configured().values():
+        if not isinstance(adapter, TellsDisputes):
+            continue
+        for reference in _unheard(adapter, now):
+            try:
+                hear(adapter, reference, now=now)
+            except (DomainError, ProviderUnavailable) as error:
+                log.warning("dispute_not_heard", provider=adapter.name, dispute=reference, error=str(error))
+                counts["failed"] += 1
+            counts["asked"] += 1
+    return counts
+
+
+def _unheard(adapter: TellsDisputes, now: datetime) -> list[str]:
+    """The disputes that are open with us, and those of the last days that we do not know."""
+    known = Dispute.objects.filter(provider=adapter.name)
+    waiting = list(
+        known.filter(status__in=OPEN_DISPUTES).order_by("id").values_list("provider_ref", flat=True)
+    )
+    try:
+        listed = adapter.disputes_since(now - LOOK_BACK)
+    except ProviderUnavailable as error:
+        log.warning("disputes_not_listed", provider=adapter.name, error=str(error))
+        return waiting
+    there = set(known.filter(provider_ref__in=listed).values_list("provider_ref", flat=True))
+    return [*waiting, *(each for each in listed if each not in there)]
 
 
 @retrying

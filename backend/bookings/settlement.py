@@ -7,6 +7,8 @@ between leaves an open operation; ``reconcile`` sends it again under the same ke
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -29,7 +31,7 @@ from backend.payments import inbox, payout_accounts, payout_results, payout_reve
 from backend.payments import services as payments
 from backend.payments.intents import SETTLE_JOB as SETTLE_JOB
 from backend.payments.intents import settle_later as settle_later
-from backend.payments.models import MoneyOp, Payment, ProviderEvent
+from backend.payments.models import MoneyOp, Payment, ProviderEvent, ReconciliationDifference
 from backend.payments.providers import registry
 from backend.payments.providers.base import (
     ABANDONED,
@@ -40,6 +42,7 @@ from backend.payments.providers.base import (
     Result,
     TellsDisputes,
 )
+from backend.payments.states import OpState
 
 NOT_OURS = "nothing of ours"
 
@@ -122,6 +125,28 @@ def reconcile(*, now: datetime, older_than: timedelta = timedelta(0)) -> dict[st
             continue
         counts["settled" if settled.op.state in ("succeeded", "failed") else "open"] += 1
     return counts
+
+
+def take_back(*, now: datetime) -> dict[str, int]:
+    """Ask once more about refunds that succeeded and that the provider's list calls failed: they have come back.
+
+    The webhook about them was lost. How many were ``asked`` about, and how many of these had come ``back``. Never
+    inside a transaction.
+    """
+    told = ReconciliationDifference.objects.filter(settled_at=None, what="outcome", theirs=OpState.FAILED)
+    keys = _keys(told.values_list("key", flat=True))
+    refunds = MoneyOp.objects.filter(kind=MoneyOp.Kind.REFUND, state=OpState.SUCCEEDED, pk__in=keys)
+    unheard = refunds.exclude(payment__status=Payment.Status.FAILED).select_related("payment", "payout")
+    settled = [look_again(op, now=now).op.of_payment.status for op in unheard]
+    return {"asked": len(settled), "back": settled.count(Payment.Status.FAILED)}
+
+
+def _keys(given: Iterable[str]) -> list[UUID]:
+    keys = []
+    for key in given:
+        with suppress(ValueError):  # an order that is none of ours has a key of another form
+            keys.append(UUID(key))
+    return keys
 
 
 def _hear(event: ProviderEvent, now: datetime) -> str:

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from backend.audit import chain
 from backend.availability import feeds
-from backend.bookings import alterations, earnings, inquiries, settlement, standing
+from backend.bookings import alterations, disputing, earnings, inquiries, settlement, standing
 from backend.bookings import services as bookings
 from backend.jobs.imports import exchange_rates
 from backend.jobs.models import SweepRun
@@ -75,6 +75,8 @@ SWEEPS = [
     Sweep("send_money", _reconcile, cron=""),
     Sweep("payout_accounts", lambda now: payout_accounts.refresh_pending(now=now), cron=EVERY_TEN_MINUTES),
     Sweep("reconcile_providers", lambda now: reconciliation.reconcile(now=now), cron=EVERY_TEN_MINUTES),
+    Sweep("returned_refunds", lambda now: settlement.take_back(now=now), cron=EVERY_TEN_MINUTES),
+    Sweep("disputes", lambda now: disputing.catch_up(now=now), cron=EVERY_HOUR),
     Sweep(
         "poll_feeds",
         lambda now: feeds.poll_due(now=now, all_of_them=True),

@@ -169,6 +169,41 @@ class PayPalFake(Fake):
             self.disputes[reference] |= {"status": "RESOLVED", "dispute_outcome": {"outcome_code": outcome}}
             self._tell("CUSTOMER.DISPUTE.RESOLVED", "dispute", self.disputes[reference])
 
+    @act
+    def holds(self, currency: str) -> int:
+        """What is on the merchant's account: money in less fees, what went out, and what disputes have taken."""
+        with self.lock:
+            moved = [each for each in self.movements if each.currency == currency]
+            fees = [
+                _minor(fee)
+                for each in self.captures.values()
+                if (fee := each["seller_receivable_breakdown"]["paypal_fee"])["value"].strip("0.")
+            ]
+            taken = [
+                _minor(each["dispute_amount"])
+                for each in self.disputes.values()
+                if each.get("dispute_outcome", {}).get("outcome_code") != "RESOLVED_SELLER_FAVOUR"
+            ]
+            signs = {"charge": 1, "capture": 1, "refund": -1, "payout": -1}
+            return sum(signs[each.kind] * each.amount_minor for each in moved) - sum(fees) - sum(taken)
+
+    @act
+    def captured(self, key: str) -> str:
+        """The capture that took the money of the order under ``key``; empty when there is none."""
+        with self.lock:
+            mine = (each["id"] for each in self.captures.values() if each["custom_id"] == key)
+            return next(mine, "")
+
+    @act
+    def verdicts(self) -> dict[str, str]:
+        """Dispute → ``won`` or ``lost`` from where we stand; empty while it is open."""
+        words = {"RESOLVED_SELLER_FAVOUR": "won", "RESOLVED_BUYER_FAVOUR": "lost"}
+        with self.lock:
+            return {
+                name: words.get(each.get("dispute_outcome", {}).get("outcome_code", ""), "")
+                for name, each in self.disputes.items()
+            }
+
     # What PayPal answers.
 
     @on("POST", "/v1/oauth2/token")
@@ -333,6 +368,20 @@ class PayPalFake(Fake):
     def show_dispute(self, call: Call, reference: str) -> Reply:
         self._given(call)
         return Reply(self._there(self.disputes, reference))
+
+    @on("GET", "/v1/customer/disputes")
+    def list_disputes(self, call: Call) -> Reply:
+        self._given(call)
+        since = datetime.fromisoformat(call.query["start_time"])
+        found = [
+            each for each in self.disputes.values() if datetime.fromisoformat(each["create_time"]) >= since
+        ]
+        begin, size = int(call.query.get("next_page_token", 0)), int(call.query["page_size"])
+        page, end = found[begin : begin + size], begin + size
+        links = [{"rel": "self", "href": f"{self.url}{call.path}"}]
+        if end < len(found):
+            links.append({"rel": "next", "href": f"{self.url}{call.path}?next_page_token={end}"})
+        return Reply({"items": [{"dispute_id": each["dispute_id"]} for each in page], "links": links})
 
     @on("GET", "/v1/reporting/transactions")
     def report(self, call: Call) -> Reply:

@@ -124,6 +124,10 @@ class StripeFake(StripeBooks):
     def get_dispute(self, call: Call, id: str) -> Reply:
         return self._say(self._get(id, "dispute"), self._given(call))
 
+    @on("GET", "/v1/disputes")
+    def list_disputes(self, call: Call) -> Reply:
+        return self._list("dispute", call)
+
     # Hosts.
 
     @on("POST", "/v1/accounts")
@@ -401,6 +405,18 @@ class StripeFake(StripeBooks):
                 }
             self._event(f"payout.{status}", payout, account=account)
             return id_
+
+    @act
+    def holds(self, currency: str) -> int:
+        """What is on the platform's balance, in Stripe's units."""
+        with self.lock:
+            return self.balance[currency.lower()]
+
+    @act
+    def verdicts(self) -> dict[str, str]:
+        """Dispute → how it stands."""
+        with self.lock:
+            return {each["id"]: each["status"] for each in self._of("dispute")}
 
     @act
     def fund(self, currency: str, amount: int) -> None:

@@ -302,3 +302,7 @@ class TellsDisputes(Provider):
     @abc.abstractmethod
     def dispute(self, reference: str) -> DisputeState:
         """The dispute as it is now. Raises: ProviderUnavailable."""
+
+    @abc.abstractmethod
+    def disputes_since(self, since: datetime) -> list[str]:
+        """The references of the disputes that were opened from ``since`` on. Raises: ProviderUnavailable."""

@@ -51,6 +51,7 @@ _CODES = {
     "CAPTURE_FULLY_REFUNDED": "amount_too_large",
 }
 _PER_PAGE = 500
+_DISPUTES_PER_PAGE = 50
 
 log = structlog.get_logger(__name__)
 
@@ -179,6 +180,22 @@ class PayPal(PaysOut, TellsDisputes):
     def dispute(self, reference: str) -> DisputeState:
         with understood(), Line() as line:
             return paypal_events.dispute_of(line.found(f"/v1/customer/disputes/{quote(reference)}").body)
+
+    def disputes_since(self, since: datetime) -> list[str]:
+        params = {
+            "start_time": since.strftime("%Y-%m-%dT%H:%M:%S.000Z"),
+            "page_size": str(_DISPUTES_PER_PAGE),
+        }
+        found: list[str] = []
+        token: str | None = ""
+        with understood(), Line() as line:
+            while token is not None:
+                page = line.found(
+                    "/v1/customer/disputes", {**params, **({"next_page_token": token} if token else {})}
+                ).body
+                found += [str(each["dispute_id"]) for each in page.get("items", [])]
+                token = paypal_events.next_page(page)
+        return found
 
     def verify_webhook(self, body: bytes, headers: Mapping[str, str], now: datetime) -> Event:
         return paypal_events.verified(body, headers, now)

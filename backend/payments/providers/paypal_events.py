@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import certifi
 import structlog
@@ -128,6 +128,12 @@ def dispute_of(found: dict[str, Any]) -> DisputeState:
         opened_at=datetime.fromisoformat(found["create_time"]),
         evidence_due_at=datetime.fromisoformat(due) if due else None,
     )
+
+
+def next_page(page: dict[str, Any]) -> str | None:
+    """The token of the page behind this one of a list of disputes; None at its end."""
+    following = [str(each["href"]) for each in page.get("links", []) if each["rel"] == "next"]
+    return parse_qs(urlsplit(following[0]).query)["next_page_token"][0] if following else None
 
 
 def movement_of(row: dict[str, Any]) -> Movement | None:

@@ -206,6 +206,9 @@ class Stripe(OpensAccounts, TellsDisputes):
     def dispute(self, reference: str) -> DisputeState:
         return objects.dispute_state(_answered(self._api.disputes.retrieve, reference))
 
+    def disputes_since(self, since: datetime) -> list[str]:
+        return [each["id"] for each in self._all("disputes", {"created": {"gte": int(since.timestamp())}})]
+
     def open_account(self, *, key: str, email: str, country: str, currency: str) -> AccountState:
         """An Express account: Stripe asks the host for papers and bank; fees and losses are the platform's."""
         given: dict[str, Any] = {

@@ -200,8 +200,8 @@ def balance_movements(source: Object) -> list[Movement]:
     }
     if source["object"] not in kinds:
         return []
-    kind, result = kinds[source["object"]]
-    currency = currency_of(source)
+    kind, result_of = kinds[source["object"]]
+    currency, result = currency_of(source), result_of(source)
     return [
         Movement(
             key=key_of(source),
@@ -209,7 +209,8 @@ def balance_movements(source: Object) -> list[Movement]:
             reference=source["id"],
             amount_minor=amount(source["amount"], currency),
             currency=currency,
-            status=result(source).status,
+            # What came back is not with whom it was sent to.
+            status="failed" if result.stage == "returned" else result.status,
         )
     ]
 

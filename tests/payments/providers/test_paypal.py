@@ -500,6 +500,18 @@ def test_dispute(paypal: PayPalFake, stage: str, outcome: str, told: tuple[str, 
     assert state.evidence_due_at is not None
 
 
+def test_disputes_are_listed_over_all_pages(paypal: PayPalFake) -> None:
+    since = timezone.now() - timedelta(minutes=1)
+    capture = paid(paypal).reference
+    references = [paypal.open_dispute(capture) for _ in range(51)]
+
+    assert provider.disputes_since(since) == references
+    assert provider.disputes_since(timezone.now() + timedelta(minutes=1)) == []
+    assert [each.line for each in paypal.asked("GET /v1/customer/disputes")] == [
+        "GET /v1/customer/disputes"
+    ] * 3
+
+
 def test_report_lists_what_moved_under_our_keys(paypal: PayPalFake) -> None:
     since = timezone.now() - timedelta(minutes=1)
     charging = approved(paypal, order("charge"))
