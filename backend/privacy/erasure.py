@@ -30,7 +30,7 @@ from backend.identity import credentials, mfa, sessions
 from backend.identity.sessions import Device
 from backend.listings import cohosts
 from backend.listings import services as listings
-from backend.listings.models import CoHost, Listing, ListingStatus
+from backend.listings.models import CoHost, Listing, ListingGrant, ListingStatus
 from backend.notifications.models import Delivery, SocketTicket
 from backend.payments.models import PayoutAccount, PayoutSplit
 from backend.privacy import obstacles
@@ -43,6 +43,8 @@ CLEAN_JOB = "privacy.clean"
 """The job that does the rest; it stands in ``privacy.tasks``."""
 
 MAX_REASON = 500
+
+_NAMES = ("username", "email", "first_name", "last_name")
 
 
 class StaffAccount(Conflict):
@@ -177,7 +179,7 @@ def _unname(user: User, now: datetime) -> None:
     user.suspended_reason = ""
     user.set_unusable_password()
     user.is_active, user.erased_at = False, now
-    user.save()
+    user.save(update_fields=[*_NAMES, "suspended_reason", "password", "is_active", "erased_at"])
 
 
 def _take_away_keys(user: User, now: datetime) -> None:
@@ -192,6 +194,7 @@ def _take_away_keys(user: User, now: datetime) -> None:
         if row.listing.status != ListingStatus.ARCHIVED:
             cohosts.end(actor=user, listing=row.listing, cohost_id=row.pk, now=now)
     CoHost.objects.filter(user=user).delete()
+    ListingGrant.objects.filter(user=user).delete()
 
 
 def _withdraw(user: User, now: datetime) -> None:
@@ -206,6 +209,7 @@ def _withdraw(user: User, now: datetime) -> None:
             feed_nights.let_go(listing=listing, events=events, now=now)
         listings.archive(actor=SYSTEM, listing=listing, now=now)
     CoHost.objects.filter(listing__host=user).delete()
+    ListingGrant.objects.filter(content_object__host=user).delete()
     CalendarFeed.objects.filter(listing__host=user).delete()
     CalendarSubscriber.objects.filter(listing__host=user).delete()
     PayoutSplit.objects.filter(Q(user=user) | Q(listing__host=user)).delete()
