@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 from django import forms
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -114,6 +114,10 @@ class FirewallPage(Page):
     )
     readonly_fields = ("network_shown", "effect_shown", "state", "by")
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[FirewallRule]:
+        author = User.objects.filter(pk=OuterRef("created_by_id")).values("username")
+        return super().get_queryset(request).annotate(author=Subquery(author))
+
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return access.can(request.user, "firewall.see")
 
@@ -139,7 +143,18 @@ class FirewallPage(Page):
         on_list=True,
     )
     def add_rule(self, request: HttpRequest, row: None, given: dict[str, Any]) -> None:
-        firewall.add(actor=request.user, own_address=own_address(), now=timezone.now(), **given)
+        firewall.add(
+            actor=request.user,
+            network=given["network"],
+            effect=given["effect"],
+            door=given["door"],
+            expires_at=given["expires_at"],
+            note=given["note"],
+            confirmed=given["confirmed"],
+            reason=given["reason"],
+            own_address=own_address(),
+            now=timezone.now(),
+        )
 
     @dialog_action(
         title=_("Switch off"),
@@ -173,7 +188,14 @@ class FirewallPage(Page):
         form_class=ChangeForm,
     )
     def remove(self, request: HttpRequest, row: FirewallRule, given: dict[str, Any]) -> None:
-        firewall.remove(actor=request.user, rule=row, own_address=own_address(), now=timezone.now(), **given)
+        firewall.remove(
+            actor=request.user,
+            rule=row,
+            confirmed=given["confirmed"],
+            reason=given["reason"],
+            own_address=own_address(),
+            now=timezone.now(),
+        )
         row.pk = None
 
     @action(description=_("Try an address"), url_path="try", permissions=["view"], icon="login")
@@ -198,9 +220,10 @@ class FirewallPage(Page):
             actor=request.user,
             rule=row,
             is_active=is_active,
+            confirmed=given["confirmed"],
+            reason=given["reason"],
             own_address=own_address(),
             now=timezone.now(),
-            **given,
         )
 
     @display(description=_("network"), ordering="network")
@@ -221,10 +244,10 @@ class FirewallPage(Page):
         return label(_("in force"), "success")
 
     @display(description=_("made by"))
-    def by(self, rule: FirewallRule) -> str:
+    def by(self, rule: Any) -> str:
         if rule.created_by_id is None:
             return str(_("the system"))
-        return link(User.objects.filter(pk=rule.created_by_id).first())
+        return link(User(pk=rule.created_by_id, username=rule.author or "–"))
 
 
 def _verdicts(address: str) -> list[list[Any]]:
@@ -240,12 +263,17 @@ def _verdicts(address: str) -> list[list[Any]]:
     return shown
 
 
+def counts_addresses(stopped: ThrottledSubject) -> bool:
+    """Whether the limit counted an address, which can be blocked, and not an account."""
+    return stopped.policy == "anonymous" or "address" in stopped.policy
+
+
 @admin.register(ThrottledSubject)
 class ThrottledPage(Page):
     """Whom a limit has stopped in the last 30 days: once for each window in which they went over it."""
 
     icon = "speed"
-    list_display = ("policy", "who", "windows", "first_at", "last_at")
+    list_display = ("policy", "subject", "windows", "first_at", "last_at")
     list_filter = (("policy", FieldTextFilter), ("subject", FieldTextFilter))
     list_filter_submit = True
     ordering = ("-last_at", "-id")
@@ -253,7 +281,7 @@ class ThrottledPage(Page):
     search_fields = ("subject__istartswith",)
     search_help_text = _("The beginning of an address or of an account")
     actions_detail = ("block",)
-    offered = {"block": lambda stopped: counts_addresses(stopped)}
+    offered = {"block": counts_addresses}
     fields = (("policy", "who"), ("windows", "first_at", "last_at"))
     readonly_fields = ("who",)
 
@@ -289,14 +317,9 @@ class ThrottledPage(Page):
             reason=given["reason"],
         )
 
-    @display(description=_("who"), ordering="subject")
+    @display(description=_("who"))
     def who(self, stopped: ThrottledSubject) -> str:
         kind, _colon, number = stopped.subject.rpartition(":")
         counts_users = not counts_addresses(stopped) and kind in ("", "account") and number.isdecimal()
         user = User.objects.filter(pk=int(number)).first() if counts_users else None
         return link(user) if user else stopped.subject
-
-
-def counts_addresses(stopped: ThrottledSubject) -> bool:
-    """Whether the limit counted an address, which can be blocked, and not an account."""
-    return stopped.policy == "anonymous" or "address" in stopped.policy

@@ -7,12 +7,13 @@ libraries know no operation and write around the rules, so they are not let in.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any, cast
 from urllib.parse import urlencode
 
 import structlog
 from django.conf import settings
-from django.contrib.auth import REDIRECT_FIELD_NAME, update_session_auth_hash
+from django.contrib.auth import REDIRECT_FIELD_NAME, logout, update_session_auth_hash
 from django.contrib.auth.views import PasswordChangeView
 from django.db.models import Model
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -24,6 +25,7 @@ from unfold.dataclasses import SearchResult
 from unfold.forms import AdminOwnPasswordChangeForm
 from unfold.sites import UnfoldAdminSite
 
+from admin_site.masking import for_reader
 from admin_site.signing_in import LoginForm
 from backend.accounts.models import User
 from backend.core.errors import DomainError
@@ -33,6 +35,11 @@ FOUND_PER_KIND = 8
 """How many rows of one kind the command search shows."""
 
 LONGEST_SEARCH = 100
+
+SIGNED_IN_FOR = timedelta(hours=12)
+"""How long one sign-in opens the back office, however busy one is; without a page an hour is enough to end it."""
+
+SINCE = "signed_in_since"
 
 CONTENT_SECURITY_POLICY = "; ".join(
     [
@@ -108,7 +115,7 @@ class BackOffice(UnfoldAdminSite):
         super().unregister([model for model in models if self.is_registered(model)])
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
-        inner = super().admin_view(view, cacheable)
+        inner = super().admin_view(for_reader(view), cacheable)
 
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             # PostgreSQL keeps no NUL, so nothing can be found by one; forms refuse it in what is sent.
@@ -116,6 +123,8 @@ class BackOffice(UnfoldAdminSite):
                 raise Http404
             if any("\0" in value for values in request.GET.lists() for value in values[1]):
                 return HttpResponseRedirect(request.path)
+            if _is_over(request):
+                logout(request)
             return _with_policy(inner(request, *args, **kwargs))
 
         return guarded
@@ -173,6 +182,15 @@ class BackOffice(UnfoldAdminSite):
                     )
                 )
         return results
+
+
+def _is_over(request: HttpRequest) -> bool:
+    """Whether the sign-in that the session began with is too long ago; its first page notes when that was."""
+    if not request.user.is_authenticated:
+        return False
+    now = timezone.now().timestamp()
+    since: float = request.session.setdefault(SINCE, now)
+    return now - since > SIGNED_IN_FOR.total_seconds()
 
 
 def _with_policy(response: Any) -> Any:
