@@ -13,8 +13,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from django.conf import settings
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponsePermanentRedirect
 from django.http.response import HttpResponseBase
+from django.middleware import common
 from django.utils.translation import gettext_lazy as _
 
 from api import faults, throttling
@@ -44,6 +45,13 @@ class EntranceMiddleware:
         if settings.SECURE_SSL_REDIRECT and would_lose_its_body(request):
             return faults.answer(request, TlsRequired())
         return self.get_response(request)
+
+
+class CommonMiddleware(common.CommonMiddleware):
+    """As Django's, but health checks and metrics may ask for this machine by its address."""
+
+    def process_request(self, request: HttpRequest) -> HttpResponsePermanentRedirect | None:
+        return None if request.path_info.startswith(INTERNAL) else super().process_request(request)
 
 
 def would_lose_its_body(request: HttpRequest) -> bool:

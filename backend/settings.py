@@ -249,7 +249,7 @@ MIDDLEWARE = [
     "api.middleware.ProblemMiddleware",
     "api.pages.SessionMiddleware",
     "api.pages.LocaleMiddleware",
-    "django.middleware.common.CommonMiddleware",
+    "api.entrance.CommonMiddleware",
     "api.pages.CsrfViewMiddleware",
     "api.pages.AuthenticationMiddleware",
     "api.pages.MessageMiddleware",

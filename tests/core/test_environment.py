@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from backend.settings import Environment
+from backend.settings import INSECURE_SECRET_KEY, Environment
+from tests.conftest import ROOT
 
 GOOD = {
     "ENVIRONMENT": "production",
@@ -46,3 +51,80 @@ def test_production_refuses_what_would_let_strangers_in(changes: dict[str, str])
         Environment.read(given)
 
     assert Environment.read({**given, "ENVIRONMENT": "development"}).environment == "development"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"CORS_ORIGINS": "http://front.example"},
+        {"SECRET_KEY_FALLBACKS": INSECURE_SECRET_KEY},
+        {"TRUSTED_PROXIES": "10.0.0.1, 0.0.0.0/0"},
+        {"TRUSTED_PROXIES": "::/0"},
+        {"LOG_LEVEL": "debug"},
+    ],
+)
+def test_production_refuses_what_only_development_may(changes: dict[str, str]) -> None:
+    given = {**GOOD, **changes}
+
+    with pytest.raises(ImproperlyConfigured):
+        Environment.read(given)
+
+    assert Environment.read({**given, "ENVIRONMENT": "development"}).environment == "development"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"CORS_ORIGINS": "*"},
+        {"CORS_ORIGINS": "null"},
+        {"CORS_ORIGINS": "front.example"},
+        {"CORS_ORIGINS": "https://front.example/app"},
+        {"CORS_ORIGINS": "https://user@front.example"},
+        {"CORS_ORIGINS": "https://*.front.example"},
+        {"CORS_ORIGINS": "https://front.example:port"},
+        {"TRUSTED_PROXIES": "proxy.example"},
+        {"TRUSTED_PROXIES": "10.0.0.0/33"},
+    ],
+)
+@pytest.mark.parametrize("environment", ["development", "production"])
+def test_origins_and_proxies_are_exact_everywhere(changes: dict[str, str], environment: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match="exact"):
+        Environment.read({**GOOD, "ENVIRONMENT": environment, **changes})
+
+
+def test_origins_are_kept_as_browsers_send_them() -> None:
+    given = "https://Front.example/, https://front.example:8443, http://[::1]:3000, https://front.example:443"
+
+    env = Environment.read({"CORS_ORIGINS": given})
+
+    assert env.cors_origins == (
+        *(
+            "https://front.example",
+            "https://front.example:8443",
+            "http://[::1]:3000",
+            "https://front.example",
+        ),
+    )
+
+
+def test_a_finished_production_passes_the_check_for_deploying() -> None:
+    given = {
+        **GOOD,
+        "PATH": os.environ["PATH"],
+        "SECRET_KEY": "".join(chr(33 + number % 90) for number in range(0, 700, 11)),
+        "TRUSTED_PROXIES": "172.30.7.2",
+        "EMAIL_URL": "smtp://mail:1025",
+        "STORAGE_BUCKET": "karibu",
+        "REDIS_URL": "redis://127.0.0.1:1/0",
+        "ENCRYPTION_KEYS": "x9" * 32,
+    }
+    command = [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"]
+
+    done = subprocess.run(command, cwd=ROOT, env=given, capture_output=True, text=True, check=False)
+    lacking = subprocess.run(
+        command, cwd=ROOT, env={**given, "EMAIL_URL": ""}, capture_output=True, text=True, check=False
+    )
+
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    assert lacking.returncode == 1
+    assert "karibu.W001" in lacking.stderr

@@ -23,6 +23,7 @@ from realtime.models import OpenSocket
 from tests.conftest import Server
 from tests.factories import NOW, PASSWORD, make_user
 from tests.realtime.client import Live
+from tests.realtime.test_door import block, unblock
 
 pytestmark = pytest.mark.usefixtures("db")
 
@@ -231,3 +232,24 @@ def test_a_socket_that_is_closed_badly_leaves_the_server_well(server: Server) ->
 
     with Live.open(server, user) as again:
         assert json.dumps(again.frame()["data"]["user_id"]) == str(user.pk)
+
+
+def test_blocking_an_address_closes_its_sockets_within_two_seconds(server: Server) -> None:
+    with Live.open(server, make_user()) as live:
+        live.frame()
+        block("127.0.0.0/8")
+        started = time.monotonic()
+
+        assert live.close_code() == 4403
+        assert time.monotonic() - started < 2
+    unblock(server)
+
+
+def test_blocking_others_leaves_a_socket_open(server: Server) -> None:
+    with Live.open(server, make_user()) as live:
+        live.frame()
+        block("203.0.113.0/24")
+
+        assert live.quiet(2.5)
+        live.say("ping")
+        assert live.frame()["type"] == "pong"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from datetime import timedelta
 from typing import Any
@@ -12,6 +13,9 @@ from django.utils import timezone
 from websockets.exceptions import InvalidStatus
 
 from backend.core import platform
+from backend.core.access import SYSTEM
+from backend.core.models import FirewallRule
+from backend.identity import firewall
 from backend.identity.sessions import Device, end_all_sessions, open_session
 from backend.notifications import tickets
 from backend.notifications.models import SocketTicket
@@ -209,3 +213,35 @@ def test_pulse_forgets_what_is_closed_and_counts_again_what_is_open() -> None:
 
 def test_another_path_has_no_websocket(server: Server) -> None:
     assert refusal(server, make_user(), path="/ws/other/") == (404, "not_found")
+
+
+def test_a_blocked_address_is_refused_before_the_upgrade_and_its_ticket_is_kept(server: Server) -> None:
+    ticket = ticket_for(make_user())
+    block("127.0.0.0/8")
+    wait_for(server, 403)
+
+    assert refusal(server, ticket=ticket) == (403, "address_blocked")
+    assert refusal(server, headers={"X-Forwarded-For": "203.0.113.7"}) == (403, "address_blocked")
+    assert SocketTicket.objects.count() == 1
+    assert OpenSocket.objects.count() == 0
+    unblock(server)
+
+
+def block(network: str) -> None:
+    """Block a network at the API's door."""
+    given: dict[str, Any] = {"own_address": None, "now": timezone.now(), "reason": "Flood"}
+    firewall.add(actor=SYSTEM, network=network, door="api", effect="block", **given)
+
+
+def unblock(server: Server) -> None:
+    """Let everybody in again, before the next test asks the same server."""
+    FirewallRule.objects.all().delete()
+    wait_for(server, 200)
+
+
+def wait_for(server: Server, status: int) -> None:
+    """Until the server has met what changed, which takes it a second at most."""
+    deadline = time.monotonic() + 5
+    while httpx.get(f"{server.url}/api/properties/", timeout=20).status_code != status:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
