@@ -22,6 +22,7 @@ from admin_site.actions import DANGER, SUCCESS, ReasonForm, dialog_action
 from admin_site.base import Page, Rows, has_role
 from admin_site.cohosts import KeptListings
 from admin_site.display import label, phone_end, sees_phones
+from admin_site.identities import Identities, Unlinks
 from admin_site.privacy import Erases
 from backend.accounts.models import ADMIN, ROLES, Session, User
 from backend.core import access
@@ -84,7 +85,7 @@ class Sessions(Rows):
 
 
 @admin.register(User)
-class UserPage(Erases, Page):
+class UserPage(Unlinks, Erases, Page):
     icon = "person"
     list_display = ("person", "email", "role_labels", "standing", "created_at")
     list_filter = (StandingFilter, ("groups", RelatedDropdownFilter))
@@ -93,11 +94,12 @@ class UserPage(Erases, Page):
     search_help_text = _("Name or email")
     sortable_by = ()
     ordering = ("-id",)
-    inlines = (Sessions, KeptListings)
-    actions_detail = ("suspend", "restore", "grant_role", "revoke_role", "erase")
+    inlines = (Sessions, Identities, KeptListings)
+    actions_detail = ("suspend", "restore", "grant_role", "revoke_role", "unlink", "erase")
     offered = {
         "suspend": lambda user: user.suspended_at is None,
         "restore": lambda user: user.suspended_at is not None,
+        "unlink": lambda user: user.socialaccount_set.exists(),
         "erase": lambda user: user.erased_at is None,
     }
     fieldsets = (

@@ -94,7 +94,7 @@ def _may_link(actor: User, user: User) -> bool:
 
 
 @access.rule("identity.remove")
-def _may_remove(actor: Any, account: SocialAccount) -> bool:
+def _may_remove(actor: Any, user: User) -> bool:
     """Staff who may suspend people."""
     return bool(actor.has_role(ADMIN, MODERATOR))
 
@@ -162,19 +162,20 @@ def unlink(*, actor: User, identity_id: int, now: datetime) -> None:
         _unlink(account, user, actor=actor, reason="", now=now)
 
 
-def remove(*, actor: Any, account: SocialAccount, reason: str, now: datetime) -> None:
-    """Staff take an identity off somebody's account, also the last one: the way in by mail remains.
+def remove(*, actor: Any, user: User, provider: str, reason: str, now: datetime) -> None:
+    """Staff take what somebody has at ``provider`` off their account, also the last: the way in by mail remains.
 
-    Raises: NotAllowed, Invalid without a reason, NotFound when it is gone already.
+    Raises: NotAllowed, Invalid without a reason or with nothing to unlink (``provider``).
     """
-    access.require(actor, "identity.remove", account)
+    access.require(actor, "identity.remove", user)
     why = required_reason(reason)
     with transaction.atomic():
-        user = db.lock(User.objects.all(), pk=account.user_id)
-        found = SocialAccount.objects.filter(pk=account.pk, user=user).first()
-        if found is None:
-            raise NotFound
-        _unlink(found, user, actor=actor, reason=why, now=now)
+        locked = db.lock(User.objects.all(), pk=user.pk)
+        found = list(SocialAccount.objects.filter(user=locked, provider=provider))
+        if not found:
+            raise Invalid.field("provider", "not_linked", _("This provider does not sign this person in."))
+        for account in found:
+            _unlink(account, locked, actor=actor, reason=why, now=now)
 
 
 def confirm(*, actor: User, identity: Identity, now: datetime) -> None:

@@ -412,22 +412,27 @@ def test_two_unlinks_at_once_leave_a_way_in() -> None:
 
 
 def test_staff_remove_an_identity_with_a_reason() -> None:
-    sign_in()
-    account, moderator = SocialAccount.objects.get(), make_user("moderator")
-    for actor in (make_user("support"), make_user("finance"), make_user()):
+    user = sign_in().user
+    moderator = make_user("moderator")
+
+    def remove(actor: User = moderator, provider: str = "google", reason: str = "Stolen") -> None:
+        social.remove(actor=actor, user=user, provider=provider, reason=reason, now=NOW)
+
+    for actor in (make_user("support"), make_user("finance"), make_user(), user):
         with pytest.raises(NotAllowed):
-            social.remove(actor=actor, account=account, reason="Stolen", now=NOW)
-    with pytest.raises(Invalid):
-        social.remove(actor=moderator, account=account, reason=" ", now=NOW)
+            remove(actor)
+    for given in ({"reason": " "}, {"provider": "apple"}):
+        with pytest.raises(Invalid):
+            remove(**given)
     assert SocialAccount.objects.count() == 1
 
-    social.remove(actor=moderator, account=account, reason="Stolen", now=NOW)
+    remove()
 
     entry = AuditEntry.objects.order_by("-id")[0]
     assert (entry.action, entry.reason, entry.actor_id) == ("identity.unlinked", "Stolen", moderator.pk)
     assert SocialAccount.objects.count() == 0
-    with pytest.raises(NotFound):
-        social.remove(actor=moderator, account=account, reason="Stolen", now=NOW)
+    with pytest.raises(Invalid):
+        remove()
 
 
 LATE = NOW + sessions.RECENT
