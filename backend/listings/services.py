@@ -190,7 +190,20 @@ def archive(*, actor: Any, listing: Listing, now: datetime, reason: str = "") ->
     """
     access.require(actor, "listing.withdraw", listing)
     with transaction.atomic():
-        return _move(_living(listing), ListingStatus.ARCHIVED, actor, now, reason[:REASON_LONGEST])
+        current = _living(listing)
+        before = {"status": str(current.status)}
+        withdrawn = _move(current, ListingStatus.ARCHIVED, actor, now, reason[:REASON_LONGEST])
+        audit.record(
+            actor=actor,
+            action="listing.archive",
+            subject=withdrawn,
+            now=now,
+            before=before,
+            after={"status": str(withdrawn.status)},
+            reason=reason[:REASON_LONGEST],
+            in_stead_of=withdrawn.host_id,
+        )
+        return withdrawn
 
 
 def approve(*, actor: Any, listing: Listing, now: datetime, reason: str = "") -> Listing:

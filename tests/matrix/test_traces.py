@@ -1,0 +1,266 @@
+"""Every operation that changes something leaves its entry in the audit log, or stands here with the reason why not.
+
+Operations of the API are carried out by somebody who may; what they wrote is put back. Actions of the back office call
+the same operations; each says here what it leaves.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from django.core.cache import cache
+
+from backend.audit.models import AuditEntry
+from tests.matrix.requests import REQUESTS
+from tests.matrix.test_api import OPERATIONS, THERE, Matrix, _expected, _send, matrix
+from tests.matrix.test_back_office import ACTIONS
+
+__all__ = ["matrix"]
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+TRACES = {
+    "accounts_become_host": "role.granted",
+    "accounts_change_password": "password.changed",
+    "accounts_put_profile": "email.changed",
+    "alterations_accept": "booking.accept_alteration",
+    "alterations_ask": "booking.alter",
+    "alterations_decline": "booking.decline_alteration",
+    "alterations_propose": "booking.propose",
+    "alterations_withdraw": "booking.withdraw_alteration",
+    "bookings_accept": "booking.accept",
+    "bookings_cancel": "booking.cancel",
+    "bookings_decline": "booking.decline",
+    "bookings_tell_guests": "booking.tell_guests",
+    "calendar_change": "listing.calendar",
+    "cohosts_add": "cohost.add",
+    "cohosts_change": "cohost.change",
+    "cohosts_end": "cohost.end",
+    "feeds_add_feed": "listing.feed_added",
+    "feeds_add_subscriber": "listing.subscriber_added",
+    "feeds_decide_conflict": "listing.feed_conflict",
+    "feeds_remove_feed": "listing.feed_removed",
+    "feeds_revoke_subscriber": "listing.subscriber_revoked",
+    "host_codes_add_code": "promo_code.add",
+    "host_codes_change_code": "promo_code.change",
+    "host_codes_remove_code": "promo_code.remove",
+    "identity_checks_hand_in": "identity_check.hand_in",
+    "inquiries_ask": "inquiry.ask",
+    "inquiries_decline": "inquiry.decline",
+    "inquiries_pre_approve": "inquiry.pre_approve",
+    "inquiries_special_offer": "inquiry.special_offer",
+    "inquiries_withdraw": "inquiry.withdraw",
+    "payout_accounts_add_account": "payout_account.add",
+    "payout_accounts_choose_account": "payout_account.choose",
+    "payout_accounts_remove_account": "payout_account.remove",
+    "payout_splits_put_splits": "payout_split.change",
+    "payout_splits_remove_splits": "payout_split.change",
+    "prices_add_fee": "fee.add",
+    "prices_add_price_rule": "price_rule.add",
+    "prices_add_promo_code": "promo_code.add",
+    "prices_add_tax": "tax.add",
+    "prices_change_fee": "fee.change",
+    "prices_change_price_rule": "price_rule.change",
+    "prices_change_promo_code": "promo_code.change",
+    "prices_change_tax": "tax.change",
+    "prices_remove_fee": "fee.remove",
+    "prices_remove_price_rule": "price_rule.remove",
+    "prices_remove_promo_code": "promo_code.remove",
+    "prices_remove_tax": "tax.remove",
+    "privacy_erase": "user.erased",
+    "properties_create_property": "listing.create",
+    "properties_delete_property": "listing.archive",
+    "properties_patch_property": "listing.update",
+    "properties_put_property": "listing.update",
+    "refunds_give": "refund.give",
+    "social_unlink": "identity.unlinked",
+}
+"""Operation → the action that it leaves."""
+
+ELSEWHERE = {
+    "mfa_confirm": "mfa.enabled",
+    "mfa_disable": "mfa.disabled",
+    "mfa_renew_codes": "mfa.codes_renewed",
+    "social_link": "identity.linked",
+    "verification_confirm_reset": "password.reset",
+    "verification_verify_email": "email.verified",
+    "verification_verify_phone": "phone.verified",
+}
+"""Those that need a key, a code or a provider; their own tests carry them out."""
+
+WITHOUT = {
+    **dict.fromkeys(
+        [
+            *("accounts_login", "accounts_logout", "accounts_delete_session", "accounts_refresh"),
+            *("mfa_finish_login", "social_sign_in", "social_callback_posted", "realtime_make_ticket"),
+        ],
+        "Sessions are rows of their own: who, from where, since when, and why they ended.",
+    ),
+    "accounts_register": "The account's own row says since when; nobody else's rights change.",
+    **dict.fromkeys(
+        [
+            *("accounts_patch_profile", "accounts_put_photo", "accounts_delete_photo"),
+            *("notifications_read", "notifications_read_all"),
+        ],
+        "Somebody's own words, picture and ticks: no right, no money, no state.",
+    ),
+    **dict.fromkeys(
+        [
+            *("verification_ask_phone", "verification_resend_key", "verification_reset_password"),
+            *("mfa_begin", "social_confirm"),
+        ],
+        "Nothing is changed until the key or the code comes back.",
+    ),
+    **dict.fromkeys(
+        ["alterations_preview", "quotes_make", "feeds_poll_feed"],
+        "A question: what it keeps is not somebody's act.",
+    ),
+    **dict.fromkeys(
+        ["bookings_create", "bookings_pay"],
+        "The booking's own timeline says who and when, gapless; its money stands in the ledger.",
+    ),
+    **dict.fromkeys(
+        ["photos_add_photo", "photos_delete_photo", "photos_patch_photo"],
+        "Pictures of one's own place: no right, no money, no state.",
+    ),
+    **dict.fromkeys(
+        ["payments_receive_webhook", "payments_receive_callback"],
+        "What a provider tells is kept word for word, with what became of it.",
+    ),
+    "payout_accounts_onboard": "A link to the provider; what changes there comes back as its own entry.",
+}
+"""Operation → why it leaves none."""
+
+OFFICE = {
+    "accounts_identitycheck_approve": "identity_check.approve",
+    "accounts_identitycheck_refuse": "identity_check.refuse",
+    "accounts_identitycheck_picture": "identity_check.look",
+    "accounts_user_suspend": "user.suspended",
+    "accounts_user_restore": "user.restored",
+    "accounts_user_grant_role": "role.granted",
+    "accounts_user_revoke_role": "role.revoked",
+    "audit_auditentry_export": "audit.export",
+    "availability_calendarfeed_poll": "listing.feed_polled",
+    "availability_feedconflict_decide": "listing.feed_conflict",
+    "bookings_booking_cancel": "booking.cancel",
+    "bookings_booking_refund": "refund.give",
+    "bookings_cancellationpolicy_publish": "policy.publish",
+    "bookings_hostpenalty_waive": "penalty.waive",
+    "core_exchangerate_fetch": "exchange_rates.fetched",
+    "core_exchangerate_put": "exchange_rates.set",
+    "core_platformsetting_set_value": "setting.changed",
+    "accounts_user_unlink": "identity.unlinked",
+    "accounts_user_erase": "user.erased",
+    "accounts_user_reveal": "user.revealed",
+    "core_firewallrule_add_rule": "firewall.added",
+    "core_firewallrule_remove": "firewall.removed",
+    "core_firewallrule_switch_off": "firewall.switched_off",
+    "core_firewallrule_switch_on": "firewall.switched_on",
+    "core_throttledsubject_block": "firewall.added",
+    "listings_cohost_withdraw": "cohost.withdraw",
+    "listings_listing_approve": "listing.approved",
+    "listings_listing_flag": "listing.flagged",
+    "listings_listing_reject": "listing.rejected",
+    "listings_listing_change_rules": "listing.update",
+    "listings_listing_set_dates": "listing.calendar",
+    "listings_listing_add_code": "promo_code.add",
+    "listings_listing_add_discount": "price_rule.add",
+    "listings_listing_add_fee": "fee.add",
+    "listings_listing_add_season": "price_rule.add",
+    "listings_listing_add_tax": "tax.add",
+    "listings_listing_add_weekend": "price_rule.add",
+    "payments_dispute_note_evidence": "dispute.note",
+    "payments_document_send_again": "document.send",
+    "payments_payment_refund": "refund.give",
+    "payments_payment_make_again": "refund.retry",
+    "payments_payoutaccount_reveal": "payout_account.revealed",
+    "payments_payout_hold": "payout.hold",
+    "payments_payout_release": "payout.release",
+    "payments_payout_retry": "payout.retry",
+    "payments_payout_pay_now": "payout.pay_now",
+    "payments_providerevent_retry": "provider_event.retry",
+    "payments_reconciliationdifference_settle": "reconciliation.settle",
+    "payments_refundrequest_approve": "refund.approve",
+    "payments_refundrequest_decline": "refund.decline",
+    "payments_refundrequest_withdraw": "refund.withdraw",
+    "payments_providerroute_add_route": "route.added",
+    "payments_providerroute_set_rank": "route.changed",
+    "payments_providerroute_switch_off": "route.changed",
+    "payments_providerroute_switch_on": "route.changed",
+    "payments_providerroute_remove": "route.removed",
+    "privacy_erasure_go_on": "erasure.taken_up",
+    "procrastinate_procrastinatejob_retry": "job.retried",
+    "rates_fee_edit": "fee.change",
+    "rates_fee_remove": "fee.remove",
+    "rates_pricerule_edit": "price_rule.change",
+    "rates_pricerule_remove": "price_rule.remove",
+    "rates_promocode_add_code": "promo_code.add",
+    "rates_promocode_edit": "promo_code.change",
+    "rates_promocode_remove": "promo_code.remove",
+    "rates_servicefeeterms_set_terms": "service_fee.set",
+    "rates_tax_edit": "tax.change",
+    "rates_tax_remove": "tax.remove",
+}
+"""Action of the back office → the action that it leaves; the tests of the pages carry them out."""
+
+READS = {
+    "audit_auditentry_table": "It was noted when it was asked for.",
+    "bookings_cancellationpolicy_simulate": "It computes.",
+    "bookings_cancellationpolicy_simulate_this": "It leads there.",
+    "core_firewallrule_try_address": "It asks.",
+    "listings_listing_price_a_stay": "It computes.",
+    "payments_document_pdf": "A document as it was issued, for those who may see all of it on its page.",
+}
+"""Action of the back office → why it leaves none."""
+
+
+def test_every_operation_that_changes_something_is_placed() -> None:
+    changing = {name for name, (method, _path, _details) in OPERATIONS.items() if method != "GET"}
+
+    assert changing == {*TRACES, *ELSEWHERE, *WITHOUT}
+    assert len(changing) == len(TRACES) + len(ELSEWHERE) + len(WITHOUT)
+
+
+def test_every_action_of_the_back_office_is_placed() -> None:
+    assert set(ACTIONS) == {*OFFICE, *READS}
+
+
+def test_what_is_said_to_be_left_is_written_somewhere() -> None:
+    files = [*(ROOT / "backend").rglob("*.py"), *(ROOT / "admin_site").rglob("*.py")]
+    words = set(re.findall(r'"([a-z_]+\.[a-z_]+)"', "\n".join(file.read_text() for file in files)))
+    rows = {
+        f"{kind}.{act}"
+        for kind in ("fee", "price_rule", "promo_code", "tax")
+        for act in ("add", "change", "remove")
+    }
+    checks = {"identity_check.approve", "identity_check.refuse"}
+
+    assert {*ELSEWHERE.values(), *OFFICE.values()} - rows - checks <= words
+
+
+@pytest.mark.parametrize("operation", sorted(TRACES))
+def test_operation_leaves_its_entry(matrix: Matrix, operation: str) -> None:
+    """As the first of those who may. The entry says who, from where and through which door."""
+    cache.clear()
+    case = next(each for each in REQUESTS[operation] if 200 <= each.status < 300)
+    actor = next(
+        name
+        for name in matrix.clients
+        if name != "anonymous" and _expected(matrix.world, operation, case, THERE, name) == case.status
+    )
+    last = max(AuditEntry.objects.values_list("pk", flat=True), default=0)
+    try:
+        answer = _send(matrix, operation, case, matrix.world.ids, actor)
+
+        assert answer.status_code == case.status
+        written = AuditEntry.objects.filter(pk__gt=last)
+        assert [entry.action for entry in written] == [TRACES[operation]]
+        (entry,) = written
+        assert (entry.door, entry.address) == ("api", "127.0.0.1")
+        assert (entry.actor_id, entry.session_id is None) == (matrix.world.people[actor].pk, False)
+        assert entry.request_id == answer["X-Request-ID"]
+    finally:
+        matrix.tables.restore(matrix.tables.changed())
+        cache.clear()
