@@ -200,11 +200,11 @@ def _take_away_keys(user: User, now: datetime) -> None:
 def _withdraw(user: User, now: datetime) -> None:
     """Take off what the person offers, and what they get of what others earn."""
     inquiries.end_all(user=user, now=now)
-    own = Listing.objects.filter(host=user)
-    for listing in own.exclude(status=ListingStatus.ARCHIVED).order_by("pk"):
-        for row in listing.cohosts.order_by("pk"):
+    fed = set(CalendarFeed.objects.filter(listing__host=user).values_list("listing_id", flat=True))
+    for listing in Listing.objects.filter(host=user).exclude(status=ListingStatus.ARCHIVED).order_by("pk"):
+        for row in listing.cohosts.order_by("pk") if listing.has_cohosts else ():
             cohosts.end(actor=user, listing=listing, cohost_id=row.pk, now=now)
-        if listing.calendar_feeds.exists():
+        if listing.pk in fed:
             events = FeedEvent.objects.filter(feed__listing=listing)
             feed_nights.let_go(listing=listing, events=events, now=now)
         listings.archive(actor=SYSTEM, listing=listing, now=now)

@@ -171,7 +171,8 @@ def _acts(user: User) -> Iterator[Row]:
         yield {
             "at": row["at"],
             "by": str(by),
-            "action": row["action"],
+            # The log's word, read aloud: "payout_account.add" is a payout account, add.
+            "action": row["action"].replace("_", " ").replace(".", ": "),
             "about": f"{row['object_type']} {row['object_id']}",
             "before": row["before"],
             "after": row["after"],
