@@ -23,9 +23,10 @@ from django.utils.translation import gettext_lazy as _
 
 from backend.accounts.models import HOST, Profile, User
 from backend.audit import services as audit
-from backend.core import access, db, fx, images
+from backend.core import access, db, fx, images, limits, platform
 from backend.core.errors import FieldError, Invalid, NotFound, Text
 from backend.identity import checks, emails, sessions
+from backend.identity.credentials import HOUR_S
 from backend.identity.emails import clean_email
 from backend.identity.registration import CONSTRAINTS
 
@@ -92,10 +93,17 @@ def update_profile(
     ``unchanged`` is asked with the locked user before anything is written and refuses a lost update by raising. Answers
     the user as ``person`` gives it.
 
-    Raises: NotAllowed, StepUpRequired for another address, Invalid with every refused field, EmailTaken, and what ``unchanged`` raises.
+    Raises: NotAllowed, StepUpRequired for another address, Invalid with every refused field, EmailTaken, Throttled (other
+    addresses in an hour), and what ``unchanged`` raises.
     """
     access.require(actor, "profile.edit", user)
     values = _clean(changes)
+    if values.get("email", user.email) != user.email:
+        sessions.require_recent(actor, now=now)
+        # Whether an address is taken is nobody's to find out at large.
+        limits.hit(
+            f"email_changes:{user.pk}", limit=platform.get("limit_email_changes_user"), window_s=HOUR_S
+        )
     with transaction.atomic():
         db.lock(User.objects.all(), pk=user.pk)
         locked = person(user.pk)

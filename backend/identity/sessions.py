@@ -21,7 +21,7 @@ from django.utils.translation import gettext_lazy as _
 
 from backend.accounts.models import Session, User
 from backend.audit import services as audit
-from backend.core import access
+from backend.core import access, limits, platform
 from backend.core.db import prepared
 from backend.core.errors import NotAllowed, NotFound, Unauthenticated
 from backend.identity import tokens
@@ -33,6 +33,7 @@ RECENT = timedelta(minutes=10)
 """How long a sign-in counts as proof of who it is, for what a borrowed device must not do."""
 
 TOUCH_EVERY = timedelta(minutes=1)
+MINUTE_S = 60
 KEPT_AFTER_END = timedelta(days=30)
 
 SIGNED_OUT, REUSED, SUSPENDED, PASSWORD = "signed_out", "refresh_reused", "suspended", "password_changed"
@@ -189,7 +190,7 @@ def refresh(*, token: str, now: datetime) -> SignedIn:
     A compare-and-set on the session's number decides who rotates. The token before the newest one gets the same
     successor again for ten seconds while that is unspent; any other old one ends the session.
 
-    Raises: RefreshRefused.
+    Raises: RefreshRefused, Throttled (refreshed too often in a minute).
     """
     try:
         presented = tokens.read_refresh(token)
@@ -205,6 +206,9 @@ def refresh(*, token: str, now: datetime) -> SignedIn:
     session = living.select_related("user").first()
     if session is None or not presented.made_with(bytes(session.refresh_secret)):
         raise RefreshRefused
+    limits.hit(
+        f"refresh_session:{session.pk}", limit=platform.get("limit_refresh_session"), window_s=MINUTE_S
+    )
     newest = presented.number + 1
     rotated = living.filter(refresh_number=presented.number).update(
         refresh_number=F("refresh_number") + 1,
