@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 from django import forms
@@ -17,15 +16,17 @@ from unfold.contrib.filters.admin import RadioFilter, RelatedDropdownFilter
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminSelectWidget
 
-from admin_site import finding
+from admin_site import finding, masking
 from admin_site.actions import DANGER, SUCCESS, ReasonForm, dialog_action
 from admin_site.base import Page, Rows, has_role
 from admin_site.cohosts import KeptListings
-from admin_site.display import label, phone_end, sees_phones
+from admin_site.display import label, sees_phones
 from admin_site.identities import Identities, Unlinks
 from admin_site.privacy import Erases
+from admin_site.revealing import Shown, reveal_action
 from backend.accounts.models import ADMIN, ROLES, Session, User
 from backend.core import access
+from backend.identity import revealing
 from backend.identity import services as identity
 
 ROLE_NAMES = {
@@ -87,15 +88,15 @@ class Sessions(Rows):
 @admin.register(User)
 class UserPage(Unlinks, Erases, Page):
     icon = "person"
-    list_display = ("person", "email", "role_labels", "standing", "created_at")
+    list_display = ("person", "mail", "role_labels", "standing", "created_at")
     list_filter = (StandingFilter, ("groups", RelatedDropdownFilter))
     list_filter_submit = True
     search_fields = ("username",)
-    search_help_text = _("Name or email")
+    search_help_text = _("Name, email or phone number")
     sortable_by = ()
     ordering = ("-id",)
     inlines = (Sessions, Identities, KeptListings)
-    actions_detail = ("suspend", "restore", "grant_role", "revoke_role", "unlink", "erase")
+    actions_detail = ("suspend", "restore", "grant_role", "revoke_role", "unlink", "reveal", "erase")
     offered = {
         "suspend": lambda user: user.suspended_at is None,
         "restore": lambda user: user.suspended_at is not None,
@@ -107,8 +108,8 @@ class UserPage(Unlinks, Erases, Page):
             None,
             {
                 "fields": (
-                    ("username", "email"),
-                    ("first_name", "last_name"),
+                    ("username", "mail"),
+                    ("first_name", "family_name"),
                     ("standing", "role_labels"),
                     ("suspended_at", "suspended_reason"),
                     ("created_at", "last_login"),
@@ -133,8 +134,9 @@ class UserPage(Unlinks, Erases, Page):
             "person",
             "standing",
             "role_labels",
+            "mail",
+            "family_name",
             "phone",
-            "phone_end",
             "phone_verified",
             "spoken",
             "language",
@@ -145,14 +147,6 @@ class UserPage(Unlinks, Erases, Page):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         return super().get_queryset(request).select_related("profile").prefetch_related("groups")
-
-    def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
-        """The phone number whole for those who may see it, else its end. Pages are shared by threads: no state here."""
-        sets = copy.deepcopy(super().get_fieldsets(request, obj))
-        if not sees_phones(request.user):
-            rows = sets[1][1]["fields"]
-            sets[1][1]["fields"] = (("phone_end", "phone_verified"), *rows[1:])
-        return sets
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[User], search_term: str
@@ -215,9 +209,21 @@ class UserPage(Unlinks, Erases, Page):
             actor=request.user, user=row, role=given["role"], reason=given["reason"], now=timezone.now()
         )
 
+    def has_reveal_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        row = self.get_row(request, str(object_id))
+        is_masked = not (masking.sees(masking.EMAIL) and masking.sees(masking.NAME))
+        return row is not None and is_masked and access.can(request.user, "user.reveal", row)
+
+    @reveal_action(
+        question=_("Shows how this person is called and reached. The audit log keeps that you have seen it.")
+    )
+    def reveal(self, request: HttpRequest, row: User, reason: str) -> Shown:
+        contact = revealing.contact(actor=request.user, user=row, reason=reason, now=timezone.now())
+        return [(_("last name"), contact.last_name), (_("email"), contact.email), (_("phone"), contact.phone)]
+
     @display(description=_("person"), header=True)
     def person(self, user: User) -> list[str]:
-        return [user.get_full_name(), f"@{user.username}", (user.first_name or user.username)[:2]]
+        return [masking.full_name(user), f"@{user.username}", (user.first_name or user.username)[:2]]
 
     @display(description=_("roles"))
     def role_labels(self, user: User) -> str:
@@ -235,11 +241,15 @@ class UserPage(Unlinks, Erases, Page):
 
     @display(description=_("phone"))
     def phone(self, user: User) -> str:
-        return user.profile.phone or "–"
+        return masking.phone(user.profile.phone)
 
-    @display(description=_("phone"))
-    def phone_end(self, user: User) -> str:
-        return phone_end(user.profile.phone)
+    @display(description=_("email"))
+    def mail(self, user: User) -> str:
+        return masking.email(user.email)
+
+    @display(description=_("last name"))
+    def family_name(self, user: User) -> str:
+        return masking.last_name(user.last_name)
 
     @display(description=_("phone verified at"))
     def phone_verified(self, user: User) -> Any:

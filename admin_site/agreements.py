@@ -16,6 +16,7 @@ from admin_site import fields, finding
 from admin_site.actions import WARNING, ReasonForm, dialog_action
 from admin_site.base import Page, Rows
 from admin_site.display import ALTERATION_COLOURS, INQUIRY_COLOURS, label, link, money, percent, signed
+from admin_site.masking import full_name
 from backend.bookings import penalties
 from backend.bookings.models import Alteration, HostPenalty, Inquiry
 from backend.core import access
@@ -163,11 +164,11 @@ class InquiryPage(StayColumns, Page):
 
     @display(description=_("guest"))
     def guest_link(self, inquiry: Inquiry) -> str:
-        return link(inquiry.guest, inquiry.guest.get_full_name())
+        return link(inquiry.guest, full_name(inquiry.guest))
 
     @display(description=_("host"))
     def host_link(self, inquiry: Inquiry) -> str:
-        return link(inquiry.host, inquiry.host.get_full_name())
+        return link(inquiry.host, full_name(inquiry.host))
 
     @display(description=_("offered total"))
     def offered(self, inquiry: Inquiry) -> str:
@@ -243,7 +244,7 @@ class HostPenaltyPage(OfBooking, Page):
 
     @display(description=_("host"))
     def host_link(self, penalty: HostPenalty) -> str:
-        return link(penalty.host, penalty.host.get_full_name())
+        return link(penalty.host, full_name(penalty.host))
 
     @display(description=_("penalty"))
     def amount(self, penalty: HostPenalty) -> str:

@@ -15,11 +15,12 @@ from django.utils.translation import ngettext
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RadioFilter, RangeDateFilter
 from unfold.decorators import display
 
-from admin_site import fields, finding, waiting
+from admin_site import fields, finding, masking, waiting
 from admin_site.actions import DANGER, ReasonForm, dialog_action
 from admin_site.agreements import Alterations
 from admin_site.base import Page, Rows
 from admin_site.display import BOOKING_COLOURS, OP_COLOURS, PAYMENT_COLOURS, label, link, money, table
+from admin_site.masking import full_name
 from admin_site.policies import named
 from admin_site.refund_forms import REFUND, RefundForm, give_back
 from admin_site.simulator import shown
@@ -211,11 +212,11 @@ class BookingPage(Page):
 
     @display(description=_("guest"))
     def guest_link(self, booking: Booking) -> str:
-        return link(booking.guest, booking.guest.get_full_name())
+        return link(booking.guest, full_name(booking.guest))
 
     @display(description=_("host"))
     def host_link(self, booking: Booking) -> str:
-        return link(booking.host, booking.host.get_full_name())
+        return link(booking.host, full_name(booking.host))
 
     @display(description=_("stay"))
     def stay_dates(self, booking: Booking) -> str:
@@ -245,7 +246,7 @@ class BookingPage(Page):
     def party(self, booking: Booking) -> str:
         """How many come, with how many pets, and who they are as far as it was said."""
         pets = ngettext("%(n)d pet", "%(n)d pets", booking.pets) % {"n": booking.pets} if booking.pets else ""
-        named = ", ".join(str(guest.get("name", "")) for guest in booking.guest_list)
+        named = ", ".join(masking.named(str(guest.get("name", ""))) for guest in booking.guest_list)
         return " · ".join(part for part in (str(booking.guests), pets, named) if part)
 
     @display(description=_("expected arrival"))

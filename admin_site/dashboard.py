@@ -13,6 +13,7 @@ from django.utils.translation import ngettext
 
 from admin_site import figures, reconciliation, waiting
 from admin_site.display import BOOKING_COLOURS, label, link, money
+from admin_site.masking import full_name
 from backend.bookings.models import Booking
 from backend.core import rate_book
 from backend.core.money import Money
@@ -134,7 +135,7 @@ def _latest() -> list[list[Any]]:
         [
             link(booking),
             booking.listing.title,
-            booking.guest.get_full_name(),
+            full_name(booking.guest),
             f"{booking.check_in:%d %b} → {booking.check_out:%d %b %Y}",
             label(booking.get_status_display(), BOOKING_COLOURS[booking.status]),
             money(booking.total_minor, booking.currency),

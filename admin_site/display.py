@@ -155,10 +155,5 @@ def table(headers: Sequence[Any], rows: Sequence[Sequence[Any]]) -> SafeString:
 
 
 def sees_phones(reader: Any) -> bool:
-    """Whether ``reader`` may see phone numbers and network addresses whole: moderators and administrators."""
+    """Whether ``reader`` may see network addresses: moderators and administrators."""
     return bool(reader.has_role(MODERATOR, ADMIN))
-
-
-def phone_end(phone: str) -> str:
-    """The last two digits: enough to recognize a caller by."""
-    return f"••••••{phone[-2:]}" if phone else "–"

@@ -17,6 +17,7 @@ from unfold.decorators import display
 from admin_site import finding
 from admin_site.base import Page, Rows
 from admin_site.display import link, money
+from admin_site.masking import full_name
 from backend.bookings.models import Booking
 from backend.core import access
 from backend.payments import ledger
@@ -141,7 +142,7 @@ class LedgerEntryPage(Page):
 
     @display(description=_("of"))
     def whose(self, entry: LedgerEntry) -> str:
-        return link(entry.holder, entry.holder.get_full_name()) if entry.holder else "–"
+        return link(entry.holder, full_name(entry.holder)) if entry.holder else "–"
 
     @display(description=_("transaction"))
     def transaction_link(self, entry: LedgerEntry) -> str:

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
 
-from admin_site import finding
+from admin_site import finding, masking
 from admin_site.actions import DANGER, SUCCESS, WARNING, dialog_action
 from admin_site.base import Page, Rows
 from admin_site.calendars import ListingCalendar, SetDates, TakenNights
@@ -25,8 +25,9 @@ from admin_site.feeds import Feeds, Subscribers
 from admin_site.pricing import StayForm, explain
 from admin_site.rate_actions import OVER, ListingRates
 from admin_site.rate_rows import Codes, Fees, PriceRules, Taxes
+from admin_site.revealing import Shown, reveal_action
 from backend.core import access
-from backend.listings import amenities
+from backend.listings import amenities, revealing
 from backend.listings import services as listings
 from backend.listings.models import Listing, ListingTransition, Photo
 from backend.listings.states import TRANSITIONS, ListingStatus
@@ -76,7 +77,7 @@ class ListingPage(ListingRates, ListingCalendar, Page):
         Steps,
     )
     in_tabs = frozenset({"set_dates", *(name for names in OVER.values() for name in names)})
-    actions_detail = ("price_a_stay", "change_rules", "approve", "flag", "reject", *sorted(in_tabs))
+    actions_detail = ("price_a_stay", "change_rules", "approve", "flag", "reject", "reveal", *sorted(in_tabs))
     offered = {
         "approve": lambda row: (
             row.status in (ListingStatus.PENDING_REVIEW, ListingStatus.FLAGGED, ListingStatus.REJECTED)
@@ -107,9 +108,9 @@ class ListingPage(ListingRates, ListingCalendar, Page):
                     ("bedrooms", "beds", "bathrooms"),
                     "has",
                     ("location", "timezone"),
-                    ("line1", "line2"),
-                    ("postal_code", "city", "country"),
-                    ("latitude", "longitude"),
+                    ("street", "door"),
+                    ("postcode", "city", "country"),
+                    ("lat", "lng"),
                 ),
             },
         ),
@@ -143,6 +144,7 @@ class ListingPage(ListingRates, ListingCalendar, Page):
     readonly_fields = (
         *("host_link", "state", "nightly", "weekend", "cleaning", "extra_guest", "has"),
         *("nights_by_weekday", "arrivals", "departures"),
+        *("street", "door", "postcode", "lat", "lng"),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Listing]:
@@ -198,6 +200,23 @@ class ListingPage(ListingRates, ListingCalendar, Page):
     def reject(self, request: HttpRequest, row: Listing, given: dict[str, Any]) -> None:
         listings.reject(actor=request.user, listing=row, reason=given["reason"], now=timezone.now())
 
+    def has_reveal_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        row = self.get_row(request, str(object_id))
+        is_masked = not masking.sees(masking.ADDRESS)
+        return row is not None and is_masked and access.can(request.user, "listing.reveal", row)
+
+    @reveal_action(
+        question=_("Shows where this place is, to the door. The audit log keeps that you have seen it.")
+    )
+    def reveal(self, request: HttpRequest, row: Listing, reason: str) -> Shown:
+        where = revealing.address(actor=request.user, listing=row, reason=reason, now=timezone.now())
+        return [
+            (_("address"), where.line1),
+            (_("address, second line"), where.line2),
+            (_("postal code"), where.postal_code),
+            (_("latitude and longitude"), where.point),
+        ]
+
     @action(description=_("Price a stay"), url_path="price-a-stay", permissions=["view"], icon="calculate")
     def price_a_stay(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """What a stay would cost, and whether it can be booked. Asked by GET: it changes nothing and can be passed on."""
@@ -228,6 +247,26 @@ class ListingPage(ListingRates, ListingCalendar, Page):
             {"path": thumbnail_url(covers[0]), "squared": True, "width": 56, "height": 40} if covers else None
         )
         return [listing.title, where, listing.title[:2], picture]
+
+    @display(description=_("address"))
+    def street(self, listing: Listing) -> str:
+        return masking.address(listing.line1)
+
+    @display(description=_("address, second line"))
+    def door(self, listing: Listing) -> str:
+        return masking.address(listing.line2)
+
+    @display(description=_("postal code"))
+    def postcode(self, listing: Listing) -> str:
+        return masking.address(listing.postal_code)
+
+    @display(description=_("exact latitude"))
+    def lat(self, listing: Listing) -> str:
+        return masking.address(listing.latitude)
+
+    @display(description=_("exact longitude"))
+    def lng(self, listing: Listing) -> str:
+        return masking.address(listing.longitude)
 
     @display(description=_("host"))
     def host_link(self, listing: Listing) -> str:

@@ -16,8 +16,10 @@ from admin_site import finding
 from admin_site.actions import DANGER, SUCCESS, WARNING, dialog_action
 from admin_site.base import Page, Rows
 from admin_site.display import OP_COLOURS, label, link, money, percent, pretty
+from admin_site.masking import full_name
+from admin_site.revealing import Shown, reveal_action
 from backend.core import access
-from backend.payments import payouts
+from backend.payments import payouts, revealing
 from backend.payments.models import MoneyOp, Payout, PayoutAccount, PayoutHold, PayoutSplit
 from backend.payments.states import PayoutStatus
 
@@ -193,7 +195,7 @@ class PayoutPage(Page):
 
     @display(description=_("receiver"))
     def receiver_link(self, payout: Payout) -> str:
-        return link(payout.receiver, payout.receiver.get_full_name())
+        return link(payout.receiver, full_name(payout.receiver))
 
     @display(description=_("account"))
     def account_link(self, payout: Payout) -> str:
@@ -228,7 +230,7 @@ class PayoutPage(Page):
 
 @admin.register(PayoutAccount)
 class PayoutAccountPage(Page):
-    """Where hosts are paid. The destination itself is sealed and shown to nobody."""
+    """Where hosts are paid. The destination itself is shown for a reason only."""
 
     icon = "account_balance"
     list_display = ("user_link", "provider", "paid_in", "shown", "state", "is_default", "created_at")
@@ -246,6 +248,19 @@ class PayoutAccountPage(Page):
         ("created_at", "updated_at", "replaced_at"),
     )
     readonly_fields = ("user_link", "paid_in", "state", "asked_for")
+    actions_detail = ("reveal",)
+    offered = {"reveal": lambda account: bool(account.destination)}
+
+    def has_reveal_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        row = self.get_row(request, str(object_id))
+        return row is not None and access.can(request.user, "payout_account.reveal", row)
+
+    @reveal_action(question=_("Shows what this host is paid to. The audit log keeps that you have seen it."))
+    def reveal(self, request: HttpRequest, row: PayoutAccount, reason: str) -> Shown:
+        destination = revealing.destination(
+            actor=request.user, account=row, reason=reason, now=timezone.now()
+        )
+        return [(_("destination"), destination)]
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[PayoutAccount], search_term: str
@@ -260,7 +275,7 @@ class PayoutAccountPage(Page):
 
     @display(description=_("user"))
     def user_link(self, account: PayoutAccount) -> str:
-        return link(account.user, account.user.get_full_name())
+        return link(account.user, full_name(account.user))
 
     @display(description=_("paid in"))
     def paid_in(self, account: PayoutAccount) -> str:
@@ -290,11 +305,11 @@ class PayoutSplitPage(Page):
 
     @display(description=_("host"))
     def host_link(self, split: PayoutSplit) -> str:
-        return link(split.listing.host, split.listing.host.get_full_name())
+        return link(split.listing.host, full_name(split.listing.host))
 
     @display(description=_("receiver"))
     def user_link(self, split: PayoutSplit) -> str:
-        return link(split.user, split.user.get_full_name())
+        return link(split.user, full_name(split.user))
 
     @display(description=_("percent"))
     def part(self, split: PayoutSplit) -> str:

@@ -18,6 +18,7 @@ from unfold.decorators import display
 from admin_site.actions import DANGER, dialog_action
 from admin_site.base import Page, has_role
 from admin_site.display import label, link
+from admin_site.masking import full_name
 from backend.accounts.models import ADMIN, User
 from backend.core import access, platform
 from backend.privacy import cleaning, erasure, retention
@@ -91,7 +92,7 @@ class ErasurePage(Page):
 
     @display(description=_("account"))
     def account(self, row: Erasure) -> str:
-        return link(row.user, row.user.get_full_name())
+        return link(row.user, full_name(row.user))
 
     @display(description=_("asked for by"))
     def asker(self, row: Erasure) -> str:

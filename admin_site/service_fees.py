@@ -16,6 +16,7 @@ from admin_site import fields, finding
 from admin_site.actions import ReasonForm, dialog_action
 from admin_site.base import Page
 from admin_site.display import label, link, percent
+from admin_site.masking import full_name
 from backend.core import access
 from backend.rates import services as rates
 from backend.rates.models import ServiceFeeTerms
@@ -112,7 +113,7 @@ class ServiceFeePage(Page):
     def whose(self, terms: ServiceFeeTerms) -> str:
         if terms.host is None:
             return str(_("the platform"))
-        return link(terms.host, terms.host.get_full_name())
+        return link(terms.host, full_name(terms.host))
 
     @display(description=_("host's share"))
     def host_share(self, terms: ServiceFeeTerms) -> str:

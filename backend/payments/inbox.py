@@ -31,6 +31,7 @@ from backend.core import access
 from backend.core.db import prepared
 from backend.core.errors import NotFound, WrongState
 from backend.payments import sending
+from backend.payments.impersonal import without_people
 from backend.payments.models import MoneyOp, ProviderEvent
 from backend.payments.providers import registry
 from backend.payments.providers.base import ForgedWebhook, ProviderUnavailable, Result
@@ -87,7 +88,9 @@ def receive(*, provider: str, body: bytes, headers: Mapping[str, str], now: date
     with transaction.atomic():
         with prepared() as cursor:
             about = [event.type[:60], event.topic, event.account, event.object_ref, event.key]
-            cursor.execute(_KEEP, [provider, event.id, *about, json.dumps(event.payload), now])
+            cursor.execute(
+                _KEEP, [provider, event.id, *about, json.dumps(without_people(event.payload)), now]
+            )
             is_new = cursor.fetchone() is not None
         if is_new:
             app.configure_task(DRAIN_JOB).defer()
