@@ -57,7 +57,6 @@ ON CONFLICT (key) DO UPDATE SET
 RETURNING count, extract(epoch FROM resets_at - clock_timestamp())
 """
 
-REMEMBERED_DAYS = 30
 REMEMBER = """
 INSERT INTO throttled_subjects AS t (policy, subject, windows, first_at, last_at)
 VALUES (%(policy)s, %(subject)s, 1, clock_timestamp(), clock_timestamp())
@@ -149,15 +148,10 @@ def give_back(key: str) -> None:
 
 
 def purge() -> int:
-    """Delete the rows of windows that have ended, and of whom no limit has stopped for ``REMEMBERED_DAYS``; how many."""
+    """Delete the rows of windows that have ended; how many."""
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM rate_counters WHERE resets_at < clock_timestamp()")
-        ended = cursor.rowcount
-        cursor.execute(
-            "DELETE FROM throttled_subjects WHERE last_at < clock_timestamp() - make_interval(days => %s)",
-            [REMEMBERED_DAYS],
-        )
-        return ended + cursor.rowcount
+        return cursor.rowcount
 
 
 def _remember(key: str) -> None:
