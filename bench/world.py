@@ -69,6 +69,7 @@ def _lift_limits() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SET statement_timeout = 0")
     platform.put("limit_reads_address", 10_000_000)
+    platform.put("limit_reads_user", 10_000_000)
     platform.put("limit_holds_user", 1_000)
 
 

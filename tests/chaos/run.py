@@ -62,6 +62,7 @@ def chaos(
     """
     platform.put("limit_holds_user", 1000)
     platform.put("limit_reads_address", 10_000_000)
+    platform.put("limit_reads_user", 10_000_000)
     today = datetime.now(UTC).date()
     listings = _listings(max(4, bookings // 6))
     guests = [make_user("guest") for _ in range(bookings)]
