@@ -108,21 +108,21 @@ def export_data(request: HttpRequest, params: Query[ExportParams]) -> HttpRespon
     ),
     summary="Erase my account",
 )
-def erase(request: HttpRequest, body: EraseIn) -> None:
+def erase(request: HttpRequest, body: EraseIn | None = None) -> None:
     """Erase the account for good: nobody can sign in from now on, listings are withdrawn, name, email and phone are
     gone, and all else follows within minutes. Invoices and books stay as the law demands it, and name a number.
 
     409 `active_bookings` while a stay is to come or money is open; `obstacles` says which: `stays_as_guest`,
     `stays_as_host`, `payments_open`, `payouts_open`, `balance_open`, `disputes_open`.
     """
-    user = user_of(request)
+    user, proof = user_of(request), body or EraseIn()
     erasure.erase(
         actor=user,
         user=user,
         now=timezone.now(),
         device=device_of(request),
-        password=body.password or "",
-        code=body.code or "",
+        password=proof.password or "",
+        code=proof.code or "",
     )
 
 

@@ -98,7 +98,8 @@ CHECKS = [
             JOIN calendar_feeds f ON f.listing_id = p.id WHERE u.erased_at IS NOT NULL
             UNION ALL
             SELECT u.id, b.id::text, 'booking' FROM users u
-            JOIN bookings b ON u.id IN (b.guest_id, b.host_id) AND b.status IN ('pending', 'confirmed')
+            JOIN bookings b ON u.id IN (b.guest_id, b.host_id)
+             AND (b.status = 'confirmed' OR b.status = 'pending' AND b.expires_at > %(now)s)
             WHERE u.erased_at IS NOT NULL
         """,
         meaning="Somebody was erased and is signed in, hosts, or is expected somewhere.",

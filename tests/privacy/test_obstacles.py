@@ -118,7 +118,7 @@ def test_who_has_no_password_must_have_signed_in_lately() -> None:
 
     refused = client.delete("/api/profile/", {})
     user.sessions.update(created_at=timezone.now())
-    done = client.delete("/api/profile/", {})
+    done = client.delete("/api/profile/")
 
     assert (refused.status_code, refused.json()["code"]) == (403, "step_up_required")
     assert done.status_code == 204
