@@ -27,7 +27,7 @@ from backend.bookings.models import Booking, Inquiry, InquiryStatus
 from backend.bookings.quotes import Quote
 from backend.bookings.states import BookingStatus
 from backend.bookings.steps import OwnListing
-from backend.core import access
+from backend.core import access, platform
 from backend.core.access import SYSTEM
 from backend.core.db import lock, retrying
 from backend.core.errors import Conflict, Invalid, NotFound, Stale, Throttled, WrongState
@@ -39,9 +39,6 @@ from backend.notifications import services as notifications
 
 OFFER_HOLDS = timedelta(hours=24)
 """How long a pre-approval or a special offer stands; never past the check-in."""
-
-OPEN_AT_MOST = 20
-"""How many unanswered inquiries one guest may have."""
 
 ANSWERED = (InquiryStatus.PRE_APPROVED, InquiryStatus.OFFERED)
 WAITING = (InquiryStatus.OPEN, *ANSWERED)
@@ -349,7 +346,7 @@ def _require_another(guest: User, listing: Listing) -> None:
     mine = Inquiry.objects.filter(guest=guest, status__in=WAITING)
     if mine.filter(listing=listing).exists():
         raise InquiryOpen
-    if mine.filter(status=InquiryStatus.OPEN).count() >= OPEN_AT_MOST:
+    if mine.filter(status=InquiryStatus.OPEN).count() >= platform.get("limit_open_inquiries_user"):
         raise TooManyInquiries(retry_after=3600)
 
 

@@ -1,4 +1,4 @@
-"""Proving that a phone is one's own: a code of six digits, ten minutes, five tries."""
+"""Proving that a phone is one's own: a code of six digits, ten minutes, a few tries."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from backend.core.errors import Conflict, Invalid
 from backend.identity.profiles import clean_phone
 
 LIFETIME = timedelta(minutes=10)
-TRIES = 5
 HOUR_S = 3600
 TEXT_JOB = "identity.text_code"
 
@@ -88,13 +87,13 @@ def fresh_code(user_id: int, *, now: datetime) -> tuple[User, str, str] | None:
 def verify(*, actor: User, code: str, now: datetime) -> None:
     """Prove the number with the code that was sent to it.
 
-    A wrong try is counted whatever comes of it; after five a new code is needed.
+    A wrong try is counted whatever comes of it; after ``limit_code_tries`` a new code is needed.
     Raises: CodeRefused, PhoneVerified.
     """
     access.require(actor, "profile.edit", actor)
-    counted = PhoneCode.objects.filter(user=actor, tries__lt=TRIES, expires_at__gt=now).update(
-        tries=F("tries") + 1
-    )
+    counted = PhoneCode.objects.filter(
+        user=actor, tries__lt=platform.get("limit_code_tries"), expires_at__gt=now
+    ).update(tries=F("tries") + 1)
     with transaction.atomic():
         profile = db.lock(Profile.objects.all(), pk=actor.pk)
         if profile.phone and profile.phone_verified_at is not None:

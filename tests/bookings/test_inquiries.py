@@ -16,6 +16,7 @@ from backend.bookings import services as bookings
 from backend.bookings.inquiries import InquiryOpen, InvalidInquiry, Offer, OfferExpired, TooManyInquiries
 from backend.bookings.models import Booking, Inquiry
 from backend.bookings.services import OwnListing
+from backend.core import platform
 from backend.core.errors import Invalid, NotAllowed, NotFound, WrongState
 from backend.core.stay import Stay
 from backend.jobs import books
@@ -99,8 +100,8 @@ def test_ask_twice_about_one_place_is_refused() -> None:
     assert Inquiry.objects.count() == 2
 
 
-def test_ask_is_limited_per_guest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inquiries, "OPEN_AT_MOST", 2)
+def test_ask_is_limited_per_guest() -> None:
+    platform.put("limit_open_inquiries_user", 2)
     host, guest = make_user(), make_user()
     for _ in range(2):
         _ask(make_listing(host), guest)
