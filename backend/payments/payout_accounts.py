@@ -388,7 +388,8 @@ def _destination(adapter: PaysOut, given: str) -> tuple[str, str]:
     if adapter.pays_to == "phone":
         digits = "".join(char for char in text if char not in " -()")
         number = digits.removeprefix("+")
-        if not (number.isascii() and number.isdigit() and 9 <= len(number) <= 15):
+        # No country's code begins with 0: such a number was written as it is dialed at home.
+        if not (number.isascii() and number.isdigit() and 9 <= len(number) <= 15 and number[0] != "0"):
             raise Invalid.field(
                 "destination", "invalid_phone", _("This is no phone number with its country code.")
             )

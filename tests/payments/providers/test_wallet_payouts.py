@@ -8,9 +8,10 @@ import pytest
 from django.db import transaction
 from pytest_django import Settings
 
+from backend.core.errors import Invalid
 from backend.payments import dividing, payout_accounts, payouts, sending
 from backend.payments.folios import Line
-from backend.payments.models import Folio, MoneyOp, Payout
+from backend.payments.models import Folio, MoneyOp, Payout, PayoutAccount
 from backend.payments.recording import record
 from tests.factories import NOW, make_user
 from tests.fakes.daraja import CREDENTIAL, INITIATOR, KEY, PASSKEY, SECRET, SHORT_CODE, DarajaFake
@@ -119,3 +120,22 @@ def test_payout_that_nobody_claims_comes_back(paypal: PayPalFake, settings: Sett
     assert sent.status == "sent"
     assert (result.status, result.stage) == ("succeeded", "returned")
     assert Payout.objects.get(pk=sent.pk).status == "reversed"
+
+
+@pytest.mark.parametrize("number", ["0708374149", "+0708374149", "708", "+25470837414x"])
+def test_phone_without_its_countrys_code_is_no_destination(
+    daraja: DarajaFake, settings: Settings, number: str
+) -> None:
+    settings.MPESA_API_BASE = daraja.url
+    settings.MPESA_CONSUMER_KEY, settings.MPESA_CONSUMER_SECRET = KEY, SECRET
+    settings.MPESA_SHORT_CODE = settings.MPESA_PAYOUT_SHORT_CODE = SHORT_CODE
+    settings.MPESA_PASSKEY = PASSKEY
+    settings.MPESA_INITIATOR, settings.MPESA_SECURITY_CREDENTIAL = INITIATOR, CREDENTIAL
+
+    with pytest.raises(Invalid) as refusal:
+        payout_accounts.add(
+            actor=make_user(), provider="mpesa", destination=number, currency="KES", country="KE", now=NOW
+        )
+
+    assert [(each.field, each.code) for each in refusal.value.errors] == [("destination", "invalid_phone")]
+    assert not PayoutAccount.objects.exists()
