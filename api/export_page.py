@@ -15,7 +15,7 @@ from django.utils.text import capfirst
 from django.utils.translation import get_language_info, gettext
 
 from backend.core import formats
-from backend.privacy.sections import Row, Section
+from backend.privacy.reading import Row, Section
 
 STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:50rem;margin:2rem auto;padding:0 1rem;color:#222}"

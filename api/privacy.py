@@ -22,7 +22,8 @@ from backend.core.errors import NotFound, Throttled
 from backend.identity import services as identity
 from backend.privacy import erasure, export
 from backend.privacy.obstacles import ErasureRefused
-from backend.privacy.sections import SECTIONS, Row, Section
+from backend.privacy.reading import Row, Section
+from backend.privacy.sections import SECTIONS
 
 router = Router(tags=["Accounts"])
 

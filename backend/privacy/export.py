@@ -9,7 +9,8 @@ from backend.accounts.models import User
 from backend.audit import services as audit
 from backend.core import access, limits, platform
 from backend.identity import sessions
-from backend.privacy.sections import SECTIONS, Row, Section
+from backend.privacy.reading import Row, Section
+from backend.privacy.sections import SECTIONS
 
 FORMAT = 1
 """The version of an export's form; a part more is no new version."""

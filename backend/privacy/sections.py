@@ -1,124 +1,23 @@
-"""The parts of an export: which rows of a person it holds and under which names. Other people's data are left out.
-
-A part is written as a line of paths: ``path``, or ``path=key``, or ``path@currency=key`` for an amount in minor units of
-the currency beside it, which is shown in major units. Labels are the names of the columns.
-"""
+"""The parts of an export: which rows of a person it holds and under which names. Other people's data are left out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator
 
 from allauth.mfa.models import Authenticator
-from django.apps import apps
 from django.conf import settings
-from django.core.exceptions import FieldDoesNotExist
-from django.core.files.storage import default_storage
-from django.db.backends.postgresql.psycopg_any import Range
-from django.db.models import Field, Model, Q
+from django.db.models import Q
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from backend.accounts.models import User
 from backend.audit.models import AuditEntry
-from backend.core import crypto
-from backend.core.errors import Text
 from backend.core.money import number
 from backend.listings.cohosts import grants_of
 from backend.listings.models import CoHost
 from backend.notifications.models import Notification
 from backend.notifications.rendering import render
-
-BATCH = 500
-"""Rows that are held in memory at a time."""
-
-Row = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """A part: ``rows`` finds what it holds, oldest first, few at a time; ``labels`` says what people call its keys.
-
-    ``is_one``: it is one object and no list.
-    """
-
-    name: str
-    title: Text
-    rows: Callable[[User], Iterator[Row]]
-    labels: dict[str, Text]
-    is_one: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Column:
-    key: str
-    path: str
-    currency: str = ""
-
-
-def _table(
-    name: str, title: Text, model: str, owner: str, columns: str, *, is_one: bool = False, **only: str
-) -> Section:
-    """A section of one table's rows whose ``owner`` (a path to the user) is the person."""
-    table = apps.get_model(model)
-    read = [_column(each) for each in columns.split()]
-    paths = [*dict.fromkeys(path for each in read for path in (each.path, each.currency) if path)]
-    labels = {each.key: _label(table, each.path) for each in read}
-
-    def rows(user: User) -> Iterator[Row]:
-        found = table._default_manager.filter(**{owner: user.pk}, **only)
-        for values in _walk(found, paths):
-            yield {each.key: _shown(each, values) for each in read}
-
-    return Section(name, title, rows, labels, is_one)
-
-
-def _column(written: str) -> _Column:
-    path, _equals, key = written.partition("=")
-    path, _at, currency = path.partition("@")
-    return _Column(key or path.replace("__", "_"), path, currency)
-
-
-def _label(table: type[Model], path: str) -> Text:
-    found: Any = None
-    options: Any = table._meta
-    for part in path.split("__"):
-        try:
-            found = options.pk if part == "pk" else options.get_field(part)
-        except FieldDoesNotExist:
-            return path
-        options = found.related_model._meta if found.is_relation else None
-    return found.verbose_name if isinstance(found, Field) else path
-
-
-def _walk(rows: Any, paths: list[str]) -> Iterator[Row]:
-    """The values of ``rows`` in the order of their keys, ``BATCH`` at a time."""
-    rows, last = rows.order_by("pk"), None
-    while True:
-        batch = list((rows if last is None else rows.filter(pk__gt=last)).values("pk", *paths)[:BATCH])
-        yield from batch
-        if len(batch) < BATCH:
-            return
-        last = batch[-1]["pk"]
-
-
-def _shown(column: _Column, values: Row) -> Any:
-    value = values[column.path]
-    if column.currency:
-        return None if value is None else number(value, values[column.currency])
-    if isinstance(value, str) and value.startswith(crypto.PREFIX):
-        return crypto.unseal(value)
-    if column.key.endswith("url") and value:
-        return absolute(default_storage.url(value))
-    if isinstance(value, Range):
-        return [value.lower, value.upper]
-    return value
-
-
-def absolute(address: str) -> str:
-    """An address on this host as others can follow it."""
-    return f"{settings.PUBLIC_URL}{address}" if address.startswith("/") else address
+from backend.privacy.reading import BATCH, Row, Section, absolute, table, walk
 
 
 def _identities(user: User) -> Iterator[Row]:
@@ -137,7 +36,7 @@ def _cohosted(user: User) -> Iterator[Row]:
 
 
 def _documents(user: User) -> Iterator[Row]:
-    for row in _walk(user.documents, ["reference", "kind", "total_minor", "currency", "issued_at", "data"]):
+    for row in walk(user.documents, ["reference", "kind", "total_minor", "currency", "issued_at", "data"]):
         yield {
             "id": row["pk"],
             "number": row["reference"],
@@ -165,7 +64,7 @@ def _acts(user: User) -> Iterator[Row]:
     """What the person did, and what was done to the account; colleagues of ours are not named."""
     about = Q(actor=user) | Q(object_type="user", object_id=str(user.pk))
     paths = ["at", "actor_id", "action", "object_type", "object_id", "before", "after", "reason", "address"]
-    for row in _walk(AuditEntry.objects.filter(about), paths):
+    for row in walk(AuditEntry.objects.filter(about), paths):
         own = row["actor_id"] == user.pk
         by = _("you") if own else _("our team") if row["actor_id"] else _("the system")
         yield {
@@ -184,7 +83,7 @@ def _acts(user: User) -> Iterator[Row]:
 _AT = {"at": _("at"), "created_at": _("created at")}
 
 SECTIONS: tuple[Section, ...] = (
-    _table(
+    table(
         "profile",
         _("Profile"),
         "accounts.User",
@@ -198,9 +97,9 @@ SECTIONS: tuple[Section, ...] = (
         " profile__response_rate=response_rate profile__response_time_hours=response_time_hours",
         is_one=True,
     ),
-    _table("roles", _("Roles"), "accounts.User_groups", "user", "group__name=role"),
-    _table("emails", _("Email addresses"), "account.EmailAddress", "user", "email verified primary"),
-    _table(
+    table("roles", _("Roles"), "accounts.User_groups", "user", "group__name=role"),
+    table("emails", _("Email addresses"), "account.EmailAddress", "user", "email verified primary"),
+    table(
         "identities",
         _("Accounts elsewhere"),
         "socialaccount.SocialAccount",
@@ -213,28 +112,28 @@ SECTIONS: tuple[Section, ...] = (
         _identities,
         {"kind": _("kind"), **_AT, "last_used_at": _("last used at")},
     ),
-    _table(
+    table(
         "sessions",
         _("Signed-in devices"),
         "accounts.Session",
         "user",
         "device address created_at last_used_at expires_at revoked_at revoked_reason",
     ),
-    _table(
+    table(
         "identity_checks",
         _("Identity checks"),
         "accounts.IdentityCheck",
         "user",
         "document status created_at decided_at reason",
     ),
-    _table(
+    table(
         "standing",
         _("Standing as a host"),
         "accounts.HostStanding",
         "host",
         "quarter stays nights response_rate cancellation_rate rating is_superhost computed_at",
     ),
-    _table(
+    table(
         "listings",
         _("Listings"),
         "listings.Listing",
@@ -246,28 +145,28 @@ SECTIONS: tuple[Section, ...] = (
         " cancellation_policy house_rules location line1 line2 city region postal_code country latitude longitude"
         " timezone rating review_count source source_id created_at updated_at published_at",
     ),
-    _table(
+    table(
         "listing_steps",
         _("Steps of listings"),
         "listings.ListingTransition",
         "listing__host",
         "listing_id=property_id old new reason at",
     ),
-    _table(
+    table(
         "photos",
         _("Photos"),
         "listings.Photo",
         "listing__host",
         "listing_id=property_id file=url caption position is_cover created_at sizes",
     ),
-    _table(
+    table(
         "calendar_blocks",
         _("Closed nights"),
         "availability.Block",
         "listing__host",
         "listing_id=property_id nights reason active note created_at released_at",
     ),
-    _table(
+    table(
         "calendar_days",
         _("Calendar days"),
         "availability.CalendarDay",
@@ -275,42 +174,42 @@ SECTIONS: tuple[Section, ...] = (
         "listing_id=property_id date price_minor@listing__currency=price min_nights max_nights"
         " closed_to_arrival closed_to_departure note",
     ),
-    _table(
+    table(
         "price_rules",
         _("Price rules"),
         "rates.PriceRule",
         "listing__host",
         "listing_id=property_id kind starts_on ends_on weekdays price_minor@listing__currency=price percent",
     ),
-    _table(
+    table(
         "calendar_feeds",
         _("Imported calendars"),
         "availability.CalendarFeed",
         "listing__host",
         "listing_id=property_id name url=address kind status last_polled_at last_healthy_at created_at",
     ),
-    _table(
+    table(
         "calendar_entries",
         _("Entries of imported calendars"),
         "availability.FeedEvent",
         "feed__listing__host",
         "feed_id uid starts_on ends_on summary kind created_at removed_at",
     ),
-    _table(
+    table(
         "calendar_subscribers",
         _("Readers of calendars"),
         "availability.CalendarSubscriber",
         "listing__host",
         "listing_id=property_id name created_at last_used_at revoked_at",
     ),
-    _table(
+    table(
         "promo_codes",
         _("Promotion codes"),
         "rates.PromoCode",
         "host",
         "code percent amount_minor@currency=amount currency starts_at ends_at active created_at",
     ),
-    _table(
+    table(
         "service_fees",
         _("Terms of the service fee"),
         "rates.ServiceFeeTerms",
@@ -323,7 +222,7 @@ SECTIONS: tuple[Section, ...] = (
         _cohosted,
         {"property_id": _("listing"), "title": _("title"), "grants": _("grants"), **_AT},
     ),
-    _table(
+    table(
         "stays",
         _("Stays as a guest"),
         "bookings.Booking",
@@ -332,7 +231,7 @@ SECTIONS: tuple[Section, ...] = (
         " message status canceled_by total_minor@currency=total_price refund_minor@currency=refund_amount currency"
         " created_at confirmed_at ended_at",
     ),
-    _table(
+    table(
         "hosted",
         _("Stays of guests"),
         "bookings.Booking",
@@ -341,14 +240,14 @@ SECTIONS: tuple[Section, ...] = (
         " total_minor@currency=total_price host_payout_minor@currency=host_payout currency created_at confirmed_at"
         " ended_at",
     ),
-    _table(
+    table(
         "booking_steps",
         _("Steps of bookings"),
         "bookings.BookingTransition",
         "actor",
         "booking__reference=booking event old new reason at",
     ),
-    _table(
+    table(
         "changes_as_guest",
         _("Changes that you proposed as a guest"),
         "bookings.Alteration",
@@ -357,7 +256,7 @@ SECTIONS: tuple[Section, ...] = (
         " reason created_at",
         proposed_by="guest",
     ),
-    _table(
+    table(
         "changes_as_host",
         _("Changes that you proposed as a host"),
         "bookings.Alteration",
@@ -366,7 +265,7 @@ SECTIONS: tuple[Section, ...] = (
         " reason created_at",
         proposed_by="host",
     ),
-    _table(
+    table(
         "inquiries",
         _("Questions to hosts"),
         "bookings.Inquiry",
@@ -374,7 +273,7 @@ SECTIONS: tuple[Section, ...] = (
         "id listing__title=property status check_in check_out guests message total_minor@currency=offered currency"
         " created_at answered_at",
     ),
-    _table(
+    table(
         "inquiries_answered",
         _("Answers to guests"),
         "bookings.Inquiry",
@@ -382,7 +281,7 @@ SECTIONS: tuple[Section, ...] = (
         "id listing__title=property status check_in check_out answer total_minor@currency=offered currency"
         " created_at answered_at",
     ),
-    _table(
+    table(
         "payments",
         _("Payments"),
         "payments.Payment",
@@ -391,7 +290,7 @@ SECTIONS: tuple[Section, ...] = (
         " charged_currency refunded_minor@currency=refunded folio__booking__reference=booking created_at"
         " completed_at",
     ),
-    _table(
+    table(
         "refund_requests",
         _("Refunds by hand"),
         "payments.RefundRequest",
@@ -399,21 +298,21 @@ SECTIONS: tuple[Section, ...] = (
         "folio__booking__reference=booking amount_minor@currency=amount currency status reason decision_note"
         " created_at decided_at",
     ),
-    _table(
+    table(
         "disputes",
         _("Disputed payments"),
         "payments.Dispute",
         "payment__folio__guest",
         "payment__reference=payment amount_minor@currency=amount currency reason status note opened_at closed_at",
     ),
-    _table(
+    table(
         "payout_accounts",
         _("Payout accounts"),
         "payments.PayoutAccount",
         "user",
         "provider currency country provider_ref destination shown status requirements is_default created_at",
     ),
-    _table(
+    table(
         "payouts",
         _("Payouts"),
         "payments.Payout",
@@ -421,21 +320,21 @@ SECTIONS: tuple[Section, ...] = (
         "reference folio__booking__reference=booking status gross_minor@currency=gross netted_minor@currency=netted"
         " amount_minor@currency=amount currency due_at sent_at paid_at",
     ),
-    _table(
+    table(
         "payout_holds",
         _("Payouts on hold"),
         "payments.PayoutHold",
         "payout__receiver",
         "payout__reference=payout reason note created_at released_at",
     ),
-    _table(
+    table(
         "payout_splits",
         _("Shares of others' earnings"),
         "payments.PayoutSplit",
         "user",
         "listing__title=property percent created_at",
     ),
-    _table(
+    table(
         "penalties",
         _("Penalties"),
         "bookings.HostPenalty",
