@@ -136,6 +136,14 @@ def problems(*, now: datetime, full: bool = False) -> list[dict[str, Any]]:
     return found
 
 
+def verify(*, now: datetime) -> dict[str, int]:
+    """As ``problems``, for the sweep: how many there are. Each is an error in the logs."""
+    found = problems(now=now)
+    for each in found[:SHOWN]:
+        log.error("audit_log_broken", reason=each["problem"], id=each.get("entry") or each["seal"])
+    return {"problems": len(found)}
+
+
 def _to_verify(full: bool) -> list[int]:
     if full:
         return list(AuditSeal.objects.values_list("pk", flat=True))

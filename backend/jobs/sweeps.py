@@ -96,6 +96,7 @@ SWEEPS = [
     Sweep("purge", lambda now: retention.hourly(now=now), cron=EVERY_HOUR),
     Sweep("retention", lambda now: retention.nightly(now=now), cron=EVERY_NIGHT),
     Sweep("seal_audit_log", lambda now: chain.seal(now=now)),
+    Sweep("verify_audit_log", lambda now: chain.verify(now=now), cron=EVERY_NIGHT),
 ]
 
 

@@ -209,6 +209,16 @@ def test_check_books_tells_what_is_wrong() -> None:
     ]
 
 
+def test_the_nightly_sweep_counts_what_is_wrong(caplog: pytest.LogCaptureFixture) -> None:
+    three_objects()
+    assert chain.verify(now=NOW) == {"problems": 0}
+    plant("UPDATE audit_log SET reason = 'another' WHERE id IN (4, 5)")
+
+    assert chain.verify(now=NOW) == {"problems": 2}
+
+    assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR"]
+
+
 def test_check_books_finds_a_log_that_is_not_chained() -> None:
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE audit_log DISABLE TRIGGER audit_log_chain")
