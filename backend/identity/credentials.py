@@ -144,11 +144,21 @@ def folded(login: str) -> str:
     return "".join(character for character in decomposed if not unicodedata.combining(character))
 
 
+_USER = db.Columns(User)
+_BY_EMAIL, _BY_NAME = (
+    f"SELECT {_USER.of('u')} FROM users u WHERE lower(u.{column}) = %s"  # noqa: S608 - columns of the model
+    for column in ("email", "username")
+)
+
+
 def _find(login: str) -> User | None:
     login = unicodedata.normalize("NFKC", login.strip())
     if "\x00" in login:
         return None
-    return (User.objects.at(login) if "@" in login else User.objects.called(login)).first()
+    with db.prepared() as cursor:
+        cursor.execute(_BY_EMAIL if "@" in login else _BY_NAME, [login.lower()])
+        row = cursor.fetchone()
+    return _USER.read(row) if row else None
 
 
 def _matches(user: User | None, password: str) -> bool:

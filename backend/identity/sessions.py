@@ -91,10 +91,37 @@ def _may_end(actor: User, session: Session) -> bool:
     return session.user_id == actor.pk
 
 
-def open_session(*, user: User, device: Device, now: datetime) -> SignedIn:
-    """Sign ``user`` in on ``device``. Whether they may is the caller's business; inside its transaction."""
+_OPEN = """
+    WITH used AS (UPDATE users SET last_login = %(now)s WHERE id = %(user)s AND %(is_sign_in)s)
+    INSERT INTO sessions (
+        id, user_id, device, address, created_at, last_used_at, expires_at, refresh_secret, refresh_number, revoked_reason
+    )
+    VALUES (
+        %(id)s, %(user)s, %(device)s, %(address)s::inet, %(now)s, %(now)s, %(expires_at)s, %(secret)s, 0, ''
+    )
+"""
+
+
+def open_session(*, user: User, device: Device, now: datetime, is_sign_in: bool = False) -> SignedIn:
+    """Sign ``user`` in on ``device``. Whether they may is the caller's business; inside its transaction.
+
+    ``is_sign_in`` also notes the moment as the user's last sign-in, which voids what was begun before it.
+    """
     session = _new(user, device, now)
-    session.save(force_insert=True)
+    values: dict[str, Any] = {
+        "id": session.pk,
+        "user": user.pk,
+        "device": session.device,
+        "address": session.address,
+        "now": now,
+        "expires_at": session.expires_at,
+        "secret": session.refresh_secret,
+        "is_sign_in": is_sign_in,
+    }
+    with prepared() as cursor:
+        cursor.execute(_OPEN, values)
+    if is_sign_in:
+        user.last_login = now
     user.session_id = session.pk
     return _signed_in(user, session, number=0, now=now)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -11,7 +12,7 @@ from django.db import transaction
 from django.utils.translation import gettext, override
 from django.utils.translation import gettext_lazy as _
 
-from backend.accounts.models import Session, User
+from backend.accounts.models import User
 from backend.core import db
 from backend.core.errors import Unauthenticated
 from backend.identity import credentials, devices, mfa, sessions
@@ -33,6 +34,34 @@ class MfaRequired(Unauthenticated):
     title = _("Enter the code of your app.")
 
 
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What is asked of a user whose row is locked: all of it in one statement."""
+
+    has_second_step: bool
+    roles: frozenset[str]
+    is_new_device: bool
+
+
+_USER = db.Columns(User)
+_LOCK = f"SELECT {_USER.of('u')} FROM users u WHERE u.id = %s FOR NO KEY UPDATE"  # noqa: S608 - columns of the model
+_FACTS = """
+    SELECT
+        EXISTS (SELECT FROM mfa_authenticator m WHERE m.user_id = %(user)s AND m.type = 'totp'),
+        ARRAY(
+            SELECT g.name FROM users_groups ug JOIN auth_group g ON g.id = ug.group_id WHERE ug.user_id = %(user)s
+        ),
+        EXISTS (SELECT FROM sessions s WHERE s.user_id = %(user)s),
+        ARRAY(
+            SELECT DISTINCT s.device FROM sessions s
+            WHERE s.user_id = %(user)s AND (
+                s.address BETWEEN %(first)s::inet AND %(last)s::inet
+                OR (s.address IS NULL AND %(first)s::inet IS NULL)
+            )
+        )
+"""
+
+
 def sign_in(*, login: str, password: str, device: Device, now: datetime) -> SignedIn:
     """Open a session for whoever ``login`` (email or username, in any case) and ``password`` belong to.
 
@@ -41,13 +70,14 @@ def sign_in(*, login: str, password: str, device: Device, now: datetime) -> Sign
     user = credentials.check(login=login, password=password, device=device, now=now)
     with transaction.atomic():
         # The account may have been suspended, or its password changed, while the hash was computed.
-        locked = db.lock(User.objects.all(), pk=user.pk)
-        if not may_sign_in(locked) or locked.password != user.password:
+        locked = _locked(user.pk)
+        if locked is None or not may_sign_in(locked) or locked.password != user.password:
             raise InvalidCredentials
-        challenge = second_step(locked, now)
-        if challenge is not None:
-            raise challenge
-        return admit(locked, device, now)
+        # What is asked of the locked row has its own statement: only that sees what a lock was waited for.
+        facts = _facts(locked, device)
+        if facts.has_second_step:
+            raise MfaRequired(extra={"mfa_token": _challenge(locked, now)})
+        return _admit(locked, facts, device, now)
 
 
 def second_step(user: User, now: datetime) -> MfaRequired | None:
@@ -78,11 +108,13 @@ def admit(user: User, device: Device, now: datetime) -> SignedIn:
 
     The user's row is locked by the caller, who has asked for the second step.
     """
-    user.last_login = now
-    user.save(update_fields=["last_login"])
-    is_new = _is_new(user, device)
-    signed_in = sessions.open_session(user=user, device=device, now=now)
-    if is_new:
+    return _admit(user, _facts(user, device), device, now)
+
+
+def _admit(user: User, facts: _Facts, device: Device, now: datetime) -> SignedIn:
+    user.roles = facts.roles
+    signed_in = sessions.open_session(user=user, device=device, now=now, is_sign_in=True)
+    if facts.is_new_device:
         _tell(user, device, f"session:{user.session_id}", now)
     return signed_in
 
@@ -94,7 +126,7 @@ def note_back_office(*, user: User, device: Device, now: datetime) -> None:
     The device is kept as a session that has ended, so that it is known the next time.
     """
     locked = db.lock(User.objects.all(), pk=user.pk)
-    if _is_new(locked, device):
+    if _facts(locked, device).is_new_device:
         _tell(locked, device, f"back_office:{now.isoformat()}", now)
     sessions.remember_back_office(user=locked, device=device, now=now)
 
@@ -141,16 +173,23 @@ def _state(user: User) -> str:
     return signing.Signer(salt=_SALT).signature(f"{user.pk}|{user.password}|{user.last_login}")
 
 
-def _is_new(user: User, device: Device) -> bool:
-    """Whether the account was used before, but never by such a browser on such a system from such a network."""
-    before = Session.objects.filter(user=user)
-    near = before.filter(address=None)
-    if device.ip is not None:
-        first, last = devices.network(device.ip)
-        near = before.filter(address__gte=first, address__lte=last)
-    known = near.order_by().values_list("device", flat=True).distinct()
+def _locked(user_id: int) -> User | None:
+    with db.prepared() as cursor:
+        cursor.execute(_LOCK, [user_id])
+        row = cursor.fetchone()
+    return _USER.read(row) if row else None
+
+
+def _facts(user: User, device: Device) -> _Facts:
+    """A device is new when the account was used before, but never by such a browser on such a system from such a
+    network."""
+    first, last = devices.network(device.ip) if device.ip else (None, None)
+    with db.prepared() as cursor:
+        cursor.execute(_FACTS, {"user": user.pk, "first": first, "last": last})
+        has_second_step, roles, was_used, known = cursor.fetchone()
     here = devices.parts(device.name)
-    return before.exists() and not any(devices.parts(each) == here for each in known)
+    is_new = was_used and not any(devices.parts(each) == here for each in known)
+    return _Facts(has_second_step, frozenset(roles), is_new)
 
 
 def _tell(user: User, device: Device, object_key: str, now: datetime) -> None:
