@@ -171,11 +171,11 @@ class Mpesa(PaysOut):
         if request is None or request.state == State.UNSENT:
             return None
         with _understood():
-            return (
-                self._of_prompt(request, order)
-                if request.way == Way.PUSH
-                else self._of_request(request, order)
-            )
+            if request.way == Way.PUSH:
+                return self._of_prompt(request, order)
+            result = self._of_request(request, order)
+        # Asked without an answer, however long ago: it is made again, since M-Pesa does it once only.
+        return None if request.state == State.ASKED and result.status == "pending" else result
 
     def verify_webhook(self, body: bytes, headers: Mapping[str, str], now: datetime) -> Event:
         return callbacks.verified(body, headers, now)

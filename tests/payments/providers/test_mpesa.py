@@ -402,6 +402,26 @@ def test_payout_happens_once(daraja: DarajaFake, fault: Fault) -> None:
     assert daraja.moved() == [(asked.key, 150_000, "KES")]
 
 
+@pytest.mark.parametrize("fault", [Fault.RESET_AFTER, Fault.RESET_BEFORE])
+def test_payout_that_was_never_answered_is_made_again_although_a_day_has_passed(
+    daraja: DarajaFake, fault: Fault
+) -> None:
+    asked = order("payout", destination=PHONE)
+    daraja.faults.script(fault, on="/b2c/")
+    with pytest.raises(ProviderUnavailable):
+        provider.carry_out(asked)
+    daraja.drop_webhooks()
+    then = later(asked, timedelta(days=2))
+
+    # Unknown to the provider, so that whoever asks a day later sends it again instead of waiting for ever.
+    assert provider.look_up(then) is None
+    assert provider.carry_out(then).status == "pending"
+
+    answered = provider.look_up(then)
+    assert answered is not None
+    assert daraja.moved() == [(asked.key, 150_000, "KES")]
+
+
 @pytest.mark.parametrize(
     ("code", "error"),
     [("1", "payout_funds_missing"), ("2040", "receiver_unknown"), ("SFC_IC0003", "receiver_unknown")],
