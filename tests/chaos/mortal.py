@@ -89,11 +89,11 @@ def hurry() -> None:
     from backend.jobs import stalled
     from backend.notifications import deliveries
     from backend.payments import recording, sending
-    from backend.payments.providers import stripe
+    from backend.payments.providers import stripe, wire
 
     sending.LEASE = idempotency.LEASE = deliveries.LEASE = timedelta(seconds=4)
     recording.PATIENCE = timedelta(seconds=4)
-    stripe.TOTAL_S = 2.0
+    stripe.TOTAL_S = wire.TOTAL_S = 2.0
     stalled.take_over.__kwdefaults__["silent_s"] = 6
 
 
@@ -101,11 +101,11 @@ def compare_by_the_real_clock() -> None:
     """A provider in another process lives now, however far ahead the clock of a sweep is set."""
     from django.utils import timezone
 
-    _patch(
-        "backend.payments.reconciliation",
-        "reconcile",
-        lambda reconcile: lambda *, now: reconcile(now=min(now, timezone.now())),
-    )
+    for module, function in (
+        ("backend.payments.reconciliation", "reconcile"),
+        ("backend.bookings.disputing", "catch_up"),
+    ):
+        _patch(module, function, lambda asks: lambda *, now: asks(now=min(now, timezone.now())))
 
 
 def forget_keys() -> None:

@@ -168,7 +168,7 @@ def main() -> NoReturn:
     # Loads the product, once for all children.
     backend.asgi.start()
     mortal.hurry()
-    if os.environ.get("STRIPE_SECRET_KEY"):
+    if any(os.environ.get(name) for name in ("STRIPE_SECRET_KEY", "PAYPAL_SECRET", "MPESA_CONSUMER_KEY")):
         mortal.compare_by_the_real_clock()
     if options.fresh_keys:
         mortal.forget_keys()

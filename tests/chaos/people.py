@@ -77,6 +77,9 @@ class Plan:
     ending: str
     """``stays``, ``guest_cancels``, ``host_cancels`` or ``never_pays``."""
 
+    dispute: str = ""
+    """How the guest's bank will decide, where it takes the payment back: ``won`` or ``lost``."""
+
     booking_id: int = 0
     log: list[str] = field(default_factory=list)
 
@@ -101,6 +104,7 @@ def plans(count: int, listings: list[Listing], guests: list[User], *, seed: int,
                 ending=chance.choices(
                     ["stays", "guest_cancels", "host_cancels", "never_pays"], [52, 30, 13, 5]
                 )[0],
+                dispute=chance.choices(["", "won", "lost"], [76, 12, 12])[0],
             )
         )
     return made

@@ -10,8 +10,10 @@ from typing import Any
 
 import httpx
 
-from backend.payments.models import PayoutAccount
+from backend.listings.models import Listing
+from backend.payments.models import MoneyOp, PayoutAccount
 from tests.chaos.people import PATIENCE_S, Person, Plan
+from tests.chaos.run import listings_in_euro
 from tests.chaos.truth import Moved
 from tests.fakes import process
 from tests.fakes.base import Plan as Webhooks
@@ -27,6 +29,9 @@ FAULTS = {
 TIMEOUT_S = 0.4
 
 WEBHOOKS = Webhooks(dropped=0.3, doubled=0.2, forged=0.05, late_s=1.0)
+
+FUNDS = 10**9
+"""What was on the platform's balance before, in cents."""
 
 OURS = {"transfer": "payout", "reversal": "reverse"}
 """The fake's words for what we call otherwise."""
@@ -60,11 +65,38 @@ class Bank:
         return [
             (each.key, OURS.get(each.kind, each.kind), each.amount_minor, each.currency)
             for each in self.remote.movements()
+            if each.kind != "refund_failure"
         ]
 
-    def go_mad(self, webhooks: str, seed: int) -> None:
+    def holds(self) -> dict[tuple[str, str], int]:
+        """What it has of ours, by provider and currency."""
+        return {("stripe", "EUR"): self.remote.act("holds", "EUR") - FUNDS}
+
+    def verdicts(self) -> dict[tuple[str, str], str]:
+        """How the disputes stand, by provider and reference."""
+        return {("stripe", name): status for name, status in self.remote.act("verdicts").items()}
+
+    def decide(self) -> None:
+        """The banks decide all disputes: every second one for us."""
+        for number, (name, status) in enumerate(sorted(self.remote.act("verdicts").items())):
+            if status not in ("won", "lost"):
+                self.remote.act("dispute_moves", name, ("won", "lost")[number % 2])
+
+    def send_back(self) -> int:
+        """Every fifth refund that is with a guest comes back; how many."""
+        done = MoneyOp.objects.filter(provider="stripe", kind="refund", state="succeeded")
+        returned = list(done.order_by("created_at").values_list("provider_ref", flat=True))[::5]
+        for reference in returned:
+            self.remote.act("refund_fails", reference)
+        return len(returned)
+
+    def listings(self, count: int) -> list[Listing]:
+        return listings_in_euro(count)
+
+    def go_mad(self, url: str, seed: int) -> None:
+        """From now on calls and webhooks (to the server at ``url``) go wrong."""
         self.remote.faults(random=FAULTS, seed=seed, on="/v1/", patience_s=TIMEOUT_S)
-        self.remote.webhooks(webhooks, WEBHOOKS)
+        self.remote.webhooks(f"{url}/api/webhooks/stripe/", WEBHOOKS)
 
     def calm(self) -> None:
         """Every call is answered from now on; the webhooks that were lost stay so."""
@@ -100,6 +132,9 @@ class Bank:
                 plan.log.append(f"{card}: too late")
         if cards == ["slow"]:
             self.remote.act("arrive", intent)
+        if plan.dispute and not plan.asks_first and plan.log[-1].endswith(("succeeded", "processing")):
+            self.remote.act("dispute", intent)
+            plan.log.append("disputed")
 
     def _intent(self, guest: Person, plan: Plan) -> str | None:
         deadline = time.monotonic() + PATIENCE_S / 3
@@ -118,5 +153,5 @@ class Bank:
 def bank() -> Iterator[Bank]:
     """A pretend Stripe with money on its side; it outlives everybody."""
     with process.started("tests.fakes.stripe") as remote:
-        remote.act("fund", "eur", 10**9)
+        remote.act("fund", "eur", FUNDS)
         yield Bank(remote)

@@ -11,7 +11,7 @@ from backend.bookings.models import Booking
 from backend.jobs import books
 from backend.notifications.models import Delivery, Notification
 from backend.payments import ledger
-from backend.payments.models import LedgerEntry, MoneyOp, Payment, Payout, PayoutHold, SandboxRecord
+from backend.payments.models import Dispute, LedgerEntry, MoneyOp, Payment, Payout, PayoutHold, SandboxRecord
 
 Moved = tuple[str, str, int, str]
 """Money that a provider really moved: our key, the kind of the operation, minor units, currency."""
@@ -48,20 +48,28 @@ def moved_too_much(journal: list[Moved]) -> Counter[str]:
     return theirs - asked
 
 
-def books_that_are_wrong(journal: list[Moved], provider: str) -> dict[str, Any]:
+Holdings = dict[tuple[str, str], int]
+"""(provider, currency) → what the provider really holds of ours, in minor units."""
+
+
+def held_by_the_sandbox() -> Holdings:
+    """What its journal comes to."""
+    left: Counter[tuple[str, str]] = Counter()
+    for _key, kind, amount, currency in sandbox_journal():
+        left["sandbox", currency] += amount if kind in ("charge", "capture", "reverse") else -amount
+    return dict(left)
+
+
+def books_that_are_wrong(holdings: Holdings) -> dict[str, Any]:
     """Every way in which the books are wrong; empty when they are right."""
     wrong: dict[str, Any] = {
         finding.check.name: finding.violations for finding in books.check_books() if finding.count
     }
-    at_provider: Counter[str] = Counter()
-    for _key, kind, amount, currency in journal:
-        at_provider[currency] += amount if kind in ("charge", "capture", "reverse") else -amount
-    fees = dict(MoneyOp.objects.values_list("currency").annotate(sum=Sum("fee_minor")).order_by())
     balances = ledger.trial_balance()
-    for currency, amount in at_provider.items():
-        expected = amount - fees.get(currency, 0)
-        if balances.get((ledger.clearing(provider), currency), 0) != expected:
-            wrong[f"clearing {currency}"] = (balances.get((ledger.clearing(provider), currency), 0), expected)
+    for (provider, currency), expected in holdings.items():
+        left = balances.get((ledger.clearing(provider), currency), 0)
+        if left != expected:
+            wrong[f"clearing {provider} {currency}"] = (left, expected)
     for currency in {currency for _account, currency in balances}:
         total = sum(left for (_account, each), left in balances.items() if each == currency)
         if total:
@@ -91,11 +99,11 @@ def lies() -> list[str]:
             told[data["booking_id"], user][kind, amount] += 1
     found = []
     for booking in Booking.objects.select_related("folio").order_by("pk"):
-        expected = _what_the_guest_should_know(booking)
+        expected, allowed = _what_the_guest_should_know(booking)
         heard = told[booking.pk, booking.guest_id]
-        if heard != expected:
+        if heard - expected - allowed or expected - heard:
             found.append(
-                f"booking {booking.pk} {booking.status}: heard {dict(heard - expected)} too much,"
+                f"booking {booking.pk} {booking.status}: heard {dict(heard - expected - allowed)} too much,"
                 f" {dict(expected - heard)} not"
             )
     unsent = Delivery.objects.exclude(state="sent").values_list("notification__kind", "state", "error")
@@ -105,28 +113,58 @@ def lies() -> list[str]:
 
 GUEST_KINDS = (
     *("booking.confirmed", "booking.canceled", "booking.completed", "booking.expired"),
-    *("payment.completed", "payment.refunded", "payment.failed"),
+    *("payment.completed", "payment.refunded", "payment.refund_failed", "payment.failed"),
 )
 """What a guest hears about money and the stay that the provider's journal and the timeline can be held against."""
 
 
-def _what_the_guest_should_know(booking: Booking) -> Counter[tuple[str, int]]:
+def _what_the_guest_should_know(
+    booking: Booking,
+) -> tuple[Counter[tuple[str, int]], Counter[tuple[str, int]]]:
+    """What the guest must have heard, and what may have been said besides: of a refund that came back, that it was made."""
     events = Counter(booking.transitions.values_list("event", flat=True))
     expected: Counter[tuple[str, int]] = Counter()
+    allowed: Counter[tuple[str, int]] = Counter()
     for event in ("confirmed", "canceled", "completed", "expired"):
         if events[event]:
             expected[f"booking.{event}", 0] = 1
-    if events["confirmed"]:
-        expected["payment.completed", booking.total_minor] = 1
     rows = Payment.objects.filter(folio=booking.folio)
-    for refund in rows.filter(kind="refund", status="completed"):
-        expected["payment.refunded", refund.amount_minor] += 1
+    if events["confirmed"]:
+        taken = rows.exclude(completed_at=None).get(kind="payment")
+        expected["payment.completed", taken.charged_minor] = 1
+    for refund in rows.filter(kind="refund"):
+        if refund.status == "completed":
+            expected["payment.refunded", refund.charged_minor] += 1
+        elif refund.status == "failed":
+            expected["payment.refund_failed", refund.charged_minor] += 1
+            allowed["payment.refunded", refund.charged_minor] += 1
     for failed in rows.filter(kind="payment", status="failed"):
         # One that was never sent, or was set aside and let go, is none that failed: nobody is told.
         refused = failed.ops.filter(state="failed").exclude(error_code="abandoned").exclude(kind="void")
         if refused.exists():
-            expected["payment.failed", failed.amount_minor] += 1
-    return expected
+            expected["payment.failed", failed.charged_minor] += 1
+    return expected, allowed
+
+
+def disputes_that_are_wrong(verdicts: dict[tuple[str, str], str]) -> dict[str, Any]:
+    """Where the banks' verdicts (by provider and reference) and ours are not the same; and hosts who were not told once."""
+    ours = {
+        (each.provider, each.provider_ref): each for each in Dispute.objects.select_related("payment__folio")
+    }
+    wrong: dict[str, Any] = {
+        " ".join(name): (ours[name].status if name in ours else "unknown", verdict)
+        for name, verdict in verdicts.items()
+        if name not in ours or ours[name].status != verdict
+    }
+    wrong |= {" ".join(name): "not theirs" for name in ours if name not in verdicts}
+    for name, dispute in ours.items():
+        told = Notification.objects.filter(
+            user=dispute.payment.folio.host_id, object_key__startswith=f"dispute:{dispute.pk}:"
+        )
+        heard = list(told.order_by("id").values_list("kind", flat=True))
+        if heard not in (["dispute.opened", f"dispute.{dispute.status}"], [f"dispute.{dispute.status}"]):
+            wrong[" ".join(name)] = heard
+    return wrong
 
 
 def payouts_that_are_wrong() -> list[str]:

@@ -28,6 +28,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any, ClassVar, Self
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -74,6 +75,8 @@ class Fake:
         self.clock = clock
         self.webhooks = webhooks
         """Where events go. Empty: they stay in ``outbox``."""
+        self.detour = ""
+        """The server that is asked instead of the one that an event's own address names."""
         self.faults = Faults()
         self.patience_s = 30.0
         """How long a timeout lasts before the line is cut; longer than a caller waits."""
@@ -303,7 +306,7 @@ class Fake:
         headers = {"Content-Type": "application/json", **self.sign(webhook, forged=forged)}
         try:
             answer = httpx.post(
-                webhook.url or self.webhooks,
+                self._address(webhook),
                 content=webhook.body,
                 headers=headers,
                 timeout=20,
@@ -315,6 +318,11 @@ class Fake:
         with self.lock:
             self.sent.append((webhook.id, status))
         return status
+
+    def _address(self, webhook: Webhook) -> str:
+        if webhook.url and self.detour:
+            return self.detour + urlsplit(webhook.url).path
+        return webhook.url or self.webhooks
 
     def _send_in(self, wait_s: float, webhook: Webhook, attempt: int, forged: bool) -> None:
         with self._news:
@@ -361,9 +369,13 @@ class Fake:
             return Reply(None)
         if verb == "webhooks":
             self.webhooks = given.get("url", self.webhooks)
+            self.detour = given.get("detour", self.detour)
             self.travel(Plan(**given["plan"]) if given.get("plan") is not None else None)
             return Reply(None)
         method = getattr(self, verb, None)
         if not getattr(method, "is_act", False):
             return Reply({"error": f"{verb} is nothing to do here"}, 404)
-        return Reply(method(*given.get("args", []), **given.get("kwargs", {})))
+        try:
+            return Reply(method(*given.get("args", []), **given.get("kwargs", {})))
+        except (LookupError, StopIteration, AssertionError) as error:
+            return Reply({"error": f"{verb}: {error!r}"}, 409)

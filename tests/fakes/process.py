@@ -42,9 +42,13 @@ class Remote:
         """``script=[…]``, ``random={fault: share}`` with ``seed``, ``on``, ``patience_s``, ``clear=True``."""
         self._ask("faults", given)
 
-    def webhooks(self, url: str, plan: Plan | None = None) -> None:
-        """Where webhooks go, and that they go by themselves when there is a plan."""
-        self._ask("webhooks", {"url": url, "plan": None if plan is None else asdict(plan)})
+    def webhooks(self, url: str, plan: Plan | None = None, *, detour: str = "") -> None:
+        """Where webhooks go, and that they go by themselves when there is a plan.
+
+        ``detour`` is the server that hears those which name an address of their own.
+        """
+        given = {"url": url, "plan": None if plan is None else asdict(plan)}
+        self._ask("webhooks", {**given, **({"detour": detour} if detour else {})})
 
     def act(self, verb: str, *args: Any, **kwargs: Any) -> Any:
         """Play the guest, the bank or the provider's staff."""
