@@ -62,7 +62,7 @@ class Bridge:
             environ = environment(scope)
             body = await read_body(scope, environ, receive)
         except Refused as refused:
-            await refuse(refused.status, environ_id(scope), send)
+            await refuse(refused.status, environ_id(scope), header(scope, b"origin"), send)
             return
         except Disconnected:
             return
@@ -187,12 +187,18 @@ def environ_id(scope: Scope) -> str:
     """The id of a request that is refused before Django sees it."""
     from api.middleware import request_id_of
 
-    given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-    return request_id_of(given.decode("latin1"))
+    return request_id_of(header(scope, b"x-request-id"))
 
 
-async def refuse(status: int, request_id: str, send: Send) -> None:
-    """Answer with a problem document and close the connection."""
+def header(scope: Scope, name: bytes) -> str:
+    """The first value of a header, "" without one."""
+    return next((value for key, value in scope["headers"] if key == name), b"").decode("latin1")
+
+
+async def refuse(status: int, request_id: str, origin: str, send: Send) -> None:
+    """Answer with a problem document, which the page that asked may read, and close the connection."""
+    from api.headers import bare
+
     code, sentence = REFUSALS[status]
     body = orjson.dumps(
         {
@@ -209,9 +215,7 @@ async def refuse(status: int, request_id: str, send: Send) -> None:
         (b"content-length", str(len(body)).encode()),
         (b"x-request-id", request_id.encode()),
         (b"connection", b"close"),
-        (b"cache-control", b"no-store"),
-        (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-        (b"x-content-type-options", b"nosniff"),
+        *bare(origin),
     ]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

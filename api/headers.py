@@ -76,11 +76,22 @@ def allow_origin(request: HttpRequest, response: HttpResponseBase) -> None:
     """Let the listed origins read the answer. Tokens travel in headers, so no credentials are allowed."""
     if not settings.CORS_ORIGINS:
         return
-    origin = request.META.get("HTTP_ORIGIN")
     patch_vary_headers(response, ["Origin"])
-    if origin in settings.CORS_ORIGINS:
-        response["Access-Control-Allow-Origin"] = origin
-        response["Access-Control-Expose-Headers"] = EXPOSED
-        if request.method == "OPTIONS":
-            for name, value in PREFLIGHT.items():
-                response[name] = value
+    allowed = readers(request.META.get("HTTP_ORIGIN", ""))
+    if allowed and request.method == "OPTIONS":
+        allowed.update(PREFLIGHT)
+    for name, value in allowed.items():
+        response[name] = value
+
+
+def readers(origin: str) -> dict[str, str]:
+    """The headers that let a page of ``origin`` read an answer; none for an origin that is not on the list."""
+    if origin not in settings.CORS_ORIGINS:
+        return {}
+    return {"Access-Control-Allow-Origin": origin, "Access-Control-Expose-Headers": EXPOSED}
+
+
+def bare(origin: str) -> list[tuple[bytes, bytes]]:
+    """The headers of an API's answer that is given before there is a request: to whoever sends too much or too slowly."""
+    wanted = {**OF_THE_API, **readers(origin), **({"Vary": "Origin"} if settings.CORS_ORIGINS else {})}
+    return [(name.lower().encode(), value.encode()) for name, value in wanted.items()]

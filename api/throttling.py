@@ -17,6 +17,7 @@ MINUTE_S, HOUR_S = 60, 3600
 
 BY_ADDRESS: dict[str, tuple[str, str, int]] = {
     "accounts.refresh": ("refresh_address", "limit_refresh_address", MINUTE_S),
+    "mfa.finish_login": ("second_step_address", "limit_proofs_address", HOUR_S),
     "verification.verify_email": ("email_address", "limit_proofs_address", HOUR_S),
     "verification.resend_key": ("resend_address", "limit_proofs_address", HOUR_S),
     "verification.ask_phone": ("phone_address", "limit_proofs_address", HOUR_S),

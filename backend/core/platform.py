@@ -93,7 +93,7 @@ _DECLARED = [
     Setting("limit_letters_account", "int", 5, _("Verification mails, password mails and phone codes an hour for one account, each."), 1, 1000),
     Setting("limit_code_tries", "int", 5, _("Wrong tries of one phone code; then a new one is needed."), 1, 20),
     Setting("limit_letters_address", "int", 30, _("Passwords that one network address may ask to reset in an hour."), 1, 100_000),
-    Setting("limit_proofs_address", "int", 60, _("Verification links, phone codes and second steps that one address may try in an hour, each."), 1, 100_000),
+    Setting("limit_proofs_address", "int", 100, _("Verification links, phone codes and second steps that one address may try in an hour, each."), 1, 100_000),
     Setting("limit_refresh_address", "int", 600, _("Refreshed sessions a minute from one address."), 1, 1_000_000),
     Setting("limit_refresh_session", "int", 30, _("How often a minute one session may be refreshed."), 1, 10_000),
     Setting("limit_email_changes_user", "int", 10, _("Other email addresses that one user may try in an hour."), 1, 1000),

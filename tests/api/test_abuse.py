@@ -168,6 +168,12 @@ BY_ADDRESS: list[tuple[str, str, bool, Ask]] = [
     ),
     ("limit_tickets_address", "tickets_address", True, lambda c: c.post("/api/realtime/ticket/")),
     (
+        "limit_proofs_address",
+        "second_step_address",
+        False,
+        lambda c: c.post("/api/login/mfa/", {"mfa_token": "x", "code": "000000"}),
+    ),
+    (
         "limit_letters_address",
         "reset_address",
         False,

@@ -277,6 +277,24 @@ def test_no_other_page_can(origin: str) -> None:
         assert "Access-Control-Allow-Methods" not in answer
 
 
+def test_a_body_that_is_refused_early_is_told_to_the_front_end_too(
+    start_server: Callable[..., Server],
+) -> None:
+    server = start_server(env={"CORS_ORIGINS": FRONT})
+    url, body = f"{server.url}/api/login/", b" " * 2_000_000
+
+    own = httpx.post(
+        url, content=body, headers={"Origin": FRONT, "Content-Type": "application/json"}, timeout=20
+    )
+    other = httpx.post(url, content=body, headers={"Origin": "https://evil.example"}, timeout=20)
+
+    assert (own.status_code, own.headers["Access-Control-Allow-Origin"]) == (413, FRONT)
+    assert (own.headers["Vary"], own.headers["Cache-Control"]) == ("Origin", "no-store")
+    assert own.headers["X-Content-Type-Options"] == "nosniff"
+    assert other.status_code == 413
+    assert "Access-Control-Allow-Origin" not in other.headers
+
+
 PRODUCTION = {
     "ENVIRONMENT": "production",
     "SECRET_KEY": "a key of some length that nobody but this very test has ever seen",
