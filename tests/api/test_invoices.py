@@ -67,6 +67,9 @@ def test_papers_are_nobody_elses() -> None:
         answer = stranger.get(path)
         assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
     assert moderator.get(papers(booking, "invoice")).status_code == 403
+    for document in Document.objects.all():
+        for path in (f"/api/documents/{document.pk}/", f"/api/documents/{document.pk}.pdf"):
+            assert [stranger.get(path).status_code, moderator.get(path).status_code] == [404, 404]
 
 
 def test_the_same_bytes_for_ever_and_304_for_who_has_them() -> None:
