@@ -14,8 +14,9 @@ import json
 import secrets
 from dataclasses import dataclass, field
 from functools import lru_cache
+from html import escape
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -23,6 +24,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from tests.fakes.base import Call, Fake, Refused, Reply, on
 from tests.fakes.certificates import certificate, signing_key
+from tests.fakes.process import serve
 
 GRAPH = "/v24.0"
 KID = "key-1"
@@ -205,6 +207,21 @@ class IdentityProviderFake(Fake):
             return _hs256(told, kid, certificate(at=self.clock()))
         return jwt.encode(told, signing_key(key), algorithm=alg, headers={"kid": kid})
 
+    @on("GET", "/o/oauth2/v2/auth")
+    @on("GET", f"{GRAPH}/dialog/oauth")
+    @on("GET", "/auth/authorize")
+    def sign_in_page(self, call: Call) -> Reply:
+        """A browser that really comes: it is sent back at once, signed in as the usual person."""
+        back = self.authorize(f"{self.url}{call.path}?{urlencode(call.query)}", Person())
+        if back.method == "GET":
+            return Reply(b"", 302, {"Location": f"{back.url}?{urlencode(back.values)}"})
+        fields = "".join(
+            f'<input type="hidden" name="{name}" value="{escape(value)}">'
+            for name, value in back.values.items()
+        )
+        form = f'<form method="post" action="{back.url}">{fields}<button>Continue</button></form>'
+        return Reply(form.encode(), 200, {"Content-Type": "text/html"})
+
     # Google.
 
     @on("GET", "/oauth2/v1/certs")
@@ -314,3 +331,7 @@ def _hs256(told: dict[str, Any], kid: str, key: bytes) -> str:
     head = part(json.dumps({"alg": "HS256", "typ": "JWT", "kid": kid}).encode())
     body = f"{head}.{part(json.dumps(told).encode())}"
     return f"{body}.{part(hmac.new(key, body.encode(), hashlib.sha256).digest())}"
+
+
+if __name__ == "__main__":
+    serve(IdentityProviderFake)

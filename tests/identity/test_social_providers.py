@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import jwt
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 from django.utils import timezone
 
@@ -21,8 +26,11 @@ from backend.identity.social_providers import (
     ProviderNotSetUp,
     ProviderSilent,
 )
+from backend.settings import Environment
+from tests.conftest import ROOT
+from tests.core.test_environment import GOOD
 from tests.fakes.base import Fault
-from tests.fakes.identity_provider import CLIENTS, IdentityProviderFake, Person
+from tests.fakes.identity_provider import CLIENTS, IdentityProviderFake, Person, apps, environment
 from tests.identity.social import AMINA, CALLBACK, PROVIDERS, elsewhere, proof_of
 
 pytestmark = pytest.mark.usefixtures("db")
@@ -249,3 +257,24 @@ def test_provider_is_never_asked_inside_a_transaction(elsewhere: IdentityProvide
     with pytest.raises(ProviderCallInTransaction), transaction.atomic():
         identify("google", **proof_of(elsewhere, "google"))
     assert elsewhere.requests == []
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_production_believes_nobody_over_plain_http(provider: str) -> None:
+    name = f"{provider.upper()}_BASE_URL"
+    with pytest.raises(ImproperlyConfigured, match=name):
+        Environment.read({**GOOD, name: "http://elsewhere.example.com"})
+
+    assert Environment.read({**GOOD, name: "https://elsewhere.example.com"}).environment == "production"
+
+
+def test_environment_names_the_applications(elsewhere: IdentityProviderFake) -> None:
+    """What the environment says is what the settings give to allauth, line breaks of Apple's key included."""
+    command = [sys.executable, "-c", "import json, django; django.setup(); " + TELL]
+    given = {**os.environ, **environment(elsewhere.url), "DJANGO_SETTINGS_MODULE": "backend.settings"}
+    told = json.loads(subprocess.run(command, cwd=ROOT, env=given, capture_output=True, check=True).stdout)
+
+    assert told == [apps(), dict.fromkeys(PROVIDERS, elsewhere.url)]
+
+
+TELL = "from django.conf import settings as s; print(json.dumps([s.SOCIAL_APPS, s.SOCIAL_BASE_URLS]))"
