@@ -16,6 +16,7 @@ import redis
 import time_machine
 from django.conf import settings as configured
 from django.db import connection
+from django.test import override_settings
 from django.utils import timezone
 from structlog.stdlib import ProcessorFormatter
 
@@ -201,4 +202,9 @@ def test_rotation_knows_every_place_where_sealed_texts_lie(
     assert {"profiles", "properties", "money_ops", "mpesa_requests", "payout_accounts", "bookings"} <= {
         table for table, count in counted.items() if count
     }
-    assert all(set(column.names()) <= {crypto.present().name} for column in rotation.columns())
+    with override_settings(ENCRYPTION_KEYS=["an encryption key that comes later"]):
+        outcomes = rotation.rotate()
+        assert sum(outcome.resealed for outcome in outcomes.values()) > 10
+        assert [name for name, outcome in outcomes.items() if outcome.left] == []
+        assert {name for outcome in outcomes.values() for name in outcome.keys} == {crypto.present().name}
+        assert Listing.objects.get().line1 == LANE
