@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from django.contrib import admin
 from django.test import Client
 from django.urls import reverse
+from playwright.sync_api import Page as BrowserPage
+from playwright.sync_api import expect
 
 from admin_site import masking
 from backend.accounts.models import Profile, User
@@ -16,7 +18,9 @@ from backend.audit.models import AuditEntry
 from backend.bookings.models import Booking
 from backend.listings.models import Listing
 from backend.payments.models import PayoutAccount
+from tests.admin_site.conftest import Browse
 from tests.admin_site.world import HTMX, audited, make_booking, make_terms, signed_in, staff
+from tests.conftest import Server
 from tests.factories import NOW
 
 pytestmark = pytest.mark.usefixtures("db")
@@ -180,3 +184,28 @@ def test_reveal_is_not_for_every_role(role: str, model: Any, world: Booking) -> 
     assert answer.status_code == 403
     assert not any(value in answer.content.decode() for value in (*ADDRESSES, *DESTINATIONS))
     assert not AuditEntry.objects.filter(action__endswith="revealed").exists()
+
+
+def test_reveal_in_a_browser_shows_it_in_the_dialog_only(
+    start_server: Callable[..., Server], browse: Browse[Any], world: Booking
+) -> None:
+    support = staff("support")
+    server = start_server()
+    path = reverse("admin:accounts_user_change", args=(world.host_id,))
+
+    def steps(page: BrowserPage) -> str:
+        page.goto(server.url + path)
+        page.click("text=Reveal")
+        page.fill("textarea[name=reason]", "Ticket 4711")
+        page.click("#modal-content >> button:has-text('Reveal')")
+        expect(page.get_by_text(EMAILS[0])).to_be_visible()
+        shown = page.inner_text("[data-testid=revealed]")
+        page.goto(server.url + path)
+        expect(page.get_by_text("q•••@x•••.example").first).to_be_visible()
+        expect(page.get_by_text(EMAILS[0])).to_have_count(0)
+        return shown
+
+    shown = browse(server.url, support.username, steps)
+
+    assert NAMES[0] in shown
+    assert audited("user.revealed").actor == support
