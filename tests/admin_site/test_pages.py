@@ -58,6 +58,7 @@ MONEY = {
 RATES = {"core.currency", "core.exchangerate"}
 LOG = {"audit.auditentry"}
 ABUSE = {"core.firewallrule", "core.throttledsubject"}
+PRIVACY = {"privacy.erasure", "privacy.retentionrun"}
 SYSTEM = {"procrastinate.procrastinatejob", "core.platformsetting", "auth.group"}
 
 SEES = {
@@ -75,6 +76,7 @@ SEES = {
     | RATES
     | LOG
     | ABUSE
+    | PRIVACY
     | SYSTEM,
 }
 """What each role may look at: the whole matrix, so that a new page must be placed."""

@@ -18,6 +18,7 @@ from django.http import HttpResponse
 
 from api.access import ACCESS, ANYONE, KNOWN_TO, OWNER, SELF
 from api.main import api
+from backend.listings.cohosts import GRANTS
 from tests.api.client import ApiClient
 from tests.listings.pictures import drawn, encoded
 from tests.matrix.requests import REQUESTS, USUAL, Case
@@ -33,6 +34,26 @@ OPERATIONS: dict[str, tuple[str, str, Any]] = {
 THERE = "there"
 PICTURE = encoded(drawn((64, 48)))
 TOLD = ("Content-Type", "WWW-Authenticate", "Cache-Control", "ETag", "Location", "Vary", "Allow")
+
+
+DEALS, KEEPS = {"keeps_bookings", "keeps_two"}, {f"keeps_{grant}" for grant in GRANTS} | {"keeps_two"}
+LISTS: dict[str, set[str]] = {
+    "/api/bookings/": {"guest"},
+    "/api/bookings/?as=host": {"host"} | DEALS,
+    "/api/inquiries/": {"guest"},
+    "/api/inquiries/?as=host": {"host"} | DEALS,
+    "/api/payments/": {"guest"},
+    "/api/payments/?as=host": {"host", "keeps_payouts"},
+    "/api/payouts/": {"host"},
+    "/api/payout-accounts/": {"host"},
+    "/api/disputes/": {"host"},
+    "/api/documents/": {"guest"},
+    "/api/host/properties/": {"host"} | KEEPS,
+    "/api/host/promo-codes/": {"host"},
+    "/api/profile/identities/": {"guest"},
+    "/api/profile/identity-checks/": {"guest"},
+}
+"""List → who finds something in it; staff see the whole in the back office, not here."""
 
 
 @dataclass
@@ -97,6 +118,31 @@ def test_operation(matrix: Matrix, operation: str) -> None:
                 found[key] = (answer.status_code, _wrongs(matrix, case, answer))
     assert {key: value for key, value in found.items() if value != expected[key]} == {}
     assert found == expected
+
+
+def test_lists_hold_only_what_is_for_the_caller(matrix: Matrix) -> None:
+    cache.clear()
+    world = matrix.world
+    living = [name for name in matrix.clients if name not in world.dead and name != "anonymous"]
+    found: dict[str, set[str]] = {}
+    for path in LISTS:
+        found[path] = set()
+        for actor in living:
+            answer = matrix.clients[actor].get(path)
+            if answer.status_code == 403:
+                continue
+            assert answer.status_code == 200, (path, actor)
+            if answer.json()["count"]:
+                found[path].add(actor)
+
+    assert found == LISTS
+    for actor in living:
+        mine = world.people[actor].notifications.values_list("pk", flat=True)
+        listed = matrix.clients[actor].get("/api/notifications/?page_size=20").json()["results"]
+        assert {row["id"] for row in listed} <= set(mine), actor
+        sessions = matrix.clients[actor].get("/api/profile/sessions/").json()["results"]
+        own = world.people[actor].sessions.filter(revoked_at=None).values_list("pk", flat=True)
+        assert {row["id"] for row in sessions} == {str(pk) for pk in own}, actor
 
 
 def _cases(operation: str) -> list[Case]:
