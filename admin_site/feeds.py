@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RadioFilter
 from unfold.decorators import display
 
-from admin_site import fields, finding
+from admin_site import fields, finding, masking
 from admin_site.actions import WARNING, ReasonForm, dialog_action
 from admin_site.base import Page, Rows
 from admin_site.display import FEED_COLOURS, label, link
@@ -93,9 +93,14 @@ class Entries(Rows):
 
     model = FeedEvent
     verbose_name_plural = _("Entries")
-    fields = ("starts_on", "ends_on", "summary", "kind", "created_at", "skipped_at", "removed_at")
+    fields = ("starts_on", "ends_on", "said", "kind", "created_at", "skipped_at", "removed_at")
     readonly_fields = fields
     ordering = ("-ends_on", "-id")
+
+    @display(description=_("summary"))
+    def said(self, event: FeedEvent) -> str:
+        """Other sites name guests here."""
+        return masking.named(event.summary) or "–"
 
 
 class UnwellFilter(RadioFilter):
@@ -254,7 +259,7 @@ class FeedConflictPage(Page):
     def entry(self, conflict: FeedConflict) -> str:
         event = conflict.event
         dates = f"{event.starts_on:%d %b} → {event.ends_on:%d %b %Y}"
-        return f"{dates}, {event.summary}" if event.summary else dates
+        return f"{dates}, {masking.named(event.summary)}" if event.summary else dates
 
     @display(description=_("sold here"))
     def sold(self, conflict: FeedConflict) -> str:

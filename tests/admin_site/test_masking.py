@@ -15,6 +15,7 @@ from playwright.sync_api import expect
 from admin_site import masking
 from backend.accounts.models import Profile, User
 from backend.audit.models import AuditEntry
+from backend.availability.models import FeedEvent
 from backend.bookings.models import Booking
 from backend.listings.models import Listing
 from backend.payments.models import PayoutAccount
@@ -72,6 +73,7 @@ def world() -> Booking:
         updated_at=NOW,
     )
     make_terms(booking)
+    FeedEvent.objects.update(summary=f"Reserved by {NAMES[2]}")
     return Booking.objects.select_related("host", "guest", "listing").get()
 
 
