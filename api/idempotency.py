@@ -55,7 +55,8 @@ def _replaying(run: Run) -> Run:
             return operation.api.on_exception(request, error)
         if isinstance(claim, idempotency.Answer):
             return _replay(claim)
-        response = run(request, **path)
+        with idempotency.under(claim):
+            response = run(request, **path)
         if response.status_code >= 500 or response.status_code in NOT_KEPT:
             idempotency.give_up(claim)
         else:

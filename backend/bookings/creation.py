@@ -24,7 +24,7 @@ from backend.bookings.models import Booking, Detail, Inquiry
 from backend.bookings.quotes import Quote
 from backend.bookings.states import BookingStatus
 from backend.bookings.steps import GUEST, OwnListing, record
-from backend.core import platform
+from backend.core import idempotency, platform
 from backend.core.db import insert, prepared, retrying
 from backend.core.errors import NotFound, Throttled
 from backend.core.money import Money
@@ -82,6 +82,9 @@ def create(*, guest: User, wish: Wish, now: datetime) -> Booking:
     Raises: NotFound, OwnListing, TooManyHolds, NotAvailable, StayRefused, Preparation, InvalidQuote, InvalidInquiry,
     those of ``promotions.take`` (422), DatesUnavailable, QuoteExpired, OfferExpired, PriceChanged (409).
     """
+    made = idempotency.made_before()
+    if made is not None:
+        return Booking.objects.get(pk=made, guest=guest)
     feeds.refresh_before_booking(listing_id=wish.listing_id, guest=guest, now=now)
     return _create(guest=guest, wish=wish, now=now)
 
@@ -132,6 +135,7 @@ def _create(*, guest: User, wish: Wish, now: datetime) -> Booking:
                 updated_at=now,
             )
         )
+        idempotency.note(booking.pk)
         event = "requested" if asks_host else "held"
         first = record(booking, old="", event=event, by=GUEST, actor=guest, reason="", now=now)
         if inquiry is not None:

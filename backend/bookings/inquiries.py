@@ -27,7 +27,7 @@ from backend.bookings.models import Booking, Inquiry, InquiryStatus
 from backend.bookings.quotes import Quote
 from backend.bookings.states import BookingStatus
 from backend.bookings.steps import OwnListing
-from backend.core import access, platform
+from backend.core import access, idempotency, platform
 from backend.core.access import SYSTEM
 from backend.core.db import lock, retrying
 from backend.core.errors import Conflict, Invalid, NotFound, Stale, Throttled, WrongState
@@ -105,6 +105,9 @@ def ask(
     Raises: NotFound, OwnListing, InquiryOpen, TooManyInquiries, NotAvailable, StayRefused, DatesUnavailable,
     Preparation, Throttled (the day's budget of conversations).
     """
+    made = idempotency.made_before()
+    if made is not None:
+        return Inquiry.objects.get(pk=made, guest=guest)
     budgets.spend(budgets.CONVERSATIONS, guest, now=now)
     with transaction.atomic(durable=True):
         known = Listing.objects.known_to(guest).filter(pk=listing_id)
@@ -130,6 +133,7 @@ def ask(
             created_at=now,
             updated_at=now,
         )
+        idempotency.note(inquiry.pk)
         audit.record(actor=guest, action="inquiry.ask", subject=inquiry, now=now)
         _tell(inquiry, inquiry.host, "inquiry.received", now)
     return inquiry

@@ -2,15 +2,22 @@
 
 A row is claimed before the work starts. Its lease of ``LEASE`` lets a request that died be tried again; the
 answer is stored by whoever still holds the claim. Works in its own short transactions, around the operation's.
+
+A request may die after its operation has committed and before it was answered. So an operation that makes something
+notes what it made in its own transaction (``note``), and asks first what an earlier try has made (``made_before``).
 """
 
 from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.db.models import F
 from django.utils.translation import gettext_lazy as _
 
 from backend.core.db import prepared
@@ -26,12 +33,16 @@ INSERT INTO idempotency_keys AS k (user_id, key, fingerprint, claim, claimed_at,
 VALUES (%(user)s, %(key)s, %(fingerprint)s, %(claim)s, %(now)s, %(expires)s)
 ON CONFLICT (user_id, key) DO UPDATE SET
     fingerprint = excluded.fingerprint, claim = excluded.claim, claimed_at = excluded.claimed_at,
-    expires_at = excluded.expires_at, status = NULL, headers = '{}', body = NULL
+    expires_at = excluded.expires_at, status = NULL, headers = '{}', body = NULL,
+    made = CASE WHEN k.expires_at > excluded.claimed_at THEN k.made END
 WHERE k.expires_at <= excluded.claimed_at
    OR (k.status IS NULL AND k.claimed_at <= %(lapsed)s AND k.fingerprint = excluded.fingerprint)
-RETURNING claim
+RETURNING made
 """
 
+NOTE = """
+UPDATE idempotency_keys SET made = %s WHERE user_id = %s AND key = %s AND claim = %s AND status IS NULL
+"""
 
 FINISH = """
 UPDATE idempotency_keys SET status = %s, headers = %s, body = %s
@@ -64,11 +75,15 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to answer a keyed request."""
+    """The right to answer a keyed request. ``made``: the id of what an earlier try of it has made."""
 
     id: uuid.UUID
     user_id: int
     key: str
+    made: int | None = None
+
+
+_claim: ContextVar[Claim | None] = ContextVar("idempotency_claim", default=None)
 
 
 def require_key(key: str) -> str:
@@ -101,8 +116,9 @@ def begin(*, user_id: int, key: str, fingerprint: bytes, now: datetime) -> Claim
                 "lapsed": now - LEASE,
             },
         )
-        if cursor.fetchone():
-            return Claim(claim, user_id, key)
+        claimed = cursor.fetchone()
+    if claimed:
+        return Claim(claim, user_id, key, made=claimed[0])
     row = IdempotencyKey.objects.filter(user_id=user_id, key=key).first()
     if row is None:
         # Given up by its holder between the two statements: the client may simply come again.
@@ -112,6 +128,36 @@ def begin(*, user_id: int, key: str, fingerprint: bytes, now: datetime) -> Claim
     if row.status is None:
         raise InProgress(retry_after=1)
     return Answer(row.status, row.headers, bytes(row.body or b""))
+
+
+@contextmanager
+def under(claim: Claim) -> Iterator[None]:
+    """Let the operation inside know which keyed request it works for."""
+    token = _claim.set(claim)
+    try:
+        yield
+    finally:
+        _claim.reset(token)
+
+
+def made_before() -> int | None:
+    """The id of what an earlier try of this request has made; None where there was none, or no key."""
+    claim = _claim.get()
+    return claim.made if claim else None
+
+
+def note(made: int) -> None:
+    """Write down, in the transaction that makes it, the id of what this request makes.
+
+    Raises: InProgress when the lease has lapsed and another request took over; then nothing must be made here.
+    """
+    claim = _claim.get()
+    if claim is None:
+        return
+    with prepared() as cursor:
+        cursor.execute(NOTE, [made, claim.user_id, claim.key, claim.id])
+        if not cursor.rowcount:
+            raise InProgress(retry_after=1)
 
 
 def finish(claim: Claim, answer: Answer) -> bool:
@@ -125,8 +171,12 @@ def finish(claim: Claim, answer: Answer) -> bool:
 
 
 def give_up(claim: Claim) -> None:
-    """Free the key: what was answered is not worth keeping, the same request may be tried again."""
-    _held(claim).delete()
+    """Free the key: what was answered is not worth keeping, the same request may be tried again at once.
+
+    What the request has made all the same stays noted.
+    """
+    _held(claim).filter(made=None).delete()
+    _held(claim).update(claimed_at=F("claimed_at") - LEASE)
 
 
 def purge(now: datetime) -> int:

@@ -157,6 +157,7 @@ class IdempotencyKey(models.Model):
     status = models.PositiveSmallIntegerField(null=True)
     headers = models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()))
     body = models.BinaryField(null=True)
+    made = models.BigIntegerField(null=True)
 
     class Meta:
         db_table = "idempotency_keys"

@@ -18,7 +18,7 @@ from procrastinate.contrib.django import app
 
 from backend.accounts.models import HOST
 from backend.audit import services as audit
-from backend.core import access, fx, platform
+from backend.core import access, fx, idempotency, platform
 from backend.core.db import lock, outside_transaction, retrying
 from backend.core.errors import Conflict, Invalid, NotFound, Unavailable
 from backend.identity import sessions
@@ -118,7 +118,12 @@ def add(
         raise fx.UnknownCurrency.field("currency", fx.UnknownCurrency.code, fx.UnknownCurrency.title)
     adapter = registry.choose_payout(provider, currency or usual_currency(actor), country.upper())
     address, shown = _destination(adapter, destination)
-    account = _write(actor, adapter, currency, country.upper(), address, shown, now)
+    made = idempotency.made_before()
+    account = (
+        PayoutAccount.objects.get(pk=made, user=actor)
+        if made is not None
+        else _write(actor, adapter, currency, country.upper(), address, shown, now)
+    )
     return _open(account, adapter, now) if isinstance(adapter, OpensAccounts) else account
 
 
@@ -142,6 +147,7 @@ def _write(
             created_at=now,
             updated_at=now,
         )
+        idempotency.note(account.pk)
         audit.record(
             actor=actor,
             action="payout_account.add",

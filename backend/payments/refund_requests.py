@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 
 from backend.accounts.models import ADMIN, FINANCE
 from backend.audit import services as audit
-from backend.core import access, fx, platform
+from backend.core import access, fx, idempotency, platform
 from backend.core.db import lock, retrying
 from backend.core.errors import Invalid, NotAllowed, NotFound
 from backend.core.money import Money
@@ -68,6 +68,9 @@ def give(*, actor: Any, folio: Folio, amount_minor: int, reason: str, now: datet
     """
     with transaction.atomic(durable=True):
         access.require(actor, "refund.give", folio)
+        made = idempotency.made_before()
+        if made is not None:
+            return RefundRequest.objects.get(pk=made, folio=folio)
         _require_sound(amount_minor, reason)
         folio = lock(Folio.objects.all(), pk=folio.pk)
         if amount_minor > refunds.refundable(folio):
@@ -75,6 +78,7 @@ def give(*, actor: Any, folio: Folio, amount_minor: int, reason: str, now: datet
         if amount_minor > bearing.host_part(folio):
             raise MoreThanHostsPart.field("amount", MoreThanHostsPart.code, MoreThanHostsPart.title)
         request = _write(actor, folio, amount_minor, bearing.HOST, reason, now, RefundRequestStatus.APPROVED)
+        idempotency.note(request.pk)
         _carry_out(actor, request, "refund.give", reason, now)
     return request
 

@@ -1,0 +1,126 @@
+"""A request dies after it was carried out and before it was answered: its key, sent again, tells what it has made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import time_machine
+from django.db import transaction
+from django.utils import timezone
+
+from backend.accounts.models import User
+from backend.bookings.models import Booking, Inquiry
+from backend.core import idempotency
+from backend.core.models import IdempotencyKey
+from backend.payments.models import PayoutAccount, RefundRequest
+from tests.api.client import ApiClient
+from tests.bookings.making import confirmed, wrong_books
+from tests.factories import NOW, make_listing, make_user
+
+pytestmark = pytest.mark.usefixtures("db")
+
+DATES = {"check_in": "2027-05-03", "check_out": "2027-05-07"}
+KEY = "only-once"
+
+Asked = tuple[User, str, dict[str, Any]]
+"""Who sends what where."""
+
+
+def _booking() -> Asked:
+    return make_user(), "/api/bookings/", {"property_id": make_listing().pk, **DATES}
+
+
+def _inquiry() -> Asked:
+    return make_user(), "/api/inquiries/", {"property_id": make_listing().pk, **DATES, "message": "A piano?"}
+
+
+def _payout_account() -> Asked:
+    return make_user(), "/api/payout-accounts/", {"provider": "sandbox", "currency": "EUR"}
+
+
+def _refund() -> Asked:
+    booking = confirmed(make_listing())
+    return booking.host, f"/api/bookings/{booking.pk}/refund/", {"amount": 20.5, "reason": "A cold shower."}
+
+
+MAKING = {Booking: _booking, Inquiry: _inquiry, PayoutAccount: _payout_account, RefundRequest: _refund}
+
+
+@pytest.fixture(autouse=True)
+def _at_now():
+    with time_machine.travel(NOW, tick=False):
+        yield
+
+
+def _die() -> None:
+    """Leave the key as a process leaves it that ends between the commit and the answer, more than a lease ago."""
+    lapsed = timezone.now() - idempotency.LEASE - timedelta(seconds=1)
+    IdempotencyKey.objects.update(status=None, headers={}, body=None, claimed_at=lapsed)
+
+
+@pytest.mark.parametrize(("model", "make"), MAKING.items())
+def test_what_was_made_is_told_and_not_made_again(model: type[Any], make: Callable[[], Asked]) -> None:
+    user, path, body = make()
+    client = ApiClient(user)
+    first = client.post(path, body, idempotency_key=KEY)
+    _die()
+
+    second = client.post(path, body, idempotency_key=KEY)
+    third = client.post(path, body, idempotency_key=KEY)
+
+    assert [answer.status_code for answer in (first, second, third)] == [201, 201, 201]
+    assert first.json() == second.json() == third.json()
+    assert "Idempotent-Replayed" not in second
+    assert third["Idempotent-Replayed"] == "true"
+    assert [row.pk for row in model.objects.all()] == [first.json()["id"]]
+    assert wrong_books() == {}
+
+
+def test_a_key_whose_seven_days_are_over_makes_something_new() -> None:
+    user, path, body = _payout_account()
+    ApiClient(user).post(path, body, idempotency_key=KEY)
+    IdempotencyKey.objects.update(expires_at=timezone.now())
+
+    again = ApiClient(user).post(path, body, idempotency_key=KEY)
+
+    assert again.status_code == 201
+    assert sorted(PayoutAccount.objects.values_list("pk", flat=True))[-1:] == [again.json()["id"]]
+    assert PayoutAccount.objects.count() == 2
+
+
+@transaction.atomic
+def _make_something() -> None:
+    idempotency.note(make_user().pk)
+
+
+def test_whoever_lost_the_claim_makes_nothing() -> None:
+    now = timezone.now()
+    slow = idempotency.begin(user_id=1, key=KEY, fingerprint=b"f", now=now)
+    later = idempotency.begin(user_id=1, key=KEY, fingerprint=b"f", now=now + timedelta(seconds=61))
+    assert isinstance(slow, idempotency.Claim)
+    assert isinstance(later, idempotency.Claim)
+
+    with idempotency.under(slow), pytest.raises(idempotency.InProgress):
+        _make_something()
+
+    assert User.objects.count() == 0
+    assert (idempotency.made_before(), IdempotencyKey.objects.get().made) == (None, None)
+
+
+def test_a_defect_after_something_was_made_forgets_it_not() -> None:
+    now = timezone.now()
+    claim = idempotency.begin(user_id=1, key=KEY, fingerprint=b"f", now=now)
+    assert isinstance(claim, idempotency.Claim)
+    with idempotency.under(claim):
+        idempotency.note(7)
+
+    idempotency.give_up(claim)
+
+    again = idempotency.begin(user_id=1, key=KEY, fingerprint=b"f", now=now)
+    assert isinstance(again, idempotency.Claim)
+    assert again.made == 7
+    with idempotency.under(again):
+        assert idempotency.made_before() == 7
