@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import threading
+from typing import Any
+
 from django.contrib.auth.hashers import Argon2PasswordHasher
+
+_AT_ONCE = threading.BoundedSemaphore(os.cpu_count() or 1)
+"""Each hash needs 19 MiB to itself. More at a time than there are cores would only push each other out of the processor's
+caches, and let whoever sends many wrong passwords fill the memory."""
 
 
 class KaribuArgon2Hasher(Argon2PasswordHasher):
@@ -14,3 +22,11 @@ class KaribuArgon2Hasher(Argon2PasswordHasher):
     time_cost = 2
     memory_cost = 19_456
     parallelism = 1
+
+    def encode(self, password: str, salt: str) -> Any:
+        with _AT_ONCE:
+            return super().encode(password, salt)
+
+    def verify(self, password: str, encoded: str) -> Any:
+        with _AT_ONCE:
+            return super().verify(password, encoded)

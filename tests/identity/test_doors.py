@@ -45,7 +45,7 @@ ISSUING = {
 
 OPENING = {
     "backend/identity/registration.py": {"register"},
-    "backend/identity/signing_in.py": {"admit"},
+    "backend/identity/signing_in.py": {"_admit"},
     "backend/identity/social.py": {"_register"},
 }
 """Functions that open a session."""
