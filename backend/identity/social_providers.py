@@ -80,7 +80,7 @@ class ProviderSilent(Unavailable):
     title = _("The provider does not answer at the moment. Try again later.")
 
 
-_UNREADABLE = (AttributeError, LookupError, TypeError, ValueError)
+_UNREADABLE = (AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """What allauth runs into when something is missing from an answer: it takes them apart without looking."""
 
 
@@ -302,7 +302,7 @@ def _require_readable(id_token: str) -> None:
     """A token whose header asks for no other check than the one we make. Raises: IdentityRefused."""
     try:
         header = jwt.get_unverified_header(id_token)
-    except jwt.PyJWTError as error:
+    except (jwt.PyJWTError, RecursionError) as error:
         raise IdentityRefused from error
     if header.get("alg") not in ALGORITHMS or not isinstance(header.get("kid"), str):
         raise IdentityRefused

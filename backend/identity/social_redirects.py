@@ -162,7 +162,7 @@ def _named(identity: Identity, user: str) -> Identity:
             social_providers.name(told.get("firstName")),
             social_providers.name(told.get("lastName")),
         )
-    except (ValueError, TypeError, LookupError, AttributeError):
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
         return identity
     return replace(identity, first_name=identity.first_name or first, last_name=identity.last_name or last)
 

@@ -496,3 +496,13 @@ def test_form_that_is_none_is_no_defect(elsewhere: IdentityProviderFake) -> None
             "POST", "/api/login/apple/callback/", body, content_type="application/x-www-form-urlencoded"
         )
         assert answer["Location"] == "http://127.0.0.1:8000/?error=invalid_state", answer.content
+
+
+@pytest.mark.parametrize("user", ["[" * 3000, "{}", "7", '{"name": 7}', '{"name": {"firstName": 7}}', "\x00"])
+def test_name_that_apple_did_not_send_is_no_defect(elsewhere: IdentityProviderFake, user: str) -> None:
+    browser = Client()
+    back = elsewhere.authorize(depart(browser, "apple"), AMINA)
+    query = come_back(browser, Back(back.method, back.url, {**back.values, "user": user}))
+
+    assert login("apple", {"code": query["code"]}).status_code == 200
+    assert (User.objects.get().first_name, User.objects.get().last_name) == ("", "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import os
@@ -113,7 +114,22 @@ def test_token_is_refused(elsewhere: IdentityProviderFake, provider: str, spoile
         identify(provider, id_token=elsewhere.id_token(provider, AMINA, **spoiled))
 
 
-@pytest.mark.parametrize("token", ["x", "a.b.c", "e30.e30.e30", "eyJhbGciOiJSUzI1NiJ9.e30.x", "é.é.é"])
+DEEP = base64.urlsafe_b64encode(b"[" * 5000).decode().rstrip("=")
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "x",
+        "a.b.c",
+        "e30.e30.e30",
+        "eyJhbGciOiJSUzI1NiJ9.e30.x",
+        "é.é.é",
+        f"{DEEP}.e30.x",
+        "W10.e30.x",
+        "MQ.e30.x",
+    ],
+)
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_what_is_no_token_is_refused(elsewhere: IdentityProviderFake, provider: str, token: str) -> None:
     with pytest.raises(IdentityRefused):
