@@ -127,6 +127,10 @@ def check() -> int:
         "SECRET_KEY": secrets.token_urlsafe(64),
         "ALLOWED_HOSTS": "example.com",
         "PUBLIC_URL": "https://example.com",
+        "ENCRYPTION_KEYS": secrets.token_urlsafe(32),
+        "EMAIL_URL": "smtp+tls://mail.example.com",
+        "STORAGE_BUCKET": "karibu",
+        "TRUSTED_PROXIES": "10.0.0.1",
     }
     lint_imports = "from importlinter.cli import lint_imports_command; lint_imports_command()"
     steps: list[tuple[str, list[str], dict[str, str]]] = [

@@ -4,15 +4,14 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('core', '0005_firewall'),
+        ("core", "0005_firewall"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='idempotencykey',
-            name='made',
+            model_name="idempotencykey",
+            name="made",
             field=models.BigIntegerField(null=True),
         ),
     ]
