@@ -42,7 +42,7 @@ KNOWN_TO: dict[str, tuple[str, ...]] = {
     "inquiry": (GUEST, HOST, BOOKINGS, *STAFF),
     "payment": (GUEST, HOST, PAYOUTS, *MONEY),
     "dispute": (HOST,),
-    "document": (OWNER, *MONEY),
+    "document": (OWNER, FINANCE, ADMIN),
     "payout shares": (HOST, *MONEY),
     "own": (OWNER,),
     "user": (ANYONE,),
@@ -78,7 +78,7 @@ _kept = Access((HOST, CALENDAR), "listing")
 _answered = Access((HOST, BOOKINGS), "booking")
 _asked = Access((HOST, BOOKINGS), "inquiry")
 _changed = Access((GUEST, HOST, BOOKINGS), "booking")
-_papers = Access((GUEST, HOST, *MONEY), "booking")
+_papers = Access((GUEST, HOST, FINANCE, ADMIN), "booking")
 _offered = Access((ANYONE,), "offer")
 _proven = "What is sent is the proof: "
 
