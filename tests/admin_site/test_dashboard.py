@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from admin_site import figures
+from backend.accounts.models import IdentityCheck
 from backend.bookings import services as bookings
 from backend.bookings.models import Booking
 from backend.core import fx, platform
@@ -34,6 +35,7 @@ pytestmark = pytest.mark.usefixtures("db")
 
 WAITING = (
     "review",
+    "identity",
     "flagged",
     "requests",
     "feeds",
@@ -167,6 +169,7 @@ def test_dashboard_shows_what_waits_with_a_way_to_it() -> None:
     client = signed_in(staff("admin"))
     make_listing(status="pending_review")
     make_listing(status="flagged")
+    IdentityCheck.objects.create(user=make_user(), document="passport", created_at=timezone.now())
     request = make_request()
     type(request).objects.filter(pk=request.pk).update(expires_at=timezone.now() + timedelta(hours=1))
     booking = make_booking()
@@ -203,7 +206,13 @@ def test_dashboard_shows_what_waits_with_a_way_to_it() -> None:
         for item in group["items"]
     }
     assert {title: badge for title, badge in badges.items() if badge} == {
-        **{"Listings": "2", "Bookings": "1", "Calendar feeds": "1", "Calendar conflicts": "1"},
+        **{
+            "Listings": "2",
+            "Identity documents": "1",
+            "Bookings": "1",
+            "Calendar feeds": "1",
+            "Calendar conflicts": "1",
+        },
         **{"Payments": "1", "Refunds by hand": "1", "Disputes": "1", "Provider events": "1"},
         **{"Payouts": "1", "Money operations": "1", "Reconciliation": "1", "Deliveries": "1", "Jobs": "1"},
     }
@@ -219,7 +228,7 @@ def test_dashboard_shows_each_role_its_own() -> None:
 
     assert seen == {
         "support": {"review", "flagged", "requests", "feeds", "conflicts", "deliveries"},
-        "moderator": {"review", "flagged", "feeds", "conflicts", "deliveries"},
+        "moderator": {"review", "identity", "flagged", "feeds", "conflicts", "deliveries"},
         "finance": {
             *("requests", "money", "differences", "payouts"),
             *("refunds", "approvals", "disputes", "events"),

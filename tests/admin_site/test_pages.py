@@ -174,7 +174,7 @@ def test_pages_send_strangers_to_the_sign_in() -> None:
 def test_pages_of_libraries_are_not_let_in() -> None:
     assert {model._meta.app_label for model in admin.site._registry} == {
         *("accounts", "audit", "auth", "availability", "bookings", "core", "listings", "notifications"),
-        *("payments", "procrastinate", "rates"),
+        *("payments", "privacy", "procrastinate", "rates"),
     }
 
 

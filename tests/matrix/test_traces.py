@@ -154,6 +154,7 @@ OFFICE = {
     "accounts_user_unlink": "identity.unlinked",
     "accounts_user_erase": "user.erased",
     "accounts_user_reveal": "user.revealed",
+    "listings_listing_reveal": "listing.revealed",
     "core_firewallrule_add_rule": "firewall.added",
     "core_firewallrule_remove": "firewall.removed",
     "core_firewallrule_switch_off": "firewall.switched_off",
