@@ -308,8 +308,14 @@ class Mpesa(PaysOut):
             state = str(told.values.get("TransactionStatus", ""))
             if told.is_success and state == "Completed":
                 return _done(request, told.receipt)
-            if told.is_success and state in _FAILED_STATES:
+            if not told.is_success or state not in _FAILED_STATES:
+                continue
+            if request.way != Way.REVERSAL:
                 return _refused(request, f"mpesa_{state.lower()}")
+            # A state gives no reason, and "reversed already", by an asking whose answer was lost, is one. Asked once more
+            # M-Pesa says which; it reverses a payment only once.
+            journal.claim_back(request, order.at - STATUS_AFTER)
+            break
         is_silent = request.state == State.TAKEN and order.at >= request.asked_at + STATUS_AFTER
         if order.is_open and is_silent and journal.may_query(request, order.at, every=STATUS_EVERY):
             _ask_state(request)

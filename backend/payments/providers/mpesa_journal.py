@@ -67,6 +67,13 @@ def claim(request: MpesaRequest, now: datetime, state: str, *, after: timedelta 
     return True
 
 
+def claim_back(request: MpesaRequest, asked_before: datetime) -> None:
+    """Let a request that was taken, and made before then, be made again: what became of it cannot be known otherwise."""
+    taken = MpesaRequest.objects.filter(pk=request.pk, state=State.TAKEN, asked_at__lte=asked_before)
+    if taken.update(state=State.ASKED):
+        request.state = State.ASKED
+
+
 def may_query(request: MpesaRequest, now: datetime, *, every: timedelta) -> bool:
     """Whether the caller is to ask for the request's state now. One caller wins."""
     due = MpesaRequest.objects.filter(pk=request.pk).exclude(queried_at__gt=now - every)

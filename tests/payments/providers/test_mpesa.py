@@ -528,6 +528,48 @@ def test_refund_happens_once(daraja: DarajaFake, fault: Fault, amount: int) -> N
     assert daraja.moved("b2c", "reversal") == [(back.key, amount, "KES")]
 
 
+def test_reversal_that_was_made_is_not_taken_for_failed_when_a_second_one_fails(daraja: DarajaFake) -> None:
+    back = order("refund", parent_ref=paid(daraja).reference)
+    daraja.faults.script(Fault.RESET_AFTER, on="/reversal/")
+    with pytest.raises(ProviderUnavailable):
+        provider.carry_out(back)
+    daraja.drop_webhooks()
+
+    provider.carry_out(later(back, STATUS_AFTER))
+    daraja.drop_webhooks()
+    provider.look_up(later(back, 2 * STATUS_AFTER))
+    hear(daraja)
+    (_done, failed) = daraja.sent_out.values()
+    before = provider.look_up(later(back, 2 * STATUS_AFTER))
+    again = provider.carry_out(later(back, 3 * STATUS_AFTER))
+    hear(daraja)
+    after = provider.look_up(later(back, 3 * STATUS_AFTER))
+
+    assert failed["code"] == "R000001"
+    assert before is None
+    assert again.status == "pending"
+    assert after is not None
+    assert after.status == "succeeded"
+    assert daraja.moved("reversal") == [(back.key, 150_000, "KES")]
+
+
+def test_reversal_that_fails_unheard_fails_with_its_reason_when_asked_again(daraja: DarajaFake) -> None:
+    back = order("refund", parent_ref=paid(daraja).reference)
+    daraja.paying = "2001"
+    provider.carry_out(back)
+    daraja.drop_webhooks()
+
+    provider.look_up(later(back, STATUS_AFTER))
+    hear(daraja)
+    provider.carry_out(later(back, 2 * STATUS_AFTER))
+    hear(daraja)
+    after = provider.look_up(later(back, 2 * STATUS_AFTER))
+
+    assert after is not None
+    assert (after.status, after.error_code) == ("failed", "not_set_up")
+    assert daraja.moved("reversal") == []
+
+
 def test_refund_of_a_payment_whose_receipt_is_unknown_goes_to_the_phone(daraja: DarajaFake) -> None:
     asked = order()
     provider.carry_out(asked)
