@@ -184,7 +184,7 @@ def _rest(world: World, outside: Outside, now: datetime, rounds: int) -> None:
         is_owed = Payout.objects.filter(status__in=["scheduled", "on_hold", "failed"]).exists()
         if round_ >= 2 and not is_open and not is_owed:
             break
-    _until(lambda: not _jobs(), 60, "jobs are left")
+    _until(lambda: not _jobs(), 240, "jobs are left")
 
 
 def _make_again() -> int:
