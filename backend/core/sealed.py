@@ -129,13 +129,14 @@ class SealedJSONField(SealedTextField):
         return None
 
 
-class _Sealed(Lookup):
+class _SealedExact(Lookup):
     """A look-up by blind index: the column's is among those that the values have under our keys."""
 
+    lookup_name = "exact"
     prepare_rhs = False
 
     def values(self) -> list[Any]:
-        raise NotImplementedError
+        return [self.rhs]
 
     def as_sql(self, compiler: Any, connection: Any) -> Any:
         field: SealedTextField = self.lhs.output_field
@@ -160,21 +161,14 @@ class _Sealed(Lookup):
         return f"({' OR '.join(conditions)})", found
 
 
-class _SealedExact(_Sealed):
-    lookup_name = "exact"
-
-    def values(self) -> list[Any]:
-        return [self.rhs]
-
-
-class _SealedIn(_Sealed):
+class _SealedIn(_SealedExact):
     lookup_name = "in"
 
     def values(self) -> list[Any]:
         return list(self.rhs)
 
 
-_LOOKUPS: dict[str, type[_Sealed]] = {"exact": _SealedExact, "in": _SealedIn}
+_LOOKUPS: dict[str, type[_SealedExact]] = {"exact": _SealedExact, "in": _SealedIn}
 
 _BLIND = "split_part(%s, ':', 4)"
 
