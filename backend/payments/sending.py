@@ -139,6 +139,7 @@ def _order(op: MoneyOp, now: datetime) -> Order:
         is_open=op.state in OPEN_OPS,
         group=f"stay-{op.of_payment.folio_id if op.payout is None else op.payout.folio_id}",
         options=op.options,
+        since=op.created_at,
     )
 
 

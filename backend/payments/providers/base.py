@@ -50,7 +50,7 @@ class Order:
 
     ``key`` is the money operation's id; ``parent_ref`` the provider's reference of what is captured, voided,
     refunded or taken back; ``reference`` the provider's reference of this very order where it is known already;
-    ``at`` the caller's clock. A payout goes to ``destination``: the provider's own account, or the address that it
+    ``at`` the caller's clock, ``since`` when the operation was written down (default: now). A payout goes to ``destination``: the provider's own account, or the address that it
     pays to (an email, a phone number).
 
     A refund of what was set aside first names in ``taken_ref`` what then took it. ``is_open`` is false for an order
@@ -69,6 +69,7 @@ class Order:
     is_open: bool = True
     group: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
+    since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

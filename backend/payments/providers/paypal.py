@@ -6,7 +6,7 @@ then an order may be given up safely, since only we can take its money.
 
 What PayPal knows of us: the operation's id is ``PayPal-Request-Id``, ``invoice_id`` (which a merchant's account uses
 once only) and, for what begins a payment or gives back, ``custom_id``; of payouts ``sender_batch_id`` and
-``sender_item_id``. References are PayPal's own: the order until its money is taken, then the capture or authorization.
+``sender_item_id`` alone: an answer that PayPal keeps for a request's id, an error too, would hide which batch was made. References are PayPal's own: the order until its money is taken, then the capture or authorization.
 """
 
 from __future__ import annotations
@@ -35,6 +35,10 @@ from backend.payments.providers.base import (
 )
 from backend.payments.providers.paypal_line import Line, issue_of, refused, seller_fee, understood, value
 from backend.payments.providers.wire import Answer
+
+BATCH_REMEMBERED = timedelta(days=29)
+"""A payout is made once for its ``sender_batch_id`` within 30 days, as PayPal's reference of POST /v1/payments/payouts
+says; a day is left for clocks that differ."""
 
 APPROVAL_LIFE = timedelta(minutes=30)
 """How long a guest may take to approve; PayPal itself would wait for hours, and nothing else could be paid meanwhile."""
@@ -136,8 +140,10 @@ class PayPal(PaysOut, TellsDisputes):
                 }
             ],
         }
+        if order.since is not None and order.at - order.since > BATCH_REMEMBERED:
+            raise ProviderUnavailable("PayPal may have forgotten this payout, and would make it again")
         with Line() as line:
-            answer = line.post("/v1/payments/payouts", order.key, body)
+            answer = line.post("/v1/payments/payouts", "", body)
             if answer.is_ok:
                 return Result("pending", str(answer.body["batch_header"]["payout_batch_id"]))
             if not _is_duplicate(answer):

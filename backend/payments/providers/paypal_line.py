@@ -41,7 +41,7 @@ class Line:
         return self.must(self.get(path, params))
 
     def post(self, path: str, key: str, body: Any) -> Answer:
-        """Ask for something under ``key``; a refusal is an answer. Raises: ProviderUnavailable."""
+        """Ask for something under ``key`` (empty: the body says what is the same); a refusal is an answer. Raises: ProviderUnavailable."""
         return self._call("POST", path, body=body, key=key)
 
     @staticmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
@@ -401,7 +402,7 @@ def test_payout_happens_once(paypal: PayPalFake, fault: Fault, is_forgotten: boo
 
     with pytest.raises(ProviderUnavailable):
         provider.carry_out(asked)
-    if is_forgotten or fault == Fault.ERROR_KEPT:
+    if is_forgotten:
         paypal.forget_keys()
     after = provider.carry_out(asked)
 
@@ -409,6 +410,19 @@ def test_payout_happens_once(paypal: PayPalFake, fault: Fault, is_forgotten: boo
         "succeeded", after.reference, stage="arrived"
     )
     assert paypal.moved() == [(asked.key, 10_000, "EUR")]
+
+
+@pytest.mark.parametrize(("days", "is_asked"), [(29, True), (30, False)])
+def test_payout_that_paypal_may_have_forgotten_is_not_made_again(
+    paypal: PayPalFake, days: int, is_asked: bool
+) -> None:
+    asked = order("payout", destination="host@example.org")
+    late = replace(asked, since=asked.at - timedelta(days=days))
+
+    with suppress(ProviderUnavailable):
+        provider.carry_out(late)
+
+    assert paypal.moved() == ([(asked.key, 10_000, "EUR")] if is_asked else [])
 
 
 def test_with_a_fresh_key_for_each_call_money_would_move_twice(paypal: PayPalFake) -> None:
