@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
@@ -17,6 +17,10 @@ from backend.notifications.models import LiveEvent, Notification
 
 DATES = ("check_in", "check_out")
 AMOUNTS = ("total", "amount")
+
+BODIES: dict[str, Callable[[Mapping[str, Any], str], dict[str, Any]]] = {}
+"""Type of a live event → its ``data`` on the wire, from what is stored and the reader's language. Packages above this
+one fill it for events whose texts are not the same in all languages; the others are told as they are stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +95,10 @@ def notice_of(row: Notification) -> Notice:
 
 
 def event_data(type_: str, data: Mapping[str, Any], language: str) -> dict[str, Any]:
-    """What a frame's ``data`` shows of a stored live event."""
-    return payload(Notice(**data), language) if type_ == "notification" else dict(data)
+    """What a frame's ``data`` shows of a stored live event to a reader of ``language``."""
+    if type_ == "notification":
+        return payload(Notice(**data), language)
+    return BODIES[type_](data, language) if type_ in BODIES else dict(data)
 
 
 def event_message(event: LiveEvent) -> dict[str, Any]:
