@@ -44,6 +44,28 @@ def _checked(values: dict[str, Any]) -> dict[str, Any]:
     return {**values, "cors_origins": origins}
 
 
+MAIL_PROVIDERS = ("", "smtp", "sendgrid", "mailgun", "files")
+"""Who carries mails. Not said: the server of EMAIL_URL where there is one, else files."""
+
+
+def _half_a_mail_provider(env: Environment) -> str:
+    """What is missing of the settings about mail, as a sentence; empty when nothing is."""
+    needed = {
+        "smtp": ("email_url",),
+        "sendgrid": ("sendgrid_api_key", "sendgrid_webhook_key"),
+        "mailgun": ("mailgun_api_key", "mailgun_domain", "mailgun_webhook_key"),
+    }
+    missing = [name.upper() for name in needed.get(env.email_provider, ()) if not getattr(env, name)]
+    if missing:
+        return f"EMAIL_PROVIDER={env.email_provider} needs {' and '.join(missing)} as well."
+    for provider in ("sendgrid", "mailgun"):
+        if getattr(env, f"{provider}_api_key") and env.email_provider != provider:
+            return f"There is a key of {provider}, but EMAIL_PROVIDER does not name it."
+        if not getattr(env, f"{provider}_api_base").startswith("https://"):
+            return f"Production writes to people over https: see {provider.upper()}_API_BASE."
+    return ""
+
+
 @dataclass(frozen=True)
 class Environment:
     """What the operator decides, read once from the process environment.
@@ -68,8 +90,17 @@ class Environment:
     storage_region: str = ""
     storage_public_url: str = ""
     s3_endpoint_url: str = ""
-    email_url: str = ""
+    email_provider: str = ""
+    email_url: str = field(default="", repr=False)
     email_from: str = "Karibu <no-reply@localhost>"
+    email_reply_to: str = ""
+    sendgrid_api_base: str = "https://api.sendgrid.com/v3/"
+    sendgrid_api_key: str = field(default="", repr=False)
+    sendgrid_webhook_key: str = ""
+    mailgun_api_base: str = "https://api.mailgun.net/v3/"
+    mailgun_api_key: str = field(default="", repr=False)
+    mailgun_domain: str = ""
+    mailgun_webhook_key: str = field(default="", repr=False)
     sms_url: str = field(default="", repr=False)
     sandbox_webhook_secret: str = field(default="", repr=False)
     stripe_api_base: str = "https://api.stripe.com"
@@ -130,6 +161,10 @@ class Environment:
             raise ImproperlyConfigured(
                 f"ENVIRONMENT is {env.environment!r}; say development, test or production."
             )
+        if env.email_provider not in MAIL_PROVIDERS:
+            raise ImproperlyConfigured(
+                f"EMAIL_PROVIDER is {env.email_provider!r}; say smtp, sendgrid, mailgun or files."
+            )
         if env.environment == "production":
             if len(env.secret_key) < 50 or env.secret_key == INSECURE_SECRET_KEY:
                 raise ImproperlyConfigured(
@@ -159,6 +194,9 @@ class Environment:
                 raise ImproperlyConfigured("Libraries write secrets into the log at LOG_LEVEL=DEBUG.")
             if not env.public_url.startswith("https://"):
                 raise ImproperlyConfigured("Production needs PUBLIC_URL with https.")
+            missing = _half_a_mail_provider(env)
+            if missing:
+                raise ImproperlyConfigured(missing)
             if env.stripe_secret_key and not env.stripe_webhook_secret:
                 raise ImproperlyConfigured(
                     "Stripe's webhooks cannot be told from forged ones without STRIPE_WEBHOOK_SECRET."
@@ -462,18 +500,35 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 12 * 1024 * 1024
 FILE_UPLOAD_MAX_MEMORY_SIZE = 12 * 1024 * 1024
 
 DEFAULT_FROM_EMAIL = ENV.email_from
-if ENV.email_url:
+EMAIL_REPLY_TO = ENV.email_reply_to
+EMAIL_PROVIDER = ENV.email_provider or ("smtp" if ENV.email_url else "files")
+EMAIL_BACKEND = {
+    "smtp": "django.core.mail.backends.smtp.EmailBackend",
+    "sendgrid": "backend.notifications.mail_providers.SendGrid",
+    "mailgun": "backend.notifications.mail_providers.Mailgun",
+    "files": "backend.notifications.mail.EmlFileBackend",
+}[EMAIL_PROVIDER]
+EMAIL_TIMEOUT = 20
+if EMAIL_PROVIDER == "smtp":
     _mail = urlsplit(ENV.email_url)
-    EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     EMAIL_HOST = _mail.hostname or ""
     EMAIL_PORT = _mail.port or 587
     EMAIL_HOST_USER = unquote(_mail.username or "")
     EMAIL_HOST_PASSWORD = unquote(_mail.password or "")
     EMAIL_USE_TLS = _mail.scheme == "smtp+tls"
     EMAIL_USE_SSL = _mail.scheme == "smtps"
-    EMAIL_TIMEOUT = 20
-else:
-    EMAIL_BACKEND = "backend.notifications.mail.EmlFileBackend"
+ANYMAIL = {
+    "SENDGRID_API_KEY": ENV.sendgrid_api_key,
+    "SENDGRID_API_URL": ENV.sendgrid_api_base,
+    "MAILGUN_API_KEY": ENV.mailgun_api_key,
+    "MAILGUN_API_URL": ENV.mailgun_api_base,
+    "MAILGUN_SENDER_DOMAIN": ENV.mailgun_domain or None,
+    "REQUESTS_TIMEOUT": EMAIL_TIMEOUT,
+    # Nobody is watched while reading.
+    "SEND_DEFAULTS": {"track_opens": False, "track_clicks": False},
+}
+# What the providers' reports are checked with; those of a provider without a key are not expected.
+MAIL_WEBHOOK_KEYS = {"sendgrid": ENV.sendgrid_webhook_key, "mailgun": ENV.mailgun_webhook_key}
 MAIL_DIR = STATE_DIR / "mail"
 SMS_URL = ENV.sms_url
 SMS_DIR = STATE_DIR / "sms"

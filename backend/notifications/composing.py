@@ -9,7 +9,9 @@ from django.core.mail import EmailMultiAlternatives
 from django.template.loader import render_to_string
 from django.utils.translation import get_language_info, override
 
-from backend.notifications.rendering import supported
+from backend.notifications import attachments
+from backend.notifications.models import Delivery
+from backend.notifications.rendering import render, supported
 
 
 def mail(
@@ -40,4 +42,27 @@ def mail(
         },
     )
     message.attach_alternative(html, "text/html")
+    return message
+
+
+def compose(delivery: Delivery) -> EmailMultiAlternatives:
+    """The mail of a delivery: plain text and HTML in the language of its reader, with what belongs to the notice.
+
+    Raises: attachments.NotReady.
+    """
+    notification = delivery.notification
+    user = notification.user
+    language = supported(user.profile.language if hasattr(user, "profile") else "")
+    title, body = render(notification, language)
+    message = mail(
+        to=user.email,
+        name=user.get_short_name(),
+        language=language,
+        title=title,
+        body=body,
+        link=notification.url,
+        message_id=f"delivery-{delivery.pk}",
+    )
+    for each in attachments.of(notification):
+        message.attach(each.name, each.content, each.media_type)
     return message

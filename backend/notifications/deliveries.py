@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import smtplib
 from datetime import datetime, timedelta
 
 import structlog
-from django.core.mail import EmailMultiAlternatives
 from django.db.models import F, Q
 
 from backend.core.db import outside_transaction
-from backend.notifications import attachments
-from backend.notifications.composing import mail
+from backend.notifications import attachments, mail
+from backend.notifications.composing import compose
 from backend.notifications.models import Delivery
-from backend.notifications.rendering import render, supported
 
 LEASE = timedelta(minutes=5)
 """How long a job may take to hand a mail over; after that it counts as dead."""
@@ -53,50 +50,19 @@ def deliver(delivery_id: int, *, now: datetime, last: bool = False) -> str:
     if not delivery.notification.user.is_active:
         return _note(delivery, Delivery.FAILED, now, error="the account is closed")
     try:
-        compose(delivery).send()
-    except (OSError, smtplib.SMTPException, attachments.NotReady) as error:
-        if _is_final(error):
-            # The address is wrong for good; trying again annoys the mail server only.
-            return _note(delivery, Delivery.FAILED, now, error=str(error))
+        mail.send(compose(delivery))
+    except mail.Refused as error:
+        return _note(delivery, Delivery.FAILED, now, error=str(error))
+    except (mail.NotSent, attachments.NotReady) as error:
         _note(
             delivery,
             Delivery.FAILED if last else Delivery.QUEUED,
             now,
-            error=f"{type(error).__name__}: {error}",
+            error=str(error),
         )
         raise NotDelivered(str(error)) from error
     attachments.sent(delivery.notification, now=now)
     return _note(delivery, Delivery.SENT, now)
-
-
-def compose(delivery: Delivery) -> EmailMultiAlternatives:
-    """The mail of a delivery: plain text and HTML in the language of its reader, with what belongs to the notice.
-
-    Raises: attachments.NotReady.
-    """
-    notification = delivery.notification
-    user = notification.user
-    language = supported(user.profile.language if hasattr(user, "profile") else "")
-    title, body = render(notification, language)
-    message = mail(
-        to=user.email,
-        name=user.get_short_name(),
-        language=language,
-        title=title,
-        body=body,
-        link=notification.url,
-        message_id=f"delivery-{delivery.pk}",
-    )
-    for each in attachments.of(notification):
-        message.attach(each.name, each.content, each.media_type)
-    return message
-
-
-def _is_final(error: Exception) -> bool:
-    """Whether every recipient was refused for good (5yz) and not for now (4yz)."""
-    if not isinstance(error, smtplib.SMTPRecipientsRefused):
-        return False
-    return all(500 <= code < 600 for code, _reason in error.recipients.values())
 
 
 def _note(delivery: Delivery, state: str, now: datetime, *, error: str = "") -> str:

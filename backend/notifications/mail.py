@@ -1,14 +1,166 @@
-"""Mail in development: each message becomes one .eml file in the state folder."""
+"""Mails on their way out: one question to whoever carries them, and mails as files where nobody does.
+
+``EMAIL_PROVIDER`` chooses: a mail server (``EMAIL_URL``), SendGrid, Mailgun, or files of the state folder.
+"""
 
 from __future__ import annotations
 
+import re
+import smtplib
+import threading
+import time
+import weakref
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
+from typing import Any
 from uuid import uuid4
 
+from anymail.exceptions import (
+    AnymailAPIError,
+    AnymailError,
+    AnymailInvalidAddress,
+    AnymailRecipientsRefused,
+)
 from django.conf import settings
-from django.core.mail import EmailMessage
+from django.core.mail import EmailMessage, get_connection
 from django.core.mail.backends.base import BaseEmailBackend
+
+from backend.core.db import outside_transaction
+
+IDLE_S = 5.0
+"""A connection that rested for longer is asked whether it lives before a mail is trusted to it."""
+
+MAILS_EACH = 100
+"""How many mails go through one connection; many servers hang up after more."""
+
+REFUSED_STATUSES = frozenset({400, 413, 422})
+"""Answers of a provider about this very mail. All others may be mended by waiting, or by the operator."""
+
+_ADDRESS = re.compile(r"[^\s<>\"'(),;:]+@[^\s<>\"'(),;:]+")
+
+
+class NotSent(Exception):
+    """The mail was not taken this time; trying again may help."""
+
+
+class Refused(Exception):
+    """The mail is not taken, now or later. ``address`` says whether that is for the address it goes to."""
+
+    def __init__(self, words: str, *, address: bool = False) -> None:
+        super().__init__(words)
+        self.address = address
+
+
+def send(message: EmailMessage) -> str:
+    """Hand one mail over and return the id under which its carrier reports on it. Call it outside of transactions.
+
+    The thread keeps its connection for the next mail. What is said of a failure names no address.
+    Raises: NotSent, Refused.
+    """
+    outside_transaction("mail")
+    connection = _line()
+    try:
+        connection.send_messages([message])
+    except (OSError, smtplib.SMTPException, AnymailError) as error:
+        hang_up()
+        raise _judged(error) from error
+    status = getattr(message, "anymail_status", None)
+    return str(getattr(status, "message_id", None) or message.extra_headers.get("Message-ID", ""))
+
+
+def hang_up() -> None:
+    """Close the connection that this thread keeps, if there is one."""
+    held = getattr(_thread, "held", None)
+    _thread.held = None
+    if held is not None:
+        held.end()
+
+
+class _Held:
+    """A connection that outlives a mail, with what it was opened for."""
+
+    def __init__(self, connection: BaseEmailBackend, wish: tuple[Any, ...]) -> None:
+        self.connection, self.wish = connection, wish
+        self.used_at, self.mails = time.monotonic(), 0
+        # A thread that ends lets go of it.
+        self._ending = weakref.finalize(self, _close, connection)
+
+    def end(self) -> None:
+        self._ending()
+
+    def is_good(self, wish: tuple[Any, ...]) -> bool:
+        if wish != self.wish or self.mails >= MAILS_EACH:
+            return False
+        server = getattr(self.connection, "connection", None)
+        if server is None or time.monotonic() - self.used_at < IDLE_S:
+            return True
+        try:
+            return int(server.noop()[0]) == 250
+        except (OSError, smtplib.SMTPException):
+            return False
+
+
+_thread = threading.local()
+_WISHES = ("EMAIL_BACKEND", "EMAIL_HOST", "EMAIL_PORT", "EMAIL_HOST_USER", "EMAIL_HOST_PASSWORD")
+
+
+def _close(connection: BaseEmailBackend) -> None:
+    with suppress(OSError, smtplib.SMTPException):
+        connection.close()
+
+
+def _line() -> BaseEmailBackend:
+    """The thread's connection, open. Raises: NotSent when there is none to be had."""
+    wish = (*(getattr(settings, name) for name in _WISHES), repr(settings.ANYMAIL))
+    held: _Held | None = getattr(_thread, "held", None)
+    if held is None or not held.is_good(wish):
+        hang_up()
+        connection = get_connection()
+        try:
+            connection.open()
+        except (OSError, smtplib.SMTPException) as error:
+            _close(connection)
+            raise _judged(error) from error
+        held = _thread.held = _Held(connection, wish)
+    held.used_at = time.monotonic()
+    held.mails += 1
+    return held.connection
+
+
+def _judged(error: Exception) -> NotSent | Refused:
+    words = _ADDRESS.sub("…", _words(error))
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        final = all(500 <= code < 600 for code, _reason in error.recipients.values())
+        return Refused(words, address=True) if final else NotSent(words)
+    if isinstance(error, AnymailRecipientsRefused | AnymailInvalidAddress):
+        return Refused(words, address=True)
+    if isinstance(error, AnymailAPIError):
+        if error.status_code not in REFUSED_STATUSES:
+            return NotSent(words)
+        return Refused(words, address=_is_about_recipient(error))
+    if isinstance(error, AnymailError):
+        return Refused(words)
+    return NotSent(words)
+
+
+def _is_about_recipient(error: AnymailAPIError) -> bool:
+    """Whether a provider's 400 is about the address that the mail goes to."""
+    text = "" if error.response is None else str(error.response.text)
+    # SendGrid names the field; Mailgun words it, "'to' parameter is not a valid address".
+    return "personalizations.0.to" in text or "'to' parameter" in text
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        answers = error.recipients.values()
+        said = [f"{code} {reason.decode('utf-8', 'replace')}" for code, reason in answers]
+        return "; ".join(said)[:300]
+    if isinstance(error, AnymailAPIError) and error.status_code is not None:
+        body = "" if error.response is None else " ".join(str(error.response.text).split())
+        return f"{error.status_code} {body}"[:300].strip()
+    cause = error.__cause__ if isinstance(error, AnymailError) and error.__cause__ else error
+    return f"{type(cause).__name__}: {' '.join(str(cause).split())}"[:300]
 
 
 class EmlFileBackend(BaseEmailBackend):
