@@ -239,5 +239,17 @@ ACCESS: dict[str, Access] = {
     "invoices_list_documents": _user,
     "invoices_get_document": Access(KNOWN_TO["document"], "document"),
     "invoices_get_document_pdf": Access(KNOWN_TO["document"], "document"),
+    "wishlists_list_wishlists": _user,
+    "wishlists_create": _user,
+    "wishlists_read": _own,
+    "wishlists_rename": _own,
+    "wishlists_remove": _own,
+    "wishlists_add_place": _own,
+    "wishlists_remove_place": _own,
+    "wishlists_share": _own,
+    "wishlists_unshare": _own,
+    "wishlists_read_shared": Access(
+        (ANYONE,), note=_proven + "the token in the address; another one answers 404."
+    ),
 }
 """Operation id → who may. Lists of one's own things are for whoever is signed in: they show nothing else."""

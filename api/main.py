@@ -46,6 +46,7 @@ from api import (
     standing,
     statements,
     verification,
+    wishlists,
 )
 from api.auth import bearer
 from api.parsing import StrictParser
@@ -133,6 +134,7 @@ api = build(
     payout_splits.router,
     statements.router,
     invoices.router,
+    wishlists.router,
     notifications.router,
     realtime.router,
     reference.router,

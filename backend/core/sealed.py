@@ -25,6 +25,7 @@ _SEPARATORS = re.compile(r"[\s().\-/]+")
 
 NORMALISED: dict[str, Callable[[str], str]] = {
     "phone": lambda value: _SEPARATORS.sub("", value),
+    "share_token": lambda value: value,
 }
 """Kind of a blind index → what of a value it stands for. The kind is part of the index: equal texts of two kinds
 have nothing in common."""

@@ -199,6 +199,9 @@ PERSONAL: Sequence[Personal] = (
     _of("bookings.Inquiry", "guest", Fate.BLANKED, "message", "inquiries"),
     _of("bookings.Inquiry", "host", Fate.BLANKED, "answer", "inquiries_answered"),
     _of("bookings.HostPenalty", "host", Fate.KEPT, "waiver_reason", "penalties", why=BOOKS),
+    # What they remember and look for
+    _of("wishlists.Wishlist", "user", Fate.DELETED, "name", "wishlists"),
+    _of("wishlists.Wishlist", "user", Fate.DELETED, "share_token", why=SECRET),
     # Their money
     _of(
         "payments.PayoutAccount",

@@ -281,6 +281,14 @@ SECTIONS: tuple[Section, ...] = (
         "id listing__title=property status check_in check_out answer total_minor@currency=offered currency"
         " created_at answered_at",
     ),
+    table("wishlists", _("Wishlists"), "wishlists.Wishlist", "user", "id name created_at updated_at"),
+    table(
+        "wishlist_places",
+        _("Places on wishlists"),
+        "wishlists.WishlistPlace",
+        "wishlist__user",
+        "wishlist__name=wishlist listing_id=property_id listing__title=title created_at",
+    ),
     table(
         "payments",
         _("Payments"),

@@ -58,6 +58,7 @@ USUAL = {
     "user_id": "user",
     "identity_id": "identity",
     "check_id": "check",
+    "wishlist_id": "wishlist",
 }
 """Placeholder of a path → the name of the thing in ``World.ids``."""
 
@@ -285,4 +286,14 @@ REQUESTS: dict[str, list[Case]] = {
     "invoices_list_documents": [READ],
     "invoices_get_document": [READ],
     "invoices_get_document_pdf": [READ],
+    "wishlists_list_wishlists": [READ],
+    "wishlists_create": [Case(MADE, _says(name="Summer by the sea"))],
+    "wishlists_read": [READ],
+    "wishlists_rename": [Case(200, _says(name="Winter by the sea"))],
+    "wishlists_remove": [DONE],
+    "wishlists_add_place": [Case(MADE, lambda ids: {"property_id": ids["bare"]}, refs=("bare",))],
+    "wishlists_remove_place": [Case(204, at={"property_id": "wished"})],
+    "wishlists_share": [READ],
+    "wishlists_unshare": [DONE],
+    "wishlists_read_shared": [Case(404, at={"token": "=none"})],
 }

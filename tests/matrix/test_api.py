@@ -51,6 +51,7 @@ LISTS: dict[str, set[str]] = {
     "/api/host/properties/": {"host"} | KEEPS,
     "/api/host/promo-codes/": {"host"},
     "/api/profile/identities/": {"guest"},
+    "/api/wishlists/": {"guest"},
     "/api/profile/identity-checks/": {"guest"},
 }
 """List → who finds something in it; staff see the whole in the back office, not here."""

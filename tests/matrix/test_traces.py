@@ -76,6 +76,7 @@ TRACES = {
     "properties_put_property": "listing.update",
     "refunds_give": "refund.give",
     "social_unlink": "identity.unlinked",
+    "wishlists_share": "wishlist.shared",
 }
 """Operation → the action that it leaves."""
 
@@ -87,8 +88,9 @@ ELSEWHERE = {
     "verification_confirm_reset": "password.reset",
     "verification_verify_email": "email.verified",
     "verification_verify_phone": "phone.verified",
+    "wishlists_unshare": "wishlist.unshared",
 }
-"""Those that need a key, a code or a provider; their own tests carry them out."""
+"""Those that need a key, a code, a provider or something that was done before; their own tests carry them out."""
 
 WITHOUT = {
     **dict.fromkeys(
@@ -128,6 +130,13 @@ WITHOUT = {
     **dict.fromkeys(
         ["payments_receive_webhook", "payments_receive_callback"],
         "What a provider tells is kept word for word, with what became of it.",
+    ),
+    **dict.fromkeys(
+        [
+            *("wishlists_create", "wishlists_rename", "wishlists_remove"),
+            *("wishlists_add_place", "wishlists_remove_place"),
+        ],
+        "What somebody wants to remember is nobody else's business.",
     ),
     "payout_accounts_onboard": "A link to the provider; what changes there comes back as its own entry.",
 }

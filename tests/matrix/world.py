@@ -30,6 +30,7 @@ from backend.payments import disputes
 from backend.payments.models import Document, Payment, Payout, PayoutAccount, PayoutSplit
 from backend.payments.providers.base import DisputeState
 from backend.rates.models import Fee, PriceRule, PromoCode, Tax
+from backend.wishlists import services as wishlists
 from tests.bookings.making import book, confirmed
 from tests.factories import NOW, PASSWORD, make_listing, make_user
 from tests.listings.pictures import drawn, encoded
@@ -238,6 +239,10 @@ def _own(world: World) -> None:
         "account": account(host).pk,
         "second_account": account(host, currency="USD").pk,
     }
+    wishlist = wishlists.create(user=guest, name="Summer by the sea", now=NOW)
+    wished = world.ids["waiting"]
+    wishlists.add(user=guest, wishlist_id=wishlist.pk, listing_id=wished, now=NOW)
+    world.ids |= {"wishlist": wishlist.pk, "wished": wished}
 
 
 def _money(world: World, booked: Booking) -> None:
@@ -299,5 +304,7 @@ def _session_of(world: World, name: str) -> Any:
     return tokens.read(world.tokens[name], now=timezone.now()).session_id
 
 
-OWNERS = dict.fromkeys(("session", "notification", "document", "identity", "check"), GUEST)
+OWNERS = dict.fromkeys(
+    ("session", "notification", "document", "identity", "check", "wishlist", "wished"), GUEST
+)
 """Whose an own thing is, where it is not the host's."""

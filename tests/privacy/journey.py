@@ -62,6 +62,9 @@ def travel(end: FarEnd, at: datetime) -> Journey:
         )
         assert asked.status_code == 201, asked.content
         guest.planted["question"] = "zebraquestion about parking"
+        wished = guest.api.post("/api/wishlists/", {"name": "zebrawish by the sea"})
+        assert wished.status_code == 201, wished.content
+        guest.planted["wishlist"] = "zebrawish by the sea"
         answered = host.api.post(
             f"/api/inquiries/{asked.json()['id']}/decline/", {"answer": "zebraanswer: sadly not"}
         )
