@@ -113,8 +113,10 @@ def issue_of(answer: Answer) -> str:
 
 
 def refused(answer: Answer, codes: Mapping[str, str]) -> Result:
-    """A definite refusal."""
-    issue = issue_of(answer) or f"paypal_{answer.status}"
+    """A definite refusal: one that gives a reason. Raises: ProviderUnavailable."""
+    issue = issue_of(answer)
+    if not issue:
+        raise ProviderUnavailable(f"PayPal answered {answer.status} and says nothing")
     return Result("failed", error_code=codes.get(issue, issue.lower()))
 
 

@@ -39,7 +39,7 @@ class NotSent(ProviderUnavailable):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the provider answered: JSON, or ``{}`` where an error came without any."""
+    """What the provider answered: JSON, or ``{}`` where it said nothing."""
 
     status: int
     body: Any
@@ -80,7 +80,9 @@ class Wire:
         params: Mapping[str, str] | None = None,
         auth: tuple[str, str] | None = None,
     ) -> Answer:
-        """One call; any status is an answer, but a success must be JSON or empty.
+        """One call; any status is an answer, if it is JSON or empty.
+
+        What is neither was not written by the provider: an error page on the way says nothing about the order.
 
         Raises: NotSent, ProviderUnavailable.
         """
@@ -97,7 +99,7 @@ class Wire:
                 auth=auth or httpx.USE_CLIENT_DEFAULT,
                 timeout=timeout,
             ) as response:
-                return Answer(response.status_code, _json(response.status_code, self._read(response)))
+                return Answer(response.status_code, _json(self._read(response)))
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             raise NotSent(f"{method} {path}: {type(error).__name__}") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -149,15 +151,13 @@ def parsed(content: bytes) -> Any:
     return json.loads(content, parse_float=Decimal, parse_constant=_no_constant)
 
 
-def _json(status: int, content: bytes) -> Any:
+def _json(content: bytes) -> Any:
     if not content.strip():
         return {}
     try:
         return parsed(content)
     except (ValueError, RecursionError) as error:
-        if 200 <= status < 300:
-            raise ProviderUnavailable("the answer is no JSON") from error
-        return {}
+        raise ProviderUnavailable("the answer is no JSON") from error
 
 
 def _no_constant(name: str) -> NoReturn:

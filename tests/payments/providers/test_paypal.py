@@ -412,6 +412,20 @@ def test_payout_happens_once(paypal: PayPalFake, fault: Fault, is_forgotten: boo
     assert paypal.moved() == [(asked.key, 10_000, "EUR")]
 
 
+def test_an_error_page_instead_of_duplicate_is_no_refusal(paypal: PayPalFake) -> None:
+    asked = order("payout", destination="host@example.org")
+    paypal.faults.script(Fault.RESET_AFTER, on="/payouts")
+    paypal.faults.script(Fault.GARBAGE, on="/payouts")
+
+    for _lost in range(2):
+        with pytest.raises(ProviderUnavailable):
+            provider.carry_out(asked)
+    after = provider.carry_out(asked)
+
+    assert (after.status, after.stage) == ("succeeded", "arrived")
+    assert paypal.moved() == [(asked.key, 10_000, "EUR")]
+
+
 @pytest.mark.parametrize(("days", "is_asked"), [(29, True), (30, False)])
 def test_payout_that_paypal_may_have_forgotten_is_not_made_again(
     paypal: PayPalFake, days: int, is_asked: bool
