@@ -15,7 +15,7 @@ from backend.core import formats
 from backend.notifications.kinds import KINDS
 from backend.notifications.models import LiveEvent, Notification
 
-DATES = ("check_in", "check_out")
+DATES = ("check_in", "check_out", "until")
 AMOUNTS = ("total", "amount")
 
 BODIES: dict[str, Callable[[Mapping[str, Any], str], dict[str, Any]]] = {}
@@ -59,10 +59,10 @@ def instant(value: datetime) -> str:
 def render(notification: Notification | Notice, language: str) -> tuple[str, str]:
     """Title and body in ``language``."""
     kind, language = KINDS[notification.kind], supported(language)
-    values = _values(notification.params, language)
+    shown = values(notification.params, language)
     body = kind.body_with_reason if kind.body_with_reason and notification.params.get("reason") else kind.body
     with override(language):
-        return str(kind.title) % values, str(body) % values
+        return str(kind.title) % shown, str(body) % shown
 
 
 def payload(notification: Notification | Notice, language: str) -> dict[str, Any]:
@@ -112,13 +112,14 @@ def event_message(event: LiveEvent) -> dict[str, Any]:
     }
 
 
-def _values(params: Mapping[str, Any], language: str) -> _Values:
-    locale, values = formats.locale(language), _Values()
+def values(params: Mapping[str, Any], language: str) -> dict[str, str]:
+    """What stands in a text for its ``%(names)s``, as people of ``language`` write it; a dash for what is not there."""
+    locale, written = formats.locale(language), _Values()
     for name, value in params.items():
         if name in AMOUNTS and isinstance(value, int) and params.get("currency"):
-            values[name] = formats.money(value, str(params["currency"]), language)
+            written[name] = formats.money(value, str(params["currency"]), language)
         elif name in DATES and isinstance(value, str):
-            values[name] = dates.format_date(date.fromisoformat(value), format="medium", locale=locale)
+            written[name] = dates.format_date(date.fromisoformat(value), format="medium", locale=locale)
         else:
-            values[name] = str(value)
-    return values
+            written[name] = str(value)
+    return written

@@ -1,0 +1,25 @@
+"""Take contact data out of what a guest and a host write before they have a booking."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from django.conf import settings
+
+from backend.core import platform
+from backend.messaging.contact_data import PLACEHOLDER, spans
+
+
+def masked(text: str) -> tuple[str, bool]:
+    """``text`` with its contact data replaced by ``PLACEHOLDER``, and whether there was any to replace.
+
+    Addresses of our own pages stay. Without the platform's setting ``mask_contact_data`` everything does.
+    """
+    if not text or not platform.get("mask_contact_data"):
+        return text, False
+    own = urlsplit(settings.PUBLIC_URL).hostname or ""
+    parts, end = [], 0
+    for start, stop in spans(text, own_host=own):
+        parts += [text[end:start], PLACEHOLDER]
+        end = stop
+    return "".join([*parts, text[end:]]), bool(parts)
