@@ -29,17 +29,18 @@ CHECKS = [
             SELECT d.id AS delivery, d.state, d.attempts FROM deliveries d
             WHERE d.state IN ('queued', 'sending') AND NOT EXISTS (
                 SELECT FROM procrastinate_jobs j
-                WHERE j.task_name = 'notifications.deliver_email' AND j.status IN ('todo', 'doing')
+                WHERE j.task_name = CASE d.channel WHEN 'sms' THEN 'notifications.deliver_sms' ELSE 'notifications.deliver_email' END
+                  AND j.status IN ('todo', 'doing')
                   AND (j.args ->> 'delivery_id')::bigint = d.id
             )
         """,
-        meaning="A mail waits that no job will ever send.",
+        meaning="A mail or a short message waits that no job will ever send.",
     ),
     Check(
         name="notices_reach_their_sockets",
         sql="""
             SELECT n.id AS notification, n.user_id FROM notifications n
-            WHERE n.created_at >= (SELECT min(created_at) FROM live_events e WHERE e.user_id = n.user_id)
+            WHERE n.in_app AND n.created_at >= (SELECT min(created_at) FROM live_events e WHERE e.user_id = n.user_id)
               AND NOT EXISTS (
                 SELECT FROM live_events e
                 WHERE e.user_id = n.user_id AND e.type = 'notification' AND e.data ->> 'id' = n.id::text

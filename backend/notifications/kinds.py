@@ -1,4 +1,4 @@
-"""What people are told of: one table of kinds with their texts, and which of them are mailed.
+"""What people are told of: one table of kinds with their texts, and by which channels they go unless somebody chose.
 
 Texts are translated when they are read. Values in them come from the notice's ``params``:
 
@@ -10,8 +10,11 @@ Texts are translated when they are read. Values in them come from the notice's `
 ``total amount``        minor units of ``currency``
 ``reason message``      what a person wrote
 ``number``              a document's
+``until``               an ISO date
 ``device address``      of a sign-in
 ``provider account``    where a host is paid, as it may be shown; or who signs somebody in
+``place time``          of an arrival: where, and from which hour of the place's clock on
+``sender``              who wrote a message
 =====================  =====================================================================
 """
 
@@ -26,14 +29,60 @@ from backend.core.errors import Text
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of notice. ``body_with_reason`` replaces ``body`` when a reason was given; ``mandatory`` ones are
-    mailed whatever the user prefers."""
+    """A kind of notice. ``body_with_reason`` replaces ``body`` when a reason was given.
+
+    ``in_app``, ``email`` and ``sms`` say by which channels it goes to those who have not chosen. A ``mandatory`` one
+    is shown and mailed whatever its user prefers; an SMS may always be done without. ``short`` is what an SMS says,
+    one message long in most languages; without it the title. ``wait`` names the platform setting (minutes) after which it is
+    mailed or texted, if it is still unread then.
+    """
 
     title: Text
     body: Text
     body_with_reason: Text = ""
     email: bool = False
     mandatory: bool = False
+    sms: bool = False
+    in_app: bool = True
+    short: Text = ""
+    wait: str = ""
+
+    def goes_by(self, channel: str) -> bool:
+        """Whether it goes by ``channel`` to those who have not chosen."""
+        return bool(getattr(self, channel))
+
+    def must_go_by(self, channel: str) -> bool:
+        """Whether nobody can do without it on ``channel``."""
+        return self.mandatory and channel != SMS and self.goes_by(channel)
+
+
+IN_APP, EMAIL, SMS = CHANNELS = ("in_app", "email", "sms")
+
+CATEGORIES = {
+    "booking": "bookings",
+    "inquiry": "bookings",
+    "message": "messages",
+    "review": "reviews",
+    "payment": "money",
+    "dispute": "money",
+    "document": "money",
+    "payout": "money",
+    "payout_account": "money",
+    "listing": "hosting",
+    "calendar": "hosting",
+    "cohost": "hosting",
+    "host": "hosting",
+    "search": "searches",
+    "case": "account",
+    "identity": "account",
+    "security": "account",
+}
+"""What stands before the dot of a kind → the group under which people find it when they choose."""
+
+
+def category(kind: str) -> str:
+    """The group of a kind."""
+    return CATEGORIES[kind.partition(".")[0]]
 
 
 KINDS: dict[str, Kind] = {
@@ -41,18 +90,22 @@ KINDS: dict[str, Kind] = {
         _("%(guest)s would like to stay at %(listing)s"),
         _("%(check_in)s to %(check_out)s, guests: %(guests)s, total %(total)s. Accept or decline the request %(reference)s."),
         email=True,
+        short=_("%(guest)s asks for %(listing)s, %(check_in)s to %(check_out)s. Accept or decline the request %(reference)s."),
     ),
     "booking.confirmed": Kind(
         _("Confirmed: %(listing)s, %(check_in)s to %(check_out)s"),
         _("The booking %(reference)s of %(guest)s at %(listing)s is confirmed. Guests: %(guests)s, total %(total)s."),
         email=True,
         mandatory=True,
+        sms=True,
+        short=_("Confirmed: %(listing)s, %(check_in)s to %(check_out)s. Booking %(reference)s."),
     ),
     "booking.accepted": Kind(
         _("%(host)s accepted your request"),
         _("%(listing)s, %(check_in)s to %(check_out)s: pay %(total)s to confirm the booking %(reference)s."),
         email=True,
         mandatory=True,
+        short=_("%(host)s accepted. Pay %(total)s to confirm the booking %(reference)s."),
     ),
     "booking.canceled": Kind(
         _("Canceled: %(listing)s, %(check_in)s to %(check_out)s"),
@@ -60,6 +113,8 @@ KINDS: dict[str, Kind] = {
         _("The booking %(reference)s of %(guest)s at %(listing)s was canceled: %(reason)s"),
         email=True,
         mandatory=True,
+        sms=True,
+        short=_("Canceled: %(listing)s, %(check_in)s to %(check_out)s. Booking %(reference)s."),
     ),
     "host.penalty": Kind(
         _("Canceling %(listing)s costs %(amount)s"),
@@ -130,10 +185,23 @@ KINDS: dict[str, Kind] = {
         _("The booking %(reference)s of %(guest)s at %(listing)s was changed. Guests: %(guests)s, total %(total)s."),
         email=True,
         mandatory=True,
+        short=_("Changed: %(listing)s, %(check_in)s to %(check_out)s. Booking %(reference)s."),
     ),
     "booking.completed": Kind(
         _("Completed: %(listing)s, %(check_in)s to %(check_out)s"),
         _("The stay %(reference)s of %(guest)s at %(listing)s is completed."),
+    ),
+    "booking.reminder": Kind(
+        _("Your stay at %(listing)s begins soon: %(check_in)s"),
+        _("%(listing)s, %(check_in)s to %(check_out)s, guests: %(guests)s. You can arrive from %(time)s on. Address: %(place)s. Booking %(reference)s, host: %(host)s."),
+        email=True,
+        short=_("%(listing)s: arrive on %(check_in)s from %(time)s on. %(place)s. Booking %(reference)s."),
+    ),
+    "booking.arriving": Kind(
+        _("%(guest)s arrives on %(check_in)s"),
+        _("%(guest)s stays at %(listing)s from %(check_in)s to %(check_out)s, guests: %(guests)s. The booking %(reference)s says when they come, if they have let you know."),
+        email=True,
+        short=_("%(guest)s arrives on %(check_in)s at %(listing)s, guests: %(guests)s. Booking %(reference)s."),
     ),
     "inquiry.received": Kind(
         _("%(guest)s asks about %(listing)s"),
@@ -164,6 +232,51 @@ KINDS: dict[str, Kind] = {
         _("Expired: your question about %(listing)s"),
         _("The time for %(check_in)s to %(check_out)s ran out."),
     ),
+    "message.received": Kind(
+        _("%(sender)s wrote to you about %(listing)s"),
+        _("You have a message from %(sender)s that you have not read. Read and answer it in the conversation."),
+        email=True,
+        wait="message_mail_minutes",
+    ),
+    "review.invited": Kind(
+        _("How was the stay at %(listing)s?"),
+        _("Write your review of the stay %(reference)s, %(check_in)s to %(check_out)s. You can until %(until)s; nobody reads it before both of you have written, or the time is up."),
+        email=True,
+    ),
+    "review.reminder": Kind(
+        _("Your review of the stay at %(listing)s is still missing"),
+        _("You can review the stay %(reference)s, %(check_in)s to %(check_out)s, until %(until)s. Then it is too late."),
+        email=True,
+    ),
+    "review.published": Kind(
+        _("You were reviewed: %(listing)s"),
+        _("What was written about the stay %(reference)s, %(check_in)s to %(check_out)s, can be read now."),
+        email=True,
+    ),
+    "review.response": Kind(
+        _("%(host)s responded to your review"),
+        _("Your review of %(listing)s has a response. Everybody can read both."),
+        email=True,
+    ),
+    "review.hidden": Kind(
+        _("Your review is hidden: %(listing)s"),
+        _("Our team has hidden your review of the stay %(reference)s. You may appeal once."),
+        _("Our team has hidden your review of the stay %(reference)s: %(reason)s. You may appeal once."),
+        email=True,
+        mandatory=True,
+    ),
+    "review.restored": Kind(
+        _("Your review is shown again: %(listing)s"),
+        _("Our team shows your review of the stay %(reference)s again."),
+        email=True,
+    ),
+    "review.appeal_decided": Kind(
+        _("We have decided about your review: %(listing)s"),
+        _("We have looked at your review of the stay %(reference)s again. The review says what we decided."),
+        _("We have looked at your review of the stay %(reference)s again: %(reason)s"),
+        email=True,
+        mandatory=True,
+    ),
     "payment.completed": Kind(
         _("Payment received: %(amount)s"),
         _("%(amount)s for the booking %(reference)s at %(listing)s were paid."),
@@ -174,6 +287,7 @@ KINDS: dict[str, Kind] = {
         _("%(amount)s for the booking %(reference)s at %(listing)s could not be taken. Try again or use another way to pay."),
         email=True,
         mandatory=True,
+        short=_("The payment of %(amount)s for the booking %(reference)s failed. Try again or pay in another way."),
     ),
     "payment.refunded": Kind(
         _("Refund: %(amount)s"),
@@ -231,6 +345,7 @@ KINDS: dict[str, Kind] = {
         _("The payout %(reference)s of %(amount)s could not be paid to your account. Please check the account."),
         email=True,
         mandatory=True,
+        short=_("The payout of %(amount)s failed. Please check your account."),
     ),
     "payout.returned": Kind(
         _("The payout of %(amount)s came back"),
@@ -308,42 +423,56 @@ KINDS: dict[str, Kind] = {
         _("Somebody signed in with %(device)s from %(address)s. If that was not you, sign this device out and change your password."),
         email=True,
         mandatory=True,
+        sms=True,
+        short=_("New sign-in to your account. If that was not you, sign the device out and change your password."),
     ),
     "security.payout_account_changed": Kind(
         _("Your payouts go to another account now"),
         _("From now on you are paid to %(account)s (%(provider)s). If that was not you, change your password and tell us at once."),
         email=True,
         mandatory=True,
+        sms=True,
+        short=_("Your payouts go to another account now: %(account)s. If that was not you, change your password and tell us at once."),
     ),
     "security.identity_linked": Kind(
         _("%(provider)s signs you in now"),
         _("The %(provider)s account %(account)s was linked to yours. If that was not you, unlink it and change your password."),
         email=True,
         mandatory=True,
+        sms=True,
+        short=_("%(provider)s signs you in now. If that was not you, unlink it and change your password."),
     ),
     "security.identity_unlinked": Kind(
         _("%(provider)s no longer signs you in"),
         _("The %(provider)s account %(account)s was unlinked from yours. If that was not you, write to us at once."),
         email=True,
         mandatory=True,
+        sms=True,
+        short=_("%(provider)s no longer signs you in. If that was not you, write to us at once."),
     ),
     "security.mfa_enabled": Kind(
         _("The second step is on"),
         _("Signing in to your account now takes a code of your app. If that was not you, write to us at once."),
         email=True,
         mandatory=True,
+        sms=True,
+        short=_("The second step of your account is on. If that was not you, write to us at once."),
     ),
     "security.mfa_disabled": Kind(
         _("The second step is off"),
         _("Signing in to your account no longer takes a code. If that was not you, change your password at once."),
         email=True,
         mandatory=True,
+        sms=True,
+        short=_("The second step of your account is off. If that was not you, change your password at once."),
     ),
     "security.password_changed": Kind(
         _("Your password was changed"),
         _("All other devices were signed out. If that was not you, reset your password now."),
         email=True,
         mandatory=True,
+        sms=True,
+        short=_("Your password was changed. If that was not you, reset it now."),
     ),
 }  # fmt: skip
 """Every kind that operations tell of. Clients know a kind by its dotted word; it never changes its meaning."""

@@ -7,10 +7,15 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from backend.accounts.models import Session
+from backend.core.sealed import SealedTextField
+from backend.notifications.kinds import EMAIL, SMS
 
 
 class Notification(models.Model):
-    """Something a user should know, once per kind and object. Texts are rendered when it is read, in their language."""
+    """Something a user should know, once per kind and object. Texts are rendered when it is read, in their language.
+
+    One that is not ``in_app`` stands here for what is mailed or texted of it, and is not shown.
+    """
 
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -23,6 +28,7 @@ class Notification(models.Model):
     params = models.JSONField(_("values in its text"), default=dict)
     data = models.JSONField(_("ids for clients"), default=dict)
     url = models.CharField(_("link"), max_length=300, blank=True)
+    in_app = models.BooleanField(_("shown"), default=True, db_default=True)
     read_at = models.DateTimeField(_("read at"), null=True, blank=True)
     created_at = models.DateTimeField(_("created at"))
 
@@ -72,15 +78,19 @@ class Delivery(models.Model):
     """A notice on its way by another channel, with what came of it.
 
     ``sending`` is held by the job that took it at ``attempted_at``; a job that died lets go after a while.
+    ``provider_id`` is what the mail service or the carrier calls it, and ``settled_at`` when they last said what became
+    of it.
     """
 
-    EMAIL = "email"
+    EMAIL, SMS = EMAIL, SMS
     QUEUED, SENDING, SENT, FAILED = "queued", "sending", "sent", "failed"
+    DELIVERED, BOUNCED = "delivered", "bounced"
+    SUPPRESSED, SKIPPED, UNKNOWN = "suppressed", "skipped", "unknown"
 
     notification = models.ForeignKey(
         Notification, on_delete=models.CASCADE, related_name="deliveries", verbose_name=_("notification")
     )
-    channel = models.CharField(_("channel"), max_length=10, choices=[(EMAIL, _("email"))])
+    channel = models.CharField(_("channel"), max_length=10, choices=[(EMAIL, _("email")), (SMS, _("SMS"))])
     state = models.CharField(
         _("state"),
         max_length=10,
@@ -89,14 +99,21 @@ class Delivery(models.Model):
             (QUEUED, _("queued")),
             (SENDING, _("being sent")),
             (SENT, _("sent")),
+            (DELIVERED, _("delivered")),
+            (BOUNCED, _("bounced")),
             (FAILED, _("failed")),
+            (SUPPRESSED, _("suppressed")),
+            (SKIPPED, _("skipped")),
+            (UNKNOWN, _("unknown")),
         ],
     )
     attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
     error = models.CharField(_("error"), max_length=300, blank=True)
+    provider_id = models.CharField(_("provider's number"), max_length=200, blank=True, db_default="")
     created_at = models.DateTimeField(_("created at"))
     attempted_at = models.DateTimeField(_("last attempt at"), null=True, blank=True)
     sent_at = models.DateTimeField(_("sent at"), null=True, blank=True)
+    settled_at = models.DateTimeField(_("last heard of at"), null=True, blank=True)
 
     class Meta:
         db_table = "deliveries"
@@ -104,9 +121,71 @@ class Delivery(models.Model):
         verbose_name = _("delivery")
         verbose_name_plural = _("deliveries")
         constraints = [models.UniqueConstraint(fields=["notification", "channel"], name="deliveries_once")]
+        indexes = [
+            models.Index(
+                fields=["provider_id"], condition=~models.Q(provider_id=""), name="deliveries_provider"
+            ),
+            models.Index(fields=["attempted_at"], condition=models.Q(channel=SMS), name="deliveries_texted"),
+            models.Index(
+                fields=["state", "-id"],
+                condition=models.Q(state__in=["failed", "bounced", "suppressed", "skipped", "unknown"]),
+                name="deliveries_astray",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.channel} · {self.notification}"
+
+
+class DeliveryStep(models.Model):
+    """What happened to a delivery beside going out at once: a failed try, a bounce, a guard that stopped it."""
+
+    delivery = models.ForeignKey(
+        Delivery, on_delete=models.CASCADE, related_name="steps", verbose_name=_("delivery")
+    )
+    at = models.DateTimeField(_("at"))
+    state = models.CharField(_("state"), max_length=10)
+    reason = models.CharField(_("reason"), max_length=300, blank=True)
+
+    class Meta:
+        db_table = "delivery_steps"
+        ordering = ["id"]
+        verbose_name = _("step of a delivery")
+        verbose_name_plural = _("steps of deliveries")
+
+    def __str__(self) -> str:
+        return f"{self.delivery_id} {self.state}"
+
+
+class SuppressedAddress(models.Model):
+    """An address of a user that nothing is sent to any more: it bounced, or its reader complained.
+
+    It holds as long as the user has that address (``suppressions``); links and codes that prove an address still go to
+    it, since by them it is released.
+    """
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.CASCADE,
+        related_name="suppressed_addresses",
+        verbose_name=_("user"),
+    )
+    channel = models.CharField(_("channel"), max_length=10, choices=[(EMAIL, _("email")), (SMS, _("SMS"))])
+    address = SealedTextField(_("address"), max_length=254)
+    reason = models.CharField(_("reason"), max_length=300, blank=True)
+    created_at = models.DateTimeField(_("created at"))
+
+    class Meta:
+        db_table = "suppressed_addresses"
+        ordering = ["-id"]
+        verbose_name = _("suppressed address")
+        verbose_name_plural = _("suppressed addresses")
+        constraints = [
+            models.UniqueConstraint(fields=["user", "channel"], name="suppressed_addresses_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} {self.channel}"
 
 
 class SocketTicket(models.Model):

@@ -1,4 +1,4 @@
-"""Tell people: the row that stays, the live event to their sockets, the mail. All inside the caller's transaction."""
+"""Tell people: the row that stays, the live event to their sockets, mails and short messages. All in the caller's transaction."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import prefetch_related_objects
 
 from backend.accounts.models import User
+from backend.core import platform
 from backend.core.db import prepared
 from backend.core.errors import NotFound
-from backend.notifications import live, tasks
-from backend.notifications.kinds import KINDS
+from backend.notifications import live, preferences, tasks
+from backend.notifications.kinds import EMAIL, IN_APP, KINDS, SMS
 from backend.notifications.models import Notification
 from backend.notifications.rendering import notice_of
 
@@ -69,8 +69,9 @@ def push_on_commit(events: Sequence[Event], *, now: datetime) -> None:
 def tell(tellings: Sequence[Telling], *, now: datetime, events: Sequence[Event] = ()) -> list[Notification]:
     """Tell people what they were not told before; returns the notices that are new, in order.
 
-    Writes the rows, a live event for each with ``events`` behind them and, for kinds that are mailed, the deliveries
-    with their jobs, all in the caller's transaction. Events are numbered at commit and sent right after it; a shared
+    Writes the rows, a live event for each that is shown with ``events`` behind them, and the deliveries by other channels
+    with their jobs, all in the caller's transaction. By which channels somebody is told is their own choice
+    (``preferences``); SMS go to verified phones only. Events are numbered at commit and sent right after it; a shared
     cache that is away delays them until the sockets look for themselves, and never fails the operation.
     Raises: KeyError for an unknown kind.
     """
@@ -81,17 +82,15 @@ def tell(tellings: Sequence[Telling], *, now: datetime, events: Sequence[Event] 
     for each in tellings:
         once.setdefault((each.user.pk, each.kind, each.object_key), each)
     with transaction.atomic(savepoint=False):
-        new, stored, mails = _write(list(once.values()), events, now)
+        new, stored, deliveries = _write(list(once.values()), events, now)
         live.send_on_commit(stored)
-        if mails:
-            jobs: list[dict[str, Any]] = [{"delivery_id": each} for each in mails]
-            tasks.deliver_email.batch_defer(*jobs)
+        _defer(deliveries)
     return new
 
 
 def mark_read(*, user: User, notification_id: int, now: datetime) -> None:
     """Note that the user has read one of their notices; again changes nothing. Raises: NotFound."""
-    mine = Notification.objects.filter(user=user, pk=notification_id)
+    mine = Notification.objects.filter(user=user, pk=notification_id, in_app=True)
     if not mine.filter(read_at=None).update(read_at=now) and not mine.exists():
         raise NotFound
 
@@ -101,16 +100,25 @@ def mark_all_read(*, user: User, now: datetime) -> int:
     return Notification.objects.filter(user=user, read_at=None).update(read_at=now)
 
 
+def mark_about_read(*, user_id: int, kind: str, object_prefix: str, now: datetime) -> int:
+    """Note that a user has seen what their notices of ``kind`` about objects with this prefix (``conversation:7:``) say.
+
+    What was not mailed or texted of them yet no longer is. Returns how many were unread.
+    """
+    mine = Notification.objects.filter(user_id=user_id, read_at=None, kind=kind)
+    return mine.filter(object_key__startswith=object_prefix).update(read_at=now)
+
+
 # One statement, and ON CONFLICT instead of a caught error: telling is a part of every operation. Who was erased is told
 # nothing, whatever still happens to a stay of theirs.
 _WRITE = """
     WITH given AS MATERIALIZED (
         SELECT row.*, place FROM jsonb_array_elements(%(notices)s::jsonb) WITH ORDINALITY AS one (notice, place),
             jsonb_to_record(notice) AS row (user_id bigint, kind text, object_key text, params jsonb, data jsonb,
-                url text, event jsonb, mailed boolean)
+                url text, event jsonb, in_app boolean, channels jsonb)
     ), told AS (
-        INSERT INTO notifications (user_id, kind, object_key, params, data, url, created_at)
-        SELECT user_id, kind, object_key, params, data, url, %(now)s FROM given
+        INSERT INTO notifications (user_id, kind, object_key, params, data, url, in_app, created_at)
+        SELECT user_id, kind, object_key, params, data, url, in_app, %(now)s FROM given
         WHERE NOT EXISTS (SELECT FROM users WHERE id = given.user_id AND erased_at IS NOT NULL)
         ORDER BY place
         ON CONFLICT ON CONSTRAINT notifications_once DO NOTHING
@@ -120,7 +128,8 @@ _WRITE = """
     ), event AS (
         INSERT INTO live_events (user_id, type, data, created_at)
         SELECT user_id, type, data, %(now)s FROM (
-            SELECT 1, place, user_id, 'notification', event || jsonb_build_object('id', id) FROM new
+            SELECT 1, place, user_id, 'notification', event || jsonb_build_object('id', id)
+            FROM new WHERE in_app
             UNION ALL
             SELECT 2, place, (event->>'user_id')::bigint, event->>'type', event->'data'
             FROM jsonb_array_elements(%(events)s::jsonb) WITH ORDINALITY AS given_too (event, place)
@@ -128,19 +137,32 @@ _WRITE = """
         WHERE NOT EXISTS (SELECT FROM users WHERE id = frame.user_id AND erased_at IS NOT NULL)
         ORDER BY part, place
         RETURNING id
-    ), mail AS (
+    ), delivery AS (
         INSERT INTO deliveries (notification_id, channel, state, attempts, error, created_at)
-        SELECT id, 'email', 'queued', 0, '', %(now)s FROM new WHERE mailed ORDER BY place
-        RETURNING id
+        SELECT id, channel, 'queued', 0, '', %(now)s FROM new, jsonb_array_elements_text(channels) AS channel
+        ORDER BY place, channel
+        RETURNING id, channel, notification_id
     )
-    SELECT 'notice', id, place FROM new UNION ALL SELECT 'event', id, 0 FROM event UNION ALL SELECT 'mail', id, 0 FROM mail
+    SELECT 'notice', id, place FROM new
+    UNION ALL SELECT 'event', id, 0 FROM event
+    UNION ALL SELECT delivery.channel, delivery.id, new.place FROM delivery JOIN new ON new.id = notification_id
 """
+
+
+@dataclass(frozen=True, slots=True)
+class _Queued:
+    """A delivery that needs a job."""
+
+    channel: str
+    id: int
+    kind: str
 
 
 def _write(
     tellings: Sequence[Telling], events: Sequence[Event], now: datetime
-) -> tuple[list[Notification], list[int], list[int]]:
-    """The new notices, the ids of the live events, and those of the mails."""
+) -> tuple[list[Notification], list[int], list[_Queued]]:
+    """The new notices, the ids of the live events, and the deliveries."""
+    wishes = preferences.of({each.user.pk for each in tellings})
     rows = [
         Notification(
             user=each.user,
@@ -149,6 +171,7 @@ def _write(
             params=each.params,
             data=each.data,
             url=each.url,
+            in_app=wishes[each.user.pk].wants(each.kind, IN_APP),
             created_at=now,
         )
         for each in tellings
@@ -162,9 +185,10 @@ def _write(
             "data": row.data,
             "url": row.url,
             "event": asdict(notice_of(row)),
-            "mailed": mailed,
+            "in_app": row.in_app,
+            "channels": [each for each in (EMAIL, SMS) if wishes[row.user_id].wants(row.kind, each)],
         }
-        for row, mailed in zip(rows, _mailed(tellings), strict=True)
+        for row in rows
     ]
     shown = [asdict(event) for event in events]
     with prepared() as cursor:
@@ -174,17 +198,23 @@ def _write(
     for place, id_ in places.items():
         row = rows[place - 1]
         row.pk, row._state.adding = id_, False
-    ids = {kind: sorted(id_ for what, id_, _place in written if what == kind) for kind in ("event", "mail")}
-    return [rows[place - 1] for place in sorted(places)], ids["event"], ids["mail"]
+    queued = [
+        _Queued(what, id_, tellings[place - 1].kind)
+        for what, id_, place in sorted(written, key=lambda one: (one[2], one[1]))
+        if what in (EMAIL, SMS)
+    ]
+    stored = sorted(id_ for what, id_, _place in written if what == "event")
+    return [rows[place - 1] for place in sorted(places)], stored, queued
 
 
-def _mailed(tellings: Sequence[Telling]) -> list[bool]:
-    """Whether each is mailed: by its kind, and by what its user has chosen where there is a choice."""
-    optional = [each for each in tellings if KINDS[each.kind].email and not KINDS[each.kind].mandatory]
-    prefetch_related_objects([each.user for each in optional], "profile")
-    return [KINDS[each.kind].email and (KINDS[each.kind].mandatory or _wants_mail(each)) for each in tellings]
-
-
-def _wants_mail(telling: Telling) -> bool:
-    chosen = telling.user.profile.notification_preferences.get(telling.kind)
-    return not isinstance(chosen, dict) or chosen.get("email") is not False
+def _defer(deliveries: Sequence[_Queued]) -> None:
+    """A job for each, at once or when its kind has waited for its reader; one question for all of a sort."""
+    sorts: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for each in deliveries:
+        sorts.setdefault((each.channel, KINDS[each.kind].wait), []).append({"delivery_id": each.id})
+    for (channel, wait), jobs in sorts.items():
+        task = tasks.BY_CHANNEL[channel]
+        if wait:
+            task.configure(schedule_in={"minutes": platform.get(wait)}).batch_defer(*jobs)
+        else:
+            task.batch_defer(*jobs)

@@ -24,6 +24,7 @@ IMPERSONAL: dict[str, str] = {
     "audit.AuditSeal": "digest mac",
     "notifications.Notification": "kind",
     "notifications.LiveEvent": "type",
+    "notifications.DeliveryStep": "state",
     "listings.Amenity": "slug name names category",
     "listings.Location": "name region region_code country country_name timezone search_name",
     "listings.LocationName": "search_name",

@@ -98,10 +98,8 @@ def _notifications(now: datetime) -> int:
 
 
 def _deliveries(now: datetime) -> int:
-    ended = (Delivery.SENT, Delivery.FAILED)
-    return _drop(
-        Delivery.objects.filter(state__in=ended, created_at__lt=now - _days("retention_deliveries_days"))
-    )
+    old = Delivery.objects.filter(created_at__lt=now - _days("retention_deliveries_days"))
+    return _drop(old.exclude(state__in=(Delivery.QUEUED, Delivery.SENDING)))
 
 
 def _provider_events(now: datetime) -> int:
