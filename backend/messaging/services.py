@@ -258,6 +258,13 @@ def mark_read(*, reader: User, conversation_id: int, now: datetime, up_to: int |
         seq = last if up_to is None else min(up_to, last)
         if seq < 1 or not _mark(held, reader, seq, now):
             return
+        # What has been read is not mailed any more.
+        notifications.mark_about_read(
+            user_id=reader.pk,
+            kind=storing.RECEIVED,
+            object_prefix=storing.notice_key(conversation_id, ""),
+            now=now,
+        )
         data = {
             "conversation_id": conversation_id,
             "user_id": reader.pk,
