@@ -16,8 +16,8 @@ from api.conditional import etag, etag_response
 from api.problems import responses
 from api.types import Out
 from backend.accounts.models import HostStanding
-from backend.bookings import standing
-from backend.bookings.standing import Outlook, Record
+from backend.reviews import standing
+from backend.reviews.standing import Outlook, Record
 
 router = Router(tags=["Host"])
 

@@ -195,6 +195,8 @@ LISTING = [
         "timezone",
         "rating",
         "review_count",
+        "imported_rating",
+        "imported_review_count",
         "source",
     ),
     *("source_id", "version", "created_at", "updated_at", "published_at"),
@@ -227,8 +229,8 @@ def _listings(
             *(random.random() < 0.6, random.choice(["flexible", "moderate", "firm", "strict"]), ""),
             *(f"{city.name}, {city.region}", city.name, city.region, city.country, "", "", ""),
             *(lat, lon, lat, lon, city.timezone),
-            None if reviews == 0 else round(min(5.0, random.gauss(4.7, 0.3)), 2),
-            *(reviews, "", "", 1, MADE_AT, MADE_AT, MADE_AT),
+            (rating := None if reviews == 0 else round(min(5.0, random.gauss(4.7, 0.3)), 2)),
+            *(reviews, rating, reviews, "", "", 1, MADE_AT, MADE_AT, MADE_AT),
         )
 
 

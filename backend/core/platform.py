@@ -126,6 +126,7 @@ _DECLARED = [
     Setting("limit_sms_platform", "int", 1000, _("Short messages a day in all; codes are not among them."), 0, 10_000_000),
     Setting("sms_prefixes", "text", "", _("Beginnings of the phone numbers that short messages may go to, like +254 +255; empty: all."), 0, 400),
     Setting("review_reminder_days", "int", 2, _("How many days before the time for reviews is up people are reminded; 0: not at all."), 0, 13),
+    Setting("review_reminder_days", "int", 2, _("How many days before the time for reviews is up people are reminded; 0: not at all."), 0, 13),
     Setting("limit_tickets_user", "int", 60, _("Websocket tickets a minute for one user."), 1, 10_000),
     Setting("limit_tickets_address", "int", 600, _("Websocket tickets a minute for one address."), 1, 1_000_000),
     Setting("limit_sockets_user", "int", 5, _("Open websockets of one user."), 1, 100),

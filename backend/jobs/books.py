@@ -19,6 +19,7 @@ from backend.payments import payout_invariants as payouts
 from backend.payments.documents import invariants as documents
 from backend.privacy import invariants as privacy
 from backend.rates import invariants as rates
+from backend.reviews import invariants as reviews
 from backend.search import invariants as search
 
 CHECKS: list[Check] = [
@@ -31,6 +32,7 @@ CHECKS: list[Check] = [
     *documents.CHECKS,
     *privacy.CHECKS,
     *rates.CHECKS,
+    *reviews.CHECKS,
     *rotation.CHECKS,
     *search.CHECKS,
 ]

@@ -18,12 +18,14 @@ from django.utils import timezone
 
 from backend.audit import chain
 from backend.availability import feeds
-from backend.bookings import alterations, disputing, earnings, inquiries, settlement, standing
+from backend.bookings import alterations, disputing, earnings, inquiries, settlement
 from backend.bookings import services as bookings
 from backend.jobs.imports import exchange_rates
 from backend.jobs.models import SweepRun
 from backend.payments import payout_accounts, payouts, reconciliation
 from backend.privacy import cleaning, retention
+from backend.reviews import services as reviews
+from backend.reviews import standing
 from backend.search import maintenance
 
 EVERY_MINUTE = "* * * * *"
@@ -69,6 +71,10 @@ SWEEPS = [
     Sweep("expire_alterations", lambda now: alterations.expire(now=now)),
     Sweep("expire_inquiries", lambda now: inquiries.expire(now=now)),
     Sweep("complete_stays", lambda now: bookings.complete(now=now)),
+    # Windows that are due are closed before new ones are opened: who hears of a stay late has until the next round.
+    Sweep("publish_reviews", lambda now: reviews.publish_due(now=now)),
+    Sweep("invite_to_review", lambda now: reviews.invite_due(now=now)),
+    Sweep("remind_to_review", lambda now: reviews.remind_due(now=now), cron=EVERY_TEN_MINUTES),
     Sweep("earn_parts", lambda now: earnings.earn_parts(now=now)),
     Sweep("owed_to_hosts", lambda now: payouts.schedule_rest(now=now), cron=EVERY_HOUR),
     Sweep("payouts", lambda now: earnings.pay_out(now=now)),

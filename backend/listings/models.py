@@ -221,6 +221,18 @@ class Listing(models.Model):
 
     rating = models.DecimalField(_("rating"), max_digits=3, decimal_places=2, null=True, editable=False)
     review_count = models.PositiveIntegerField(_("reviews"), default=0, editable=False)
+    imported_rating = models.DecimalField(
+        _("imported rating"), max_digits=3, decimal_places=2, null=True, editable=False
+    )
+    imported_review_count = models.PositiveIntegerField(
+        _("imported reviews"), default=0, db_default=0, editable=False
+    )
+    own_stars = models.PositiveIntegerField(
+        _("stars of the reviews given here"), default=0, db_default=0, editable=False
+    )
+    own_review_count = models.PositiveIntegerField(
+        _("reviews given here"), default=0, db_default=0, editable=False
+    )
 
     source = models.CharField(_("imported from"), max_length=40, blank=True, editable=False)
     source_id = models.CharField(_("id there"), max_length=40, blank=True, editable=False)

@@ -386,6 +386,7 @@ _COLUMNS = tuple(
     if field.attname
     not in {
         *("id", "host_id", "status", "status_reason", "rating", "review_count", "source", "source_id"),
+        *("imported_rating", "imported_review_count", "own_stars", "own_review_count"),
         *("version", "created_at", "updated_at", "published_at"),
     }
 )

@@ -202,6 +202,41 @@ PERSONAL: Sequence[Personal] = (
     # What they remember and look for
     _of("wishlists.Wishlist", "user", Fate.DELETED, "name", "wishlists"),
     _of("wishlists.Wishlist", "user", Fate.DELETED, "share_token", why=SECRET),
+    # What they say of stays, and what is said of them
+    _of(
+        "reviews.Review",
+        "author",
+        Fate.KEPT,
+        "comment",
+        "reviews_written",
+        why="Others rely on what was said of a place or a guest; it stays without a name.",
+    ),
+    _of("reviews.Review", "author", Fate.BLANKED, "private_note appeal", "reviews_written"),
+    _of(
+        "reviews.Review",
+        "author",
+        Fate.KEPT,
+        "hidden_reason appeal_reason",
+        "reviews_written",
+        why="Accountability: why somebody's words were taken away, and not given back.",
+    ),
+    _of(
+        "reviews.Review",
+        "responded_by",
+        Fate.KEPT,
+        "response",
+        "reviews_answered",
+        why="It answers a review that stays; it has no name either.",
+    ),
+    _of(
+        "reviews.Review",
+        "subject",
+        Fate.KEPT,
+        "comment",
+        "reviews_received",
+        why="It is its author's. What is said of a guest is shown to nobody once the guest is gone.",
+        status="published",
+    ),
     # Their money
     _of(
         "payments.PayoutAccount",

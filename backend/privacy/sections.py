@@ -290,6 +290,31 @@ SECTIONS: tuple[Section, ...] = (
         "wishlist__name=wishlist listing_id=property_id listing__title=title created_at",
     ),
     table(
+        "reviews_written",
+        _("Reviews written"),
+        "reviews.Review",
+        "author",
+        "id booking__reference=booking listing__title=property about rating cleanliness accuracy check_in"
+        " communication location value comment private_note status created_at published_at response responded_at"
+        " hidden_at hidden_reason appeal appealed_at appeal_outcome appeal_reason appeal_decided_at",
+    ),
+    table(
+        "reviews_received",
+        _("Reviews received"),
+        "reviews.Review",
+        "subject",
+        "id booking__reference=booking listing__title=property about rating cleanliness accuracy check_in"
+        " communication location value comment private_note published_at response responded_at",
+        status="published",
+    ),
+    table(
+        "reviews_answered",
+        _("Responses to reviews"),
+        "reviews.Review",
+        "responded_by",
+        "id booking__reference=booking listing__title=property response responded_at",
+    ),
+    table(
         "payments",
         _("Payments"),
         "payments.Payment",

@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 
 from backend.accounts.models import HostStanding
-from backend.bookings import standing
+from backend.reviews import standing
 from tests.api.client import ApiClient
 from tests.bookings.test_standing import questions, stays
 from tests.factories import make_listing, make_user

@@ -13,11 +13,11 @@ from django.utils import timezone
 from procrastinate.contrib.django import app
 
 from backend.audit.models import AuditEntry
-from backend.bookings import standing
+from backend.reviews import standing
 from tests.api.client import ApiClient
-from tests.bookings.test_standing import stays
 from tests.conftest import ROOT, _environment
 from tests.factories import make_listing, make_user
+from tests.reviews.test_standing import stays
 
 pytestmark = pytest.mark.usefixtures("db")
 

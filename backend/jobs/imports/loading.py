@@ -18,7 +18,7 @@ from backend.core.access import SYSTEM
 from backend.core.errors import Invalid
 from backend.core.money import Money, MoneyError, exponent
 from backend.jobs.imports.reading import HostRow, ListingRow, RowRefused
-from backend.listings import fields, geo
+from backend.listings import fields, geo, ratings
 from backend.listings.models import Listing, ListingTransition
 from backend.listings.places import Place
 from backend.listings.states import ListingStatus
@@ -30,7 +30,8 @@ _COLUMNS = (
     *("title", "description", "property_type", "room_type", "currency", "price_minor", "max_guests"),
     *("guests_included", "bedrooms", "beds", "bathrooms", "amenities_mask", "min_nights", "max_nights"),
     *("instant_book", "location", "city", "region", "country", "latitude", "longitude", "timezone"),
-    *("public_latitude", "public_longitude", "rating", "review_count"),
+    *("public_latitude", "public_longitude", "imported_rating", "imported_review_count"),
+    *("rating", "review_count"),
 )
 """What a file decides about; everything else on the listing is its host's."""
 
@@ -147,7 +148,8 @@ def _fill(listing: Listing, row: ListingRow, target: Target) -> None:
     latitude, longitude = row.values["latitude"], row.values["longitude"]
     listing.timezone = geo.timezone_at(latitude, longitude)
     listing.public_latitude, listing.public_longitude = geo.public_point(listing.pk, latitude, longitude)
-    listing.rating, listing.review_count = row.rating, row.review_count
+    listing.imported_rating, listing.imported_review_count = row.rating, row.review_count
+    ratings.settle(listing)
 
 
 def _payable(price: Decimal, currency: str) -> Decimal:

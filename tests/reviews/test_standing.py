@@ -13,14 +13,15 @@ from hypothesis import strategies as st
 
 from backend.accounts.models import HostStanding, Profile, User
 from backend.audit.models import AuditEntry
-from backend.bookings import answers, inquiries, standing
+from backend.bookings import answers, inquiries
 from backend.bookings import services as bookings
 from backend.bookings.models import Booking, Inquiry
-from backend.bookings.standing import Record
 from backend.core.stay import Stay
 from backend.listings.models import Listing
 from backend.local.postgres import UNBOUND_ROLE
 from backend.notifications.models import Notification
+from backend.reviews import standing
+from backend.reviews.standing import Record
 from backend.search.find import every
 from backend.search.query import SearchQuery
 from tests.bookings.making import STAY, book, confirmed

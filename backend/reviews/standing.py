@@ -10,8 +10,9 @@ nights
                           than 24 hours. Met when nobody asked
 less than 1 % canceled    confirmed stays that the host canceled in the window, of these and the stays; one whose
                           penalty was waived by then does not count
-rated 4.8                 the host's rating as it is when the quarter is assessed (``listings.figures``). Not met
-                          without a review
+rated 4.8                 the mean of the reviews of the host's places that were published in the window, as far as
+                          they are not hidden when the quarter is assessed. Who had none is judged by the rating of
+                          all their places (``listings.figures``); not met without any review
 ========================  =======================================================================================
 
 A quarter begins on 1 January, April, July and October at midnight UTC. The window holds its first instant and not its
@@ -38,7 +39,7 @@ from backend.audit import services as audit
 from backend.bookings import sweeping
 from backend.core.access import SYSTEM
 from backend.core.db import lock, retrying
-from backend.listings import figures
+from backend.listings import figures, ratings
 from backend.notifications import services as notifications
 
 WINDOW = timedelta(days=365)
@@ -94,6 +95,13 @@ _ASKED = """
         extract(epoch FROM percentile_cont(0.5) WITHIN GROUP (ORDER BY took)
             FILTER (WHERE took IS NOT NULL))::float8
     FROM judged GROUP BY host_id
+"""
+
+_RATED = """
+    SELECT subject_id, sum(rating), count(*) FROM reviews
+    WHERE subject_id = ANY (%(hosts)s) AND about = 'property' AND status = 'published'
+        AND published_at >= %(since)s AND published_at < %(until)s
+    GROUP BY subject_id
 """
 
 _ACTIVE = """
@@ -202,20 +210,23 @@ def next_quarter(quarter: date) -> date:
 
 
 def records(hosts: Collection[int], *, since: datetime, until: datetime) -> dict[int, Record]:
-    """What each of these users did as a host from ``since`` until before ``until`` (UTC). Three queries."""
+    """What each of these users did as a host from ``since`` until before ``until`` (UTC). Four queries."""
     values: dict[str, Any] = {"hosts": list(hosts), "since": since, "until": until, "within": ANSWER_WITHIN}
     with connection.cursor() as cursor:
         cursor.execute(_DONE, values)
         done = {row[0]: row[1:] for row in cursor.fetchall()}
         cursor.execute(_ASKED, values)
         asked = {row[0]: row[1:] for row in cursor.fetchall()}
-    rated = figures.of_hosts(hosts)
+        cursor.execute(_RATED, values)
+        lately = {host: ratings.cut(stars, count) for host, stars, count in cursor.fetchall()}
+    ever = figures.of_hosts(hosts)
     found = {}
     for host in hosts:
         stays, nights, canceled = done.get(host, (0, 0, 0))
         questions, answered, median = asked.get(host, (0, 0, None))
         hours = None if median is None else max(1, ceil(median / 3600))
-        found[host] = Record(stays, nights, canceled, questions, answered, hours, rated[host].rating)
+        rating = lately.get(host, ever[host].rating)
+        found[host] = Record(stays, nights, canceled, questions, answered, hours, rating)
     return found
 
 
