@@ -24,8 +24,9 @@ from django.utils.translation import gettext_lazy
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 from psycopg import errors as pg
 
-from api import languages, violations
+from api import languages
 from api.types import Out
+from backend.core import violations
 from backend.core.errors import (
     DomainError,
     FieldError,

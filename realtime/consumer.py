@@ -40,7 +40,16 @@ async def consume(scope: dict[str, Any], receive: Receive, send: Send) -> None:
     except DomainError as error:
         await refuse(scope, send, error, request_id)
         return
-    socket = Socket(visitor, slot, request_id, receive, send)
+    hub_here = hub.here()
+    socket = Socket(
+        visitor,
+        slot,
+        request_id,
+        receive=receive,
+        send=send,
+        company=hub_here.company,
+        hurry=hub_here.hurry,
+    )
     try:
         await _serve(socket, scope, send)
     finally:

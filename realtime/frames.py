@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 import orjson
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import override
+from pydantic import ValidationError
 
+from backend.core import violations
 from backend.core.errors import DomainError, Invalid
+from backend.notifications.frames import CLIENT, CLIENT_ID_LONGEST, Asked
 from backend.notifications.rendering import event_data, instant
 
 MAX_BYTES = 65_536
 """The largest frame that is taken; one byte more closes the socket with 1009."""
+
+TYPE_LONGEST = 40
+"""How much of an unknown type is said back."""
 
 
 class MalformedFrame(Invalid):
@@ -47,6 +53,40 @@ class ClientFrame:
     data: Mapping[str, Any]
 
 
+@dataclass(slots=True)
+class Event:
+    """A live event as processes hand it to each other (``rendering.event_message``), with its texts as far as made."""
+
+    message: Mapping[str, Any]
+    _texts: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def type(self) -> str:
+        return str(self.message["type"])
+
+    @property
+    def user_id(self) -> int:
+        return int(self.message["user_id"])
+
+    @property
+    def seq(self) -> int:
+        return int(self.message["seq"])
+
+    @property
+    def data(self) -> Mapping[str, Any]:
+        """What is stored; what is shown depends on the reader's language."""
+        data: Mapping[str, Any] = self.message["data"]
+        return data
+
+    def text(self, language: str) -> str:
+        """The frame, its texts in ``language``; made once, however many sockets of the user hear it."""
+        if language not in self._texts:
+            data = event_data(self.type, self.data, language)
+            frame = {"type": self.type, "id": self.seq, "at": self.message["at"], "data": data}
+            self._texts[language] = _text(frame)
+        return self._texts[language]
+
+
 def read(text: str) -> ClientFrame:
     """A client's frame; ``id`` and ``at`` may be sent along and mean nothing. Raises: MalformedFrame."""
     try:
@@ -63,24 +103,17 @@ def read(text: str) -> ClientFrame:
     return ClientFrame(frame["type"], data)
 
 
-def last_event_id(data: Mapping[str, Any]) -> int:
-    """The id of a ``resume``. Raises: InvalidEventId for what was never an id."""
-    value = data.get("last_event_id")
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**63:
-        raise InvalidEventId
-    return value
-
-
-def of_event(message: Mapping[str, Any], language: str) -> str:
-    """The frame of a live event, its texts in ``language``."""
-    return _text(
-        {
-            "type": message["type"],
-            "id": message["seq"],
-            "at": message["at"],
-            "data": event_data(message["type"], message["data"], language),
-        }
-    )
+def checked(frame: ClientFrame) -> Asked:
+    """What a client asks for. Raises: UnknownType, InvalidEventId, Invalid with the fields that are wrong."""
+    if frame.type not in CLIENT:
+        raise UnknownType
+    try:
+        return cast(Asked, CLIENT[frame.type].data.model_validate(frame.data))
+    except ValidationError as error:
+        if frame.type == "resume":
+            raise InvalidEventId from None
+        found = [{**each, "loc": ("body", "data", *each["loc"])} for each in error.errors()]
+        raise violations.as_error(found) from None
 
 
 def plain(type_: str, data: Mapping[str, Any], now: datetime) -> str:
@@ -88,9 +121,18 @@ def plain(type_: str, data: Mapping[str, Any], now: datetime) -> str:
     return _text({"type": type_, "id": None, "at": instant(now), "data": data})
 
 
-def of_error(error: DomainError, language: str, request_id: str, now: datetime) -> str:
-    """An ``error`` frame: the problem document of ``error``; the socket stays open."""
-    return plain("error", problem(error, language, request_id), now)
+def of_error(
+    error: DomainError, language: str, request_id: str, now: datetime, *, to: ClientFrame | None = None
+) -> str:
+    """An ``error`` frame: the problem document of ``error``, and which frame it answers; the socket stays open."""
+    document = problem(error, language, request_id)
+    if error.retry_after is not None:
+        document["retry_after"] = error.retry_after
+    if to is not None:
+        document["answers"] = to.type[:TYPE_LONGEST]
+        if isinstance(client_id := to.data.get("client_id"), str) and len(client_id) <= CLIENT_ID_LONGEST:
+            document["client_id"] = client_id
+    return plain("error", document, now)
 
 
 def problem(error: DomainError, language: str, request_id: str) -> dict[str, Any]:

@@ -6,18 +6,21 @@ import asyncio
 import time
 import uuid
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import Any, cast
 
 import structlog
 from django.db import Error as DatabaseError
 from django.utils import timezone
 
-from backend.core.errors import DomainError, Unavailable
+from backend.core.errors import DomainError, Unauthenticated, Unavailable
 from backend.notifications import feed
-from realtime import frames
-from realtime.database import ask
+from backend.notifications.frames import Asked, ReadMessages, Resume, SendMessage, TypingNow
+from realtime import frames, writing
+from realtime.company import Company
+from realtime.database import ask, write
 from realtime.door import Visitor
+from realtime.frames import ClientFrame, Event
 
 HEARTBEAT_S = 25
 """How often a client should say something if it wants to notice a dead connection; the server pings by itself."""
@@ -29,6 +32,16 @@ FLOOD_FRAMES, FLOOD_S = 100, 5.0
 REPLAY_BATCH = 50
 HOLD_S = 0.5
 """How long live events wait after ``hello`` for a ``resume``, so that what was missed comes before them."""
+
+WAITING = FLOOD_FRAMES
+"""Messages of one socket that may wait to be stored, one after the other; then nothing more is read from it."""
+
+WHISPERS_FROM = 10
+"""Frames in the outbox from which on typing is left out: whoever reads slowly has no use for it."""
+
+TYPING_AGAIN_S = 2.0
+TYPING_MOST, TYPING_S = 10, 5.0
+"""The same said again within two seconds, and more than so many in so many seconds, is not passed on."""
 
 CLOSE_PATIENCE_S = 1.0
 
@@ -48,12 +61,28 @@ class Socket:
     """An accepted socket of one user. ``told`` is the number of the last event that was put into its outbox."""
 
     def __init__(
-        self, visitor: Visitor, slot: uuid.UUID, request_id: str, receive: Receive, send: Send
+        self,
+        visitor: Visitor,
+        slot: uuid.UUID,
+        request_id: str,
+        *,
+        receive: Receive,
+        send: Send,
+        company: Company,
+        hurry: Callable[[], None],
     ) -> None:
         self.visitor = visitor
         self.slot = slot
         self.request_id = request_id
         self.told = 0
+        self.knows_who_is_there = False
+        self._company, self._hurry = company, hurry
+        self._there: Mapping[int, list[int]] = {}
+        self._told_there: dict[int, list[int]] = {}
+        self._news: deque[int] = deque()
+        self._typed: dict[int, tuple[bool, float]] = {}
+        self._typing: deque[float] = deque()
+        self._waiting: asyncio.Queue[tuple[ClientFrame, Asked]] = asyncio.Queue(WAITING)
         self._receive, self._send = receive, send
         self._outbox: deque[str] = deque()
         self._filled, self._drained = asyncio.Event(), asyncio.Event()
@@ -70,7 +99,7 @@ class Socket:
         hello = {"user_id": self.visitor.user_id, "last_event_id": last_event_id, "heartbeat_s": HEARTBEAT_S}
         self._tell(frames.plain("hello", hello, timezone.now()))
         asyncio.get_running_loop().call_later(HOLD_S, self._let_go)
-        tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._write())]
+        tasks = [asyncio.create_task(work()) for work in (self._listen, self._write, self._store_one_by_one)]
         try:
             ends: list[asyncio.Future[Any]] = [*tasks, self._closing]
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
@@ -92,10 +121,10 @@ class Socket:
         if not self._closing.done():
             self._closing.set_result(code)
 
-    def offer(self, event: Mapping[str, Any]) -> None:
+    def offer(self, event: Event) -> None:
         """A live event arrived. It is told in its order and once, whatever way and however often it comes."""
-        self._newest = max(self._newest, event["seq"])
-        if event["seq"] == self.told + 1 and not self._held and not self._busy:
+        self._newest = max(self._newest, event.seq)
+        if event.seq == self.told + 1 and not self._held and not self._busy:
             self._tell_event(event)
         elif self._newest > self.told:
             self._catch_up()
@@ -105,6 +134,28 @@ class Socket:
         self._newest = max(self._newest, newest)
         if self._newest > self.told:
             self._catch_up()
+
+    def whisper(self, text: str) -> None:
+        """A frame that nobody misses: left out for who is catching up or reads slowly."""
+        if not (self._held or self._busy) and len(self._outbox) < WHISPERS_FROM:
+            self._tell(text)
+
+    def show(self, there: Mapping[int, list[int]], doubtful: Collection[int]) -> None:
+        """Who is there of this user's people, with the conversations that they share.
+
+        Of the ``doubtful`` nothing new is said. What changes is told when nothing else is to be told, and what changes
+        back until then never is.
+        """
+        self.knows_who_is_there = True
+        self._there = {
+            person: shared
+            for person, shared in there.items()
+            if person not in doubtful or person in self._told_there
+        }
+        changed = self._there.keys() ^ self._told_there.keys()
+        self._news = deque(changed)
+        if changed:
+            self._filled.set()
 
     @property
     def _busy(self) -> bool:
@@ -135,14 +186,17 @@ class Socket:
                 if self.told != start:
                     # A resume came in between and wants another place.
                     break
-                self._tell_event(event)
+                self._tell_event(Event(event))
                 start = self.told
             if self.told == start and not events and self._newest == known:
-                return
+                break
+        self._filled.set()
 
-    def _tell_event(self, event: Mapping[str, Any]) -> None:
-        self.told = event["seq"]
-        self._tell(frames.of_event(event, self.visitor.language))
+    def _tell_event(self, event: Event) -> None:
+        self.told = event.seq
+        if event.type == "message":
+            self._company.meet(self.visitor.user_id, event.data["conversation_id"])
+        self._tell(event.text(self.visitor.language))
 
     def _tell(self, text: str) -> None:
         self._outbox.append(text)
@@ -153,16 +207,36 @@ class Socket:
     async def _write(self) -> None:
         while True:
             await self._filled.wait()
-            while self._outbox:
+            while (text := self._next()) is not None:
                 try:
                     async with asyncio.timeout(STALL_S):
-                        await self._send({"type": "websocket.send", "text": self._outbox.popleft()})
+                        await self._send({"type": "websocket.send", "text": text})
                 except TimeoutError:
                     self.close(TOO_SLOW)
                     return
                 if len(self._outbox) < OUTBOX // 2:
                     self._drained.set()
             self._filled.clear()
+
+    def _next(self) -> str | None:
+        """What is to be said next: what waits, and when nothing does, who came or left."""
+        if self._outbox:
+            return self._outbox.popleft()
+        # Not the catching-up itself, but its last page: it goes on while the outbox is written.
+        if self._held or (self._busy and self._newest > self.told):
+            return None
+        while self._news:
+            person = self._news.popleft()
+            is_there = person in self._there
+            if is_there == (person in self._told_there):
+                continue
+            if is_there:
+                shared = self._told_there[person] = self._there[person]
+            else:
+                shared = self._told_there.pop(person)
+            data = {"user_id": person, "is_online": is_there, "conversation_ids": shared}
+            return frames.plain("presence", data, timezone.now())
+        return None
 
     async def _listen(self) -> None:
         while True:
@@ -179,10 +253,12 @@ class Socket:
             if len(text) > frames.MAX_BYTES or len(text.encode(errors="surrogatepass")) > frames.MAX_BYTES:
                 self.close(TOO_BIG)
                 return
+            frame = None
             try:
-                await self._obey(frames.read(text))
+                frame = frames.read(text)
+                await self._obey(frame, frames.checked(frame))
             except DomainError as error:
-                self._tell(frames.of_error(error, self.visitor.language, self.request_id, timezone.now()))
+                self._refuse(error, frame)
 
     def _floods(self) -> bool:
         now = time.monotonic()
@@ -191,14 +267,61 @@ class Socket:
             self._heard.popleft()
         return len(self._heard) > FLOOD_FRAMES
 
-    async def _obey(self, frame: frames.ClientFrame) -> None:
-        match frame.type:
-            case "ping":
-                self._tell(frames.plain("pong", {}, timezone.now()))
-            case "resume":
-                await self._resume(frames.last_event_id(frame.data))
+    def _refuse(self, error: DomainError, frame: ClientFrame | None) -> None:
+        self._tell(frames.of_error(error, self.visitor.language, self.request_id, timezone.now(), to=frame))
+
+    async def _obey(self, frame: ClientFrame, asked: Asked) -> None:
+        match asked:
+            case SendMessage() | ReadMessages():
+                await self._waiting.put((frame, asked))
+            case TypingNow():
+                await self._type(asked)
+            case Resume():
+                await self._resume(asked.last_event_id)
             case _:
-                raise frames.UnknownType
+                self._tell(frames.plain("pong", {}, timezone.now()))
+
+    async def _type(self, asked: TypingNow) -> None:
+        """Pass on that the user is writing. Raises: NotFound, Unavailable."""
+        now = time.monotonic()
+        was, at = self._typed.get(asked.conversation_id, (None, 0.0))
+        if was == asked.is_typing and now < at + TYPING_AGAIN_S:
+            return
+        while self._typing and self._typing[0] < now - TYPING_S:
+            self._typing.popleft()
+        if len(self._typing) >= TYPING_MOST:
+            return
+        self._typing.append(now)
+        await self._company.type(self.visitor.user_id, asked.conversation_id, is_typing=asked.is_typing)
+        self._typed = {key: each for key, each in self._typed.items() if each[1] > now - TYPING_AGAIN_S}
+        self._typed[asked.conversation_id] = (asked.is_typing, now)
+
+    async def _store_one_by_one(self) -> None:
+        """Carry out what the client writes, in its order. Slow writing holds up this socket alone."""
+        while True:
+            frame, asked = await self._waiting.get()
+            try:
+                await self._store(asked)
+            except DomainError as error:
+                self._refuse(error, frame)
+                if isinstance(error, Unauthenticated):
+                    self.close(SIGNED_OUT)
+            except DatabaseError as error:
+                log.warning("socket_not_stored", user=self.visitor.user_id, error=str(error))
+                self._refuse(Unavailable(), frame)
+
+    async def _store(self, asked: Asked) -> None:
+        if isinstance(asked, ReadMessages):
+            await write(writing.read, self.visitor, asked, timezone.now())
+            return
+        known = await write(writing.send, self.visitor, cast(SendMessage, asked), timezone.now())
+        if known is None:
+            # The message comes as every other event, with its client_id.
+            self._hurry()
+        elif known["seq"] > self.told:
+            self.expect(known["seq"])
+        else:
+            self._tell(Event(known).text(self.visitor.language))
 
     async def _resume(self, last_event_id: int) -> None:
         """Tell again all above the given number, before later live ones. Raises: InvalidEventId, Unavailable."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import datetime
 from typing import Any
 
 from backend.accounts.models import User
@@ -29,3 +30,10 @@ def after(user_id: int, seq: int, *, limit: int) -> list[dict[str, Any]]:
         if message["type"] == "notification" and message["data"]["id"] in read:
             message["data"]["read_at"] = read[message["data"]["id"]]
     return messages
+
+
+def told(user_id: int, type_: str, object_id: int, *, at: datetime) -> dict[str, Any] | None:
+    """The event of this type that showed the object ``object_id`` to the user, stored at ``at``; None when it is gone."""
+    rows = LiveEvent.objects.filter(created_at=at, user_id=user_id, type=type_, data__id=object_id)
+    row = rows.exclude(seq=None).order_by("seq").first()
+    return event_message(row) if row else None

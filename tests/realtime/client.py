@@ -14,8 +14,12 @@ from websockets.sync.client import ClientConnection, connect
 
 from backend.accounts.models import User
 from backend.identity.sessions import Device, open_session
+from backend.notifications import services as notifications
 from backend.notifications import tickets
+from backend.notifications.frames import SERVER
+from backend.notifications.services import Event
 from tests.conftest import Server
+from tests.factories import NOW
 
 
 def ticket_for(user: User) -> str:
@@ -23,6 +27,34 @@ def ticket_for(user: User) -> str:
     now = timezone.now()
     signed_in = open_session(user=user, device=Device(address="127.0.0.1", user_agent="tests"), now=now)
     return tickets.issue(user=user, session_id=signed_in.user.session_id, now=now)
+
+
+def push(user: User, *numbers: int, title: str = "Flat") -> None:
+    """Tell a user of bookings with these ids, each in a transaction of its own."""
+    for number in numbers:
+        booking = {
+            "id": number,
+            "reference": "KB7Q2M9X",
+            "status": "confirmed",
+            "pending_reason": None,
+            "property_id": 1,
+            "property": title,
+            "check_in": "2027-05-03",
+            "check_out": "2027-05-05",
+        }
+        notifications.push_on_commit([Event(user.pk, "booking", booking)], now=NOW)
+
+
+def numbers_of(frames: Sequence[dict[str, Any]]) -> list[int]:
+    """What ``push`` was given."""
+    return [frame["data"]["id"] for frame in frames]
+
+
+def validated(text: str | bytes) -> dict[str, Any]:
+    """A frame that the published document describes."""
+    frame: dict[str, Any] = json.loads(text)
+    SERVER[frame["type"]].frame.model_validate_json(text, strict=True)
+    return frame
 
 
 class Live:
@@ -69,10 +101,18 @@ class Live:
 
     def frame(self, timeout: float = 10) -> dict[str, Any]:
         """The next frame. Raises: TimeoutError, ConnectionClosed."""
-        frame = json.loads(self.connection.recv(timeout=timeout))
+        frame = validated(self.connection.recv(timeout=timeout))
         assert set(frame) == {"type", "id", "at", "data"}
         assert frame["at"].endswith("Z")
         return frame
+
+    def until(self, type_: str, timeout: float = 10, **data: Any) -> dict[str, Any]:
+        """The next frame of this type whose data has these values; those before it are skipped."""
+        deadline = time.monotonic() + timeout
+        while True:
+            frame = self.frame(max(0.0, deadline - time.monotonic()))
+            if frame["type"] == type_ and all(frame["data"].get(key) == data[key] for key in data):
+                return frame
 
     def frames(self, count: int, timeout: float = 10) -> list[dict[str, Any]]:
         """The next ``count`` frames."""

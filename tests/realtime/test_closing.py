@@ -17,12 +17,10 @@ from websockets.exceptions import ConnectionClosed
 from backend.accounts.models import Session, User
 from backend.core.access import SYSTEM
 from backend.identity import services as identity
-from backend.notifications import services as notifications
-from backend.notifications.services import Event
 from realtime.models import OpenSocket
 from tests.conftest import Server
-from tests.factories import NOW, PASSWORD, make_user
-from tests.realtime.client import Live
+from tests.factories import PASSWORD, make_user
+from tests.realtime.client import Live, push
 from tests.realtime.test_door import block, unblock
 
 pytestmark = pytest.mark.usefixtures("db")
@@ -219,9 +217,7 @@ def assert_resumes(server: Server, user: User) -> None:
 
 def fill(user: User, *, frames: int) -> None:
     """More than the buffers of both sides hold."""
-    text = "x" * 20_000
-    for _ in range(frames):
-        notifications.push_on_commit([Event(user.pk, "booking", {"text": text})], now=NOW)
+    push(user, *range(1, frames + 1), title="x" * 20_000)
 
 
 def test_a_socket_that_is_closed_badly_leaves_the_server_well(server: Server) -> None:
