@@ -14,7 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from ninja import Query, Router
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from api import pagination
 from api.auth import ANONYMOUS, optional_bearer
@@ -32,7 +32,7 @@ from backend.search import pages
 from backend.search.find import find
 from backend.search.geo import HALF_EARTH_KM
 from backend.search.pages import Card
-from backend.search.query import MAX_FLEXIBLE_DAYS, Ordering, Position, SearchQuery
+from backend.search.query import MAX_FLEXIBLE_DAYS, PAGE_SIZE, Ordering, Position, SearchQuery
 
 router = Router(tags=["Search"])
 
@@ -45,7 +45,7 @@ AMOUNTS = {
 """The amounts of a property, and the listing's field of each."""
 
 
-class SearchParams(PageQuery):
+class SearchFilters(BaseModel):
     """What to find. Everything may be left out; what is given must all hold."""
 
     q: Annotated[str, Text(200), Field(description="Words of title, place and description.")] = ""
@@ -113,6 +113,10 @@ class SearchParams(PageQuery):
     ] = None
 
 
+class SearchParams(SearchFilters, PageQuery):
+    """What to find, and which page of it. Everything may be left out; what is given must all hold."""
+
+
 class AvailableStay(Out):
     """The dates that can be booked: of those asked for, the nearest."""
 
@@ -140,7 +144,7 @@ def search_properties(request: HttpRequest, params: Query[SearchParams]) -> Http
     rates. `count` is exact up to what can be counted fast; beyond, `count_is_exact` is false and there are more: `page`
     reaches the first 5,000 of such a list, `next` all of them.
     """
-    query = _query(params)
+    query = query_of(params, page=params.page, page_size=params.size)
     scope = f"search:{query.ordering}"
     if params.cursor:
         cursor = pagination.decode(params.cursor, scope=scope)
@@ -161,7 +165,7 @@ def search_properties(request: HttpRequest, params: Query[SearchParams]) -> Http
     return etag_response(request, f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"', body)
 
 
-def _query(params: SearchParams) -> SearchQuery:
+def query_of(params: SearchFilters, *, page: int = 1, page_size: int = PAGE_SIZE) -> SearchQuery:
     """The parameters in the types of search. Raises: Invalid for those that say nothing."""
     if (params.lat is None) != (params.lng is None):
         missing = "lng" if params.lng is None else "lat"
@@ -190,9 +194,41 @@ def _query(params: SearchParams) -> SearchQuery:
         check_out=params.check_out,
         flexible_days=params.flexible_days,
         ordering=params.ordering,
-        page=params.page,
-        page_size=params.size,
+        page=page,
+        page_size=page_size,
     )
+
+
+def params_of(query: SearchQuery) -> dict[str, Any]:
+    """The parameters that ``query_of`` makes ``query`` of; what asks nothing is left out."""
+    latitude, longitude = query.point or (None, None)
+    shown = {
+        "q": query.q,
+        "location": query.location,
+        "lat": latitude,
+        "lng": longitude,
+        "radius_km": query.radius_km,
+        "bbox": None if query.bbox is None else ",".join(f"{edge:.15g}" for edge in query.bbox),
+        "price_min": query.price_min,
+        "price_max": query.price_max,
+        "guests": query.guests,
+        "bedrooms": query.bedrooms,
+        "beds": query.beds,
+        "bathrooms": query.bathrooms,
+        "amenities": ",".join(amenities.slugs(query.amenities)),
+        "property_type": query.property_type,
+        "room_type": query.room_type,
+        "instant_book": query.instant_book,
+        "cancellation_policy": query.cancellation_policy,
+        "rating_min": query.rating_min,
+        "superhost": query.superhost,
+        "check_in": query.check_in,
+        "check_out": query.check_out,
+        "flexible_days": query.flexible_days,
+        "ordering": None if query.ordering == "recommended" else query.ordering,
+        "currency": query.currency,
+    }
+    return {name: value for name, value in shown.items() if value not in (None, "")}
 
 
 def _bbox(text: str) -> tuple[float, float, float, float]:

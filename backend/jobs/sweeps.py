@@ -26,7 +26,7 @@ from backend.payments import payout_accounts, payouts, reconciliation
 from backend.privacy import cleaning, retention
 from backend.reviews import services as reviews
 from backend.reviews import standing
-from backend.search import maintenance
+from backend.search import maintenance, saved
 
 EVERY_MINUTE = "* * * * *"
 EVERY_TEN_MINUTES = "*/10 * * * *"
@@ -91,6 +91,7 @@ SWEEPS = [
     ),
     Sweep("exchange_rates", lambda now: exchange_rates.keep_up(now=now), cron=WHEN_RATES_ARE_OUT),
     Sweep("search", maintenance.keep_up, cron=EVERY_TEN_MINUTES),
+    Sweep("saved_searches", lambda now: saved.sweep(now=now), cron=EVERY_HOUR),
     Sweep("host_standing", lambda now: standing.assess(now=now), cron=EVERY_NIGHT),
     Sweep("host_responses", lambda now: standing.refresh_responses(now=now), cron=EVERY_NIGHT),
     Sweep(

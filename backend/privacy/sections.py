@@ -281,6 +281,13 @@ SECTIONS: tuple[Section, ...] = (
         "id listing__title=property status check_in check_out answer total_minor@currency=offered currency"
         " created_at answered_at",
     ),
+    table(
+        "saved_searches",
+        _("Saved searches"),
+        "search.SavedSearch",
+        "user",
+        "id name query notify created_at updated_at looked_at closed_at",
+    ),
     table("wishlists", _("Wishlists"), "wishlists.Wishlist", "user", "id name created_at updated_at"),
     table(
         "wishlist_places",
@@ -352,6 +359,13 @@ SECTIONS: tuple[Section, ...] = (
         "receiver",
         "reference folio__booking__reference=booking status gross_minor@currency=gross netted_minor@currency=netted"
         " amount_minor@currency=amount currency due_at sent_at paid_at",
+    ),
+    table(
+        "suppressed_addresses",
+        _("Addresses that nothing is sent to"),
+        "notifications.SuppressedAddress",
+        "user",
+        "channel address reason created_at",
     ),
     table(
         "payout_holds",

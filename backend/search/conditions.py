@@ -57,7 +57,7 @@ def of(query: SearchQuery, now: datetime, known: Known | None) -> Conditions:
     cells, area = _area(query)
     scope = [Clause("s.listed"), *cells]
     stays = _stays(query, now, known) if known else ()
-    filters = [*_size(query), *_kind(query), *area, *_price(query)]
+    filters = [*_size(query), *_kind(query), *area, *_price(query), *_new(query)]
     if stays:
         filters.append(either([clause for _stay, clause, _everywhere in stays]))
     if query.q:
@@ -93,7 +93,7 @@ def _is_steady(query: SearchQuery, found: Sequence[int]) -> bool:
     Not for words, other orders, or areas and numbers of places that may be most of the world; nor for pages by their
     number, each of which is a statement of its own.
     """
-    if query.q or query.ordering != "recommended":
+    if query.q or query.published_after or query.ordering != "recommended":
         return False
     if query.page > 1 or len(found) > FEW_PLACES:
         return False
@@ -176,6 +176,13 @@ def _kind(query: SearchQuery) -> Iterable[Clause]:
         yield Clause("s.instant" if query.instant_book else "NOT s.instant")
     if query.superhost is not None:
         yield Clause("s.superhost" if query.superhost else "NOT s.superhost")
+
+
+def _new(query: SearchQuery) -> Iterable[Clause]:
+    if query.published_after:
+        yield Clause(
+            "s.listing_id IN (SELECT id FROM properties WHERE published_at > %s)", (query.published_after,)
+        )
 
 
 def _price(query: SearchQuery) -> Iterable[Clause]:

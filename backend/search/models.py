@@ -2,17 +2,19 @@
 
 Nothing but the database's own triggers writes them (and ``maintenance``, which rebuilds them and proves them right),
 so that no path of the program can forget to. How and when: see the migrations ``follow_listings`` and
-``follow_blocks``.
+``follow_blocks``. The searches that people have saved stand at the end; ``saved`` writes those.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from django.conf import settings
 from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.contrib.postgres.search import SearchVectorField
 from django.db import models
 from django.db.models import F, Func, Q, Value
+from django.utils.translation import gettext_lazy as _
 
 from backend.listings.models import Listing
 
@@ -203,3 +205,67 @@ class SearchWindow(models.Model):
 
     def __str__(self) -> str:
         return f"{self.first_word}"
+
+
+class SavedSearch(models.Model):
+    """A search that somebody wants to be told of when places are published that fit.
+
+    ``query`` is a ``SearchQuery`` without its page, as ``saved`` packs it. ``seen_at`` is the first publication up to
+    which places were looked at: the latest that there was then, and no clock. ``last_check_in``: the last day on
+    which one of its stays could begin; when that is over it is closed.
+    """
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.CASCADE,
+        related_name="saved_searches",
+        verbose_name=_("user"),
+    )
+    name = models.CharField(_("name"), max_length=80)
+    query = models.JSONField(_("search"))
+    notify = models.BooleanField(_("tells of new places"), default=True)
+    seen_at = models.DateTimeField()
+    last_check_in = models.DateField(null=True)
+    closed_at = models.DateTimeField(_("closed at"), null=True)
+    looked_at = models.DateTimeField(_("last looked at"), null=True)
+    created_at = models.DateTimeField(_("created at"))
+    updated_at = models.DateTimeField(_("updated at"))
+
+    class Meta:
+        db_table = "saved_searches"
+        verbose_name = _("saved search")
+        verbose_name_plural = _("saved searches")
+        indexes = [
+            models.Index(fields=["user", "-id"], name="saved_searches_user"),
+            models.Index(
+                fields=["seen_at", "id"], name="saved_searches_due", condition=Q(notify=True, closed_at=None)
+            ),
+            models.Index(
+                fields=["last_check_in"],
+                name="saved_searches_dated",
+                condition=Q(closed_at=None, last_check_in__isnull=False),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user_id}: {self.name}"
+
+
+class SavedSearchMatch(models.Model):
+    """A listing that a saved search has found: nobody is told of it again.
+
+    Kept while the listing's first publication lies in what is looked at once more.
+    """
+
+    search = models.ForeignKey(SavedSearch, on_delete=models.CASCADE, related_name="matches")
+    listing = models.ForeignKey(Listing, on_delete=models.CASCADE, related_name="+")
+    published_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "saved_search_matches"
+        constraints = [
+            models.UniqueConstraint(fields=["search", "listing"], name="saved_search_matches_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.search_id}: {self.listing_id}"

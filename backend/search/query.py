@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -47,7 +47,7 @@ class SearchQuery:
 
     ``point`` is (latitude, longitude); ``bbox`` (west, south, east, north), crossing the date line when west > east.
     ``amenities`` is a mask. ``currency`` empty: the platform's. ``flexible_days``: a stay of the same length that begins
-    at most so many days earlier or later will do too.
+    at most so many days earlier or later will do too. ``published_after``: only what was first published later.
     """
 
     q: str = ""
@@ -72,6 +72,7 @@ class SearchQuery:
     check_in: date | None = None
     check_out: date | None = None
     flexible_days: int | None = None
+    published_after: datetime | None = None
     ordering: Ordering = "recommended"
     page: int = 1
     page_size: int = PAGE_SIZE

@@ -65,6 +65,9 @@ def travel(end: FarEnd, at: datetime) -> Journey:
         wished = guest.api.post("/api/wishlists/", {"name": "zebrawish by the sea"})
         assert wished.status_code == 201, wished.content
         guest.planted["wishlist"] = "zebrawish by the sea"
+        kept = guest.api.post("/api/saved-searches/", {"name": "zebrasearch", "query": {"q": "zebrawords"}})
+        assert kept.status_code == 201, kept.content
+        guest.planted |= {"search": "zebrasearch", "searched": "zebrawords"}
         answered = host.api.post(
             f"/api/inquiries/{asked.json()['id']}/decline/", {"answer": "zebraanswer: sadly not"}
         )
