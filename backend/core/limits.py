@@ -229,17 +229,12 @@ class _Valkey:
         return int(count), int(left) / 1000
 
     def give_back(self, key: str) -> None:
-        _script(settings.REDIS_URL, GIVE_BACK)(keys=[_valkey_key(key)])
+        _line.run(GIVE_BACK, _valkey_key(key))
 
 
 @lru_cache(maxsize=4)
 def _client(url: str) -> redis.Redis:
     return redis.Redis.from_url(url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S, retry=None)
-
-
-@lru_cache(maxsize=4)
-def _script(url: str, source: str) -> redis.commands.core.Script:
-    return _client(url).register_script(source)
 
 
 class _Line(threading.local):

@@ -68,6 +68,9 @@ def sign_in(*, login: str, password: str, device: Device, now: datetime) -> Sign
     Raises: InvalidCredentials, Throttled after too many failures, MfaRequired where a second step is on.
     """
     user = credentials.check(login=login, password=password, device=device, now=now)
+    known = sessions.open_known(user=user, device=device, now=now)
+    if known is not None:
+        return known
     with transaction.atomic():
         # The account may have been suspended, or its password changed, while the hash was computed.
         locked = _locked(user.pk)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from allauth.mfa.models import Authenticator
 from django.contrib.auth import authenticate
 from django.test import RequestFactory
 from django.utils.translation import override
@@ -147,3 +148,55 @@ def test_device_of_the_back_office_is_known_to_the_api_afterwards(anna: User) ->
     signing_in.note_back_office(user=anna, device=device, now=later)
     assert Session.objects.get(revoked_reason=sessions.BACK_OFFICE).revoked_at == later
     assert Notification.objects.count() == 1
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("change", "is_opened"),
+    [
+        ({}, True),
+        ({"password": "argon2$another"}, False),
+        ({"suspended_at": NOW}, False),
+        ({"is_active": False}, False),
+    ],
+)
+def test_the_short_way_in_is_for_whom_nothing_has_changed(change: dict[str, object], is_opened: bool) -> None:
+    user = make_user()
+    here = sessions.Device("192.0.2.7", FIREFOX)
+    sessions.open_session(user=user, device=here, now=NOW)
+    User.objects.filter(pk=user.pk).update(**change)
+
+    opened = sessions.open_known(user=user, device=here, now=NOW + timedelta(hours=1))
+
+    assert (opened is not None) is is_opened
+    assert Session.objects.filter(user=user).count() == 1 + is_opened
+    if opened is not None:
+        assert sessions.authenticate(token=opened.access, now=NOW + timedelta(hours=1)) == user
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "device",
+    [
+        sessions.Device("192.0.2.7", CHROME),
+        sessions.Device("198.51.100.7", FIREFOX),
+        sessions.Device(None, FIREFOX),
+    ],
+)
+def test_the_short_way_in_is_not_for_a_device_that_is_new(device: sessions.Device) -> None:
+    user = make_user()
+    sessions.open_session(user=user, device=sessions.Device("192.0.2.7", FIREFOX), now=NOW)
+
+    assert sessions.open_known(user=user, device=device, now=NOW) is None
+    assert Session.objects.filter(user=user).count() == 1
+
+
+@pytest.mark.django_db
+def test_the_short_way_in_is_not_for_whoever_has_a_second_step() -> None:
+    user = make_user()
+    here = sessions.Device("192.0.2.7", FIREFOX)
+    sessions.open_session(user=user, device=here, now=NOW)
+    Authenticator.objects.create(user=user, type=Authenticator.Type.TOTP, data={})
+
+    assert sessions.open_known(user=user, device=here, now=NOW) is None
+    assert Session.objects.filter(user=user).count() == 1
