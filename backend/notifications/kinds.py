@@ -11,11 +11,11 @@ Texts are translated when they are read. Values in them come from the notice's `
 ``reason message``      what a person wrote
 ``number``              a document's
 ``until``               an ISO date
-``until``               an ISO date
 ``device address``      of a sign-in
 ``provider account``    where a host is paid, as it may be shown; or who signs somebody in
 ``place time``          of an arrival: where, and from which hour of the place's clock on
 ``sender``              who wrote a message
+``search listings``     what a saved search is called, and what it has found; ``count`` says how many
 =====================  =====================================================================
 """
 
@@ -278,45 +278,6 @@ KINDS: dict[str, Kind] = {
         email=True,
         mandatory=True,
     ),
-    "review.invited": Kind(
-        _("How was the stay at %(listing)s?"),
-        _("Write your review of the stay %(reference)s, %(check_in)s to %(check_out)s. You can until %(until)s; nobody reads it before both of you have written, or the time is up."),
-        email=True,
-    ),
-    "review.reminder": Kind(
-        _("Your review of the stay at %(listing)s is still missing"),
-        _("You can review the stay %(reference)s, %(check_in)s to %(check_out)s, until %(until)s. Then it is too late."),
-        email=True,
-    ),
-    "review.published": Kind(
-        _("You were reviewed: %(listing)s"),
-        _("What was written about the stay %(reference)s, %(check_in)s to %(check_out)s, can be read now."),
-        email=True,
-    ),
-    "review.response": Kind(
-        _("%(host)s responded to your review"),
-        _("Your review of %(listing)s has a response. Everybody can read both."),
-        email=True,
-    ),
-    "review.hidden": Kind(
-        _("Your review is hidden: %(listing)s"),
-        _("Our team has hidden your review of the stay %(reference)s. You may appeal once."),
-        _("Our team has hidden your review of the stay %(reference)s: %(reason)s. You may appeal once."),
-        email=True,
-        mandatory=True,
-    ),
-    "review.restored": Kind(
-        _("Your review is shown again: %(listing)s"),
-        _("Our team shows your review of the stay %(reference)s again."),
-        email=True,
-    ),
-    "review.appeal_decided": Kind(
-        _("We have decided about your review: %(listing)s"),
-        _("We have looked at your review of the stay %(reference)s again. The review says what we decided."),
-        _("We have looked at your review of the stay %(reference)s again: %(reason)s"),
-        email=True,
-        mandatory=True,
-    ),
     "payment.completed": Kind(
         _("Payment received: %(amount)s"),
         _("%(amount)s for the booking %(reference)s at %(listing)s were paid."),
@@ -413,6 +374,11 @@ KINDS: dict[str, Kind] = {
     ),
     "listing.approved": Kind(
         _("Approved: %(listing)s"), _("Your listing %(listing)s is published."), email=True
+    ),
+    "search.matched": Kind(
+        _("New for %(search)s: %(count)s"),
+        _("Published since you last looked: %(listings)s"),
+        email=True,
     ),
     "cohost.added": Kind(
         _("%(host)s made you a co-host of %(listing)s"),

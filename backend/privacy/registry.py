@@ -141,7 +141,11 @@ PERSONAL: Sequence[Personal] = (
     _of(
         "notifications.LiveEvent", "user", Fate.DELETED, "data", why="The same as notifications, for 30 days."
     ),
-    _of("notifications.Delivery", "notification__user", Fate.DELETED, "error", why=BOOKKEEPING),
+    _of("notifications.Delivery", "notification__user", Fate.DELETED, "error provider_id", why=BOOKKEEPING),
+    _of(
+        "notifications.DeliveryStep", "delivery__notification__user", Fate.DELETED, "reason", why=BOOKKEEPING
+    ),
+    _of("notifications.SuppressedAddress", "user", Fate.DELETED, "address reason", "suppressed_addresses"),
     # What they offer
     _of(
         "listings.Listing",
@@ -201,6 +205,7 @@ PERSONAL: Sequence[Personal] = (
     _of("bookings.HostPenalty", "host", Fate.KEPT, "waiver_reason", "penalties", why=BOOKS),
     # What they remember and look for
     _of("wishlists.Wishlist", "user", Fate.DELETED, "name", "wishlists"),
+    _of("search.SavedSearch", "user", Fate.DELETED, "name query", "saved_searches"),
     _of("wishlists.Wishlist", "user", Fate.DELETED, "share_token", why=SECRET),
     # What they say of stays, and what is said of them
     _of(
