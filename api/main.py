@@ -42,6 +42,7 @@ from api import (
     reference,
     refunds,
     search,
+    sms_reports,
     social,
     standing,
     statements,
@@ -126,6 +127,8 @@ api = build(
     inquiries.router,
     host.router,
     standing.router,
+    # Before the addresses of payment providers, which take any name.
+    sms_reports.router,
     payments.router,
     refunds.router,
     disputes.router,

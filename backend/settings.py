@@ -102,6 +102,7 @@ class Environment:
     mailgun_domain: str = ""
     mailgun_webhook_key: str = field(default="", repr=False)
     sms_url: str = field(default="", repr=False)
+    sms_report_secret: str = field(default="", repr=False)
     sandbox_webhook_secret: str = field(default="", repr=False)
     stripe_api_base: str = "https://api.stripe.com"
     stripe_secret_key: str = field(default="", repr=False)
@@ -197,6 +198,8 @@ class Environment:
             missing = _half_a_mail_provider(env)
             if missing:
                 raise ImproperlyConfigured(missing)
+            if env.sms_report_secret and len(env.sms_report_secret) < 20:
+                raise ImproperlyConfigured("SMS_REPORT_SECRET needs at least 20 characters in production.")
             if env.stripe_secret_key and not env.stripe_webhook_secret:
                 raise ImproperlyConfigured(
                     "Stripe's webhooks cannot be told from forged ones without STRIPE_WEBHOOK_SECRET."
@@ -531,6 +534,8 @@ ANYMAIL = {
 MAIL_WEBHOOK_KEYS = {"sendgrid": ENV.sendgrid_webhook_key, "mailgun": ENV.mailgun_webhook_key}
 MAIL_DIR = STATE_DIR / "mail"
 SMS_URL = ENV.sms_url
+# Africa's Talking signs no delivery reports: the address that it is told ends in this.
+SMS_REPORT_SECRET = ENV.sms_report_secret
 SMS_DIR = STATE_DIR / "sms"
 
 # Calendars of other sites are fetched over https from public addresses; for development also from this machine.

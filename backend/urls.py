@@ -11,6 +11,7 @@ from api import documents
 from api.health import live, ready
 from api.main import api
 from api.metrics import metrics
+from api.unsubscribe import unsubscribe
 
 urlpatterns = [
     path("health/live", live),
@@ -20,6 +21,7 @@ urlpatterns = [
     path("api/openapi.json", documents.openapi),
     path("api/docs", documents.docs),
     path("api/", api.urls),
+    path("unsubscribe/<str:word>/", unsubscribe),
 ]
 if not settings.PRODUCTION and not settings.ENV.storage_bucket:
     urlpatterns.append(re_path(r"^media/(?P<path>.*)$", serve, {"document_root": settings.MEDIA_ROOT}))

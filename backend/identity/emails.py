@@ -13,6 +13,8 @@ from procrastinate.contrib.django import app
 from backend.accounts.models import User
 from backend.core import crypto
 from backend.core.errors import Invalid
+from backend.notifications import suppressions
+from backend.notifications.kinds import EMAIL
 
 MAX_EMAIL = 254
 VERIFY_JOB, MOVED_JOB = "identity.write_verification", "identity.write_moved"
@@ -47,4 +49,5 @@ def write_later(address: EmailAddress) -> None:
 def moved(user: User, former: str) -> None:
     """Ask the new address of an account for proof, and tell the former one that it was changed, after the commit."""
     ask_for_proof(user)
+    suppressions.release(user=user, channel=EMAIL)
     app.configure_task(MOVED_JOB, queue="mail").defer(user_id=user.pk, former=crypto.seal(former))

@@ -17,6 +17,8 @@ from backend.audit import services as audit
 from backend.core import access, crypto, db, limits, platform
 from backend.core.errors import Conflict, Invalid
 from backend.identity.profiles import clean_phone
+from backend.notifications import guard, suppressions
+from backend.notifications.kinds import SMS
 
 LIFETIME = timedelta(minutes=10)
 HOUR_S = 3600
@@ -40,12 +42,14 @@ class CodeRefused(Invalid):
 def ask(*, actor: User, phone: str, now: datetime) -> Profile:
     """Keep ``phone`` as the number of ``actor``, unverified, and send a code to it.
 
-    Raises: Invalid (no number), PhoneVerified, Throttled (codes of one user, and for one number, in an hour).
+    Raises: Invalid (no number, or of a country that no messages go to), PhoneVerified, Throttled (codes of one user, and for one number, in an hour).
     """
     access.require(actor, "profile.edit", actor)
     number = clean_phone(phone)
     if not number:
         raise Invalid.field("phone", "invalid_phone", _("This is not a phone number with its country code."))
+    if not guard.serves(number):
+        raise Invalid.field("phone", "country_not_served", _("We send no messages to this country."))
     with transaction.atomic():
         profile = db.lock(Profile.objects.all(), pk=actor.pk)
         if profile.phone == number and profile.phone_verified_at is not None:
@@ -107,6 +111,7 @@ def verify(*, actor: User, code: str, now: datetime) -> None:
         PhoneCode.objects.filter(user=actor).delete()
         profile.phone_verified_at = now
         profile.save(update_fields=["phone_verified_at"])
+        suppressions.release(user=actor, channel=SMS)
         audit.record(actor=actor, action="phone.verified", subject=actor, now=now)
 
 

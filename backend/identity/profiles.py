@@ -29,10 +29,11 @@ from backend.identity import checks, emails, sessions
 from backend.identity.credentials import HOUR_S
 from backend.identity.emails import clean_email
 from backend.identity.registration import CONSTRAINTS
+from backend.notifications import preferences as choosing
+from backend.notifications.kinds import CHANNELS
 
 PHOTO_SIDE = 1024
 MAX_LANGUAGES, MAX_KINDS = 20, 100
-CHANNELS = ("email", "sms", "in_app")
 TEXTS = {"first_name": 80, "last_name": 80, "bio": 2000}
 
 _PHONE = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
@@ -274,6 +275,7 @@ def _notifications(path: str, value: Mapping[str, Mapping[str, bool]] | None) ->
         if not _KIND.fullmatch(kind) or not set(channels) <= set(CHANNELS):
             message = _("A kind of notice takes email, sms and in_app, each true or false.")
             raise Invalid.field(path, "unknown_notice", message)
+    choosing.refuse_mandatory(chosen, path=f"{path}.")
     return chosen
 
 

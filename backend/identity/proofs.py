@@ -26,6 +26,8 @@ from backend.identity.credentials import HOUR_S, may_sign_in, require_good_passw
 from backend.identity.emails import clean_email
 from backend.identity.sessions import Device
 from backend.notifications import services as notifications
+from backend.notifications import suppressions
+from backend.notifications.kinds import EMAIL
 
 RESET_JOB = "identity.write_reset"
 
@@ -75,6 +77,7 @@ def verify_email(*, key: str, now: datetime) -> User:
         )
         if not user.is_active or not proven.update(verified=True):
             raise KeyRefused.field("key", KeyRefused.code, KeyRefused.title)
+        suppressions.release(user=user, channel=EMAIL)
         audit.record(actor=user, action="email.verified", subject=user, now=now)
     return user
 
@@ -112,6 +115,7 @@ def reset_password(*, token: str, new: str, device: Device, now: datetime) -> Us
         locked.password = encoded
         locked.save(update_fields=["password"])
         EmailAddress.objects.filter(user=locked, email__iexact=locked.email).update(verified=True)
+        suppressions.release(user=locked, channel=EMAIL)
         ended = sessions.end_all_sessions(user=locked, reason=sessions.PASSWORD, now=now)
         audit.record(
             actor=locked, action="password.reset", subject=locked, now=now, after={"sessions_ended": ended}

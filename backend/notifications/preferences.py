@@ -7,7 +7,7 @@ not in there, so that a default may change.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,11 +92,19 @@ def shown(user: User) -> dict[str, dict[str, Any]]:
     }
 
 
-def choose(*, actor: User, user: User, choices: Choices) -> dict[str, dict[str, Any]]:
+def choose(
+    *,
+    actor: User,
+    user: User,
+    choices: Choices,
+    unchanged: Callable[[dict[str, dict[str, Any]]], None] | None = None,
+) -> dict[str, dict[str, Any]]:
     """Let ``user`` have the kinds named in ``choices`` by the channels named there; the rest stays. Answers ``shown``.
 
-    What ``shown`` says beside the channels may come back unchanged.
-    Raises: NotAllowed, UnknownNotice, MandatoryNotice, each with every refused field and nothing changed.
+    What ``shown`` says beside the channels may come back unchanged. ``unchanged`` is asked with what is in force
+    before anything is written and refuses a lost update by raising.
+    Raises: NotAllowed, UnknownNotice, MandatoryNotice, each with every refused field and nothing changed, and what
+    ``unchanged`` raises.
     """
     access.require(actor, "notices.choose", user)
     unknown = list(_unknown(choices))
@@ -105,9 +113,11 @@ def choose(*, actor: User, user: User, choices: Choices) -> dict[str, dict[str, 
     refuse_mandatory(choices)
     with transaction.atomic():
         profile = db.lock(Profile.objects.all(), pk=user.pk)
+        user.profile = profile
+        if unchanged is not None:
+            unchanged(shown(user))
         _merge(profile, choices)
         profile.save(update_fields=["notification_preferences"])
-    user.profile = profile
     return shown(user)
 
 

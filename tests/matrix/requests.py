@@ -143,6 +143,13 @@ REQUESTS: dict[str, list[Case]] = {
     "notifications_list_notifications": [READ],
     "notifications_read_all": [DONE],
     "notifications_read": [DONE],
+    "notifications_get_preferences": [READ],
+    "notifications_put_preferences": [
+        Case(200, lambda ids: {"message.received": {"email": False, "sms": True}})
+    ],
+    "notifications_patch_preferences": [Case(200, lambda ids: {"review.invited": {"in_app": False}})],
+    "sms_reports_take_twilio": [Case(404)],
+    "sms_reports_take_africas_talking": [Case(404, at={"secret": "=secret"})],
     "reference_list_amenities": [READ],
     "reference_list_currencies": [READ],
     "reference_list_locations": [Case(query="?q=lis")],

@@ -105,6 +105,7 @@ WITHOUT = {
         [
             *("accounts_patch_profile", "accounts_put_photo", "accounts_delete_photo"),
             *("notifications_read", "notifications_read_all"),
+            *("notifications_put_preferences", "notifications_patch_preferences"),
         ],
         "Somebody's own words, picture and ticks: no right, no money, no state.",
     ),
@@ -130,6 +131,10 @@ WITHOUT = {
     **dict.fromkeys(
         ["payments_receive_webhook", "payments_receive_callback"],
         "What a provider tells is kept word for word, with what became of it.",
+    ),
+    **dict.fromkeys(
+        ["sms_reports_take_twilio", "sms_reports_take_africas_talking"],
+        "What a carrier reports stands with the message that it is about.",
     ),
     **dict.fromkeys(
         [
