@@ -41,6 +41,7 @@ from api import (
     realtime,
     reference,
     refunds,
+    reviews,
     search,
     sms_reports,
     social,
@@ -125,6 +126,7 @@ api = build(
     cancellations.router,
     alterations.router,
     inquiries.router,
+    reviews.router,
     host.router,
     standing.router,
     # Before the addresses of payment providers, which take any name.

@@ -184,7 +184,7 @@ def _fill(review: Review, values: Mapping[str, Any]) -> None:
         if name not in CHANGEABLE:
             raise KeyError(name)
         if name == "comment":
-            value = value.strip()
+            value = (value or "").strip()
             refused.append(_text(name, value, MAX_COMMENT, required=True))
         elif name == "private_note":
             value = (value or "").strip()

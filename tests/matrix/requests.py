@@ -58,6 +58,7 @@ USUAL = {
     "user_id": "user",
     "identity_id": "identity",
     "check_id": "check",
+    "review_id": "review",
     "wishlist_id": "wishlist",
 }
 """Placeholder of a path → the name of the thing in ``World.ids``."""
@@ -262,6 +263,16 @@ REQUESTS: dict[str, list[Case]] = {
     "inquiries_special_offer": [Case(200, _says(total_price=250))],
     "inquiries_decline": [READ],
     "inquiries_withdraw": [READ],
+    "reviews_write": [
+        Case(MADE, _says(rating=5, comment="We would come again."), at={"booking_id": "stayed"})
+    ],
+    "reviews_list_of_property": [READ],
+    "reviews_list_reviews": [READ, Case(query="?about=by_me")],
+    "reviews_list_of_guest": [Case(at={"user_id": "stayer"})],
+    "reviews_read": [READ],
+    "reviews_edit": [Case(200, _says(rating=4), at={"review_id": "sealed_review"})],
+    "reviews_respond": [Case(MADE, _says(comment="Come again."))],
+    "reviews_appeal": [Case(MADE, _says(reason="I named nobody."), at={"review_id": "hidden_review"})],
     "host_see_today": [READ],
     "standing_see_standing": [READ],
     "payments_list_payments": [READ, Case(query="?as=host")],

@@ -42,6 +42,8 @@ LISTS: dict[str, set[str]] = {
     "/api/bookings/?as=host": {"host"} | DEALS,
     "/api/inquiries/": {"guest"},
     "/api/inquiries/?as=host": {"host"} | DEALS,
+    "/api/reviews/": {"guest", "host"} | DEALS,
+    "/api/reviews/?about=by_me": {"guest", "host"} | DEALS,
     "/api/payments/": {"guest"},
     "/api/payments/?as=host": {"host", "keeps_payouts"},
     "/api/payouts/": {"host"},

@@ -75,6 +75,10 @@ TRACES = {
     "properties_patch_property": "listing.update",
     "properties_put_property": "listing.update",
     "refunds_give": "refund.give",
+    "reviews_appeal": "review.appeal",
+    "reviews_edit": "review.edit",
+    "reviews_respond": "review.respond",
+    "reviews_write": "review.submit",
     "social_unlink": "identity.unlinked",
     "wishlists_share": "wishlist.shared",
 }

@@ -81,6 +81,7 @@ def build() -> World:
     _bookings(world, listing, waiting, guest, booked)
     _own(world)
     _money(world, booked)
+    _reviews(world)
     bare = make_listing(world.people["host"], title="House to be withdrawn")
     _keep(world, bare)
     world.ids["bare"] = bare.pk
@@ -210,6 +211,30 @@ def _bookings(world: World, listing: Listing, waiting: Listing, guest: User, boo
         "asked": asked.pk,
         "proposed": proposed.pk,
         "inquiry": inquiry.pk,
+    }
+
+
+def _reviews(world: World) -> None:
+    """Stays that are over: one that both have reviewed, one that the guest has, one with a hidden review, one with none."""
+    from backend.bookings import services as bookings
+    from backend.reviews import services as reviews
+    from tests.reviews.making import review
+
+    loft, guest = _listing(world, "Loft that people have stayed in"), world.people["guest"]
+    both, one, hidden, none = [confirmed(loft, guest, stay=stay(day, 1)) for day in (2, 4, 6, 8)]
+    bookings.complete(now=none.check_out_at)
+    now = none.check_out_at
+    published, sealed, taken_off = [review(each, now=now) for each in (both, one, hidden)]
+    for each in (both, hidden):
+        review(each, each.host, now=now)
+    moderator = world.people["moderator"]
+    reviews.hide(actor=moderator, review_id=taken_off.pk, reason="It names somebody", now=now)
+    world.ids |= {
+        "review": published.pk,
+        "sealed_review": sealed.pk,
+        "hidden_review": taken_off.pk,
+        "stayed": none.pk,
+        "stayer": guest.pk,
     }
 
 
