@@ -165,15 +165,15 @@ def learn(
     return True
 
 
-def requeue(*, delivery_id: int, reason: str, now: datetime) -> Delivery:
-    """Have a delivery that went astray sent once more, whatever became of it. Raises: WrongState."""
+def requeue(*, delivery_id: int, reason: str, now: datetime, at: datetime | None = None) -> Delivery:
+    """Have a delivery that went astray sent once more, at once or ``at`` an instant. Raises: WrongState."""
     with transaction.atomic():
         again = Delivery.objects.filter(pk=delivery_id, state__in=RETRYABLE)
         if not again.update(state=Delivery.QUEUED, error="", sent_at=None, settled_at=None, provider_id=""):
             raise WrongState
         delivery = Delivery.objects.get(pk=delivery_id)
         _step(delivery, Delivery.QUEUED, reason, now)
-        app.configure_task(JOBS[delivery.channel], queue=QUEUE).defer(delivery_id=delivery_id)
+        app.configure_task(JOBS[delivery.channel], queue=QUEUE, schedule_at=at).defer(delivery_id=delivery_id)
     return delivery
 
 

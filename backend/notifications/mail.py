@@ -69,6 +69,11 @@ def send(message: EmailMessage) -> str:
     return str(getattr(status, "message_id", None) or message.extra_headers.get("Message-ID", ""))
 
 
+def without_addresses(words: str) -> str:
+    """What somebody said of a mail, with the addresses in it left out: staff read it who may not see them."""
+    return _ADDRESS.sub("…", words)
+
+
 def hang_up() -> None:
     """Close the connection that this thread keeps, if there is one."""
     held = getattr(_thread, "held", None)
@@ -129,7 +134,7 @@ def _line() -> BaseEmailBackend:
 
 
 def _judged(error: Exception) -> NotSent | Refused:
-    words = _ADDRESS.sub("…", _words(error))
+    words = without_addresses(_words(error))
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         final = all(500 <= code < 600 for code, _reason in error.recipients.values())
         return Refused(words, address=True) if final else NotSent(words)
