@@ -69,7 +69,17 @@ OP_COLOURS = {
     "failed": "danger",
     "unknown": "warning",
 }
-DELIVERY_COLOURS = {"queued": "default", "sending": "info", "sent": "success", "failed": "danger"}
+DELIVERY_COLOURS = {
+    "queued": "default",
+    "sending": "info",
+    "sent": "success",
+    "delivered": "success",
+    "bounced": "danger",
+    "failed": "danger",
+    "suppressed": "warning",
+    "skipped": "default",
+    "unknown": "warning",
+}
 JOB_COLOURS = {
     "todo": "default",
     "doing": "info",

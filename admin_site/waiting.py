@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from backend.notifications import guard
 from backend.payments import inbox
 from backend.payments.states import OpState
 
@@ -167,6 +168,16 @@ KINDS = [
         "unsubscribe",
         "warning",
         "SELECT FROM deliveries WHERE state = 'failed'",
+    ),
+    Kind(
+        "sms",
+        _("SMS that the cost guard stopped"),
+        "notifications/delivery/?state__exact=skipped",
+        "notifications.view_delivery",
+        "sms_failed",
+        "danger",
+        f"SELECT FROM deliveries WHERE state = 'skipped' AND starts_with(error, '{guard.STOPPED}')"
+        " AND created_at > %(now)s - interval '1 day'",
     ),
     Kind(
         "jobs",

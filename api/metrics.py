@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from backend.core import addresses, rate_book
 from backend.core.gauges import Gauge
+from backend.notifications import gauges as notices
 from backend.payments.gauges import gauges
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -21,7 +22,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
     if not _is_own(request):
         raise Http404
     now = timezone.now()
-    shown = [*gauges(now), *rate_book.gauges(now)]
+    shown = [*gauges(now), *notices.gauges(now), *rate_book.gauges(now)]
     response = HttpResponse("".join(_lines(shown)), content_type=CONTENT_TYPE)
     response["Cache-Control"] = "no-store"
     return response

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from backend.audit import chain
 from backend.availability import feeds
-from backend.bookings import alterations, disputing, earnings, inquiries, settlement
+from backend.bookings import alterations, disputing, earnings, inquiries, reminders, settlement
 from backend.bookings import services as bookings
 from backend.jobs.imports import exchange_rates
 from backend.jobs.models import SweepRun
@@ -70,6 +70,7 @@ SWEEPS = [
     Sweep("expire_bookings", lambda now: bookings.expire(now=now)),
     Sweep("expire_alterations", lambda now: alterations.expire(now=now)),
     Sweep("expire_inquiries", lambda now: inquiries.expire(now=now)),
+    Sweep("reminders", lambda now: reminders.remind(now=now), cron=EVERY_TEN_MINUTES),
     Sweep("complete_stays", lambda now: bookings.complete(now=now)),
     # Windows that are due are closed before new ones are opened: who hears of a stay late has until the next round.
     Sweep("publish_reviews", lambda now: reviews.publish_due(now=now)),

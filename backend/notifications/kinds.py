@@ -9,11 +9,11 @@ Texts are translated when they are read. Values in them come from the notice's `
 ``guests``              a number
 ``total amount``        minor units of ``currency``
 ``reason message``      what a person wrote
-``number``              a document's
+``number``              a document's, or a report's
 ``until``               an ISO date
 ``device address``      of a sign-in
 ``provider account``    where a host is paid, as it may be shown; or who signs somebody in
-``place time``          of an arrival: where, and from which hour of the place's clock on
+``time``                of an arrival: from which hour of the place's clock on
 ``sender``              who wrote a message
 ``search listings``     what a saved search is called, and what it has found; ``count`` says how many
 =====================  =====================================================================
@@ -74,6 +74,7 @@ CATEGORIES = {
     "cohost": "hosting",
     "host": "hosting",
     "search": "searches",
+    "report": "account",
     "case": "account",
     "identity": "account",
     "security": "account",
@@ -194,9 +195,9 @@ KINDS: dict[str, Kind] = {
     ),
     "booking.reminder": Kind(
         _("Your stay at %(listing)s begins soon: %(check_in)s"),
-        _("%(listing)s, %(check_in)s to %(check_out)s, guests: %(guests)s. You can arrive from %(time)s on. Address: %(place)s. Booking %(reference)s, host: %(host)s."),
+        _("%(listing)s, %(check_in)s to %(check_out)s, guests: %(guests)s. You can arrive from %(time)s on. The address, and how to reach %(host)s, stand in the booking %(reference)s."),
         email=True,
-        short=_("%(listing)s: arrive on %(check_in)s from %(time)s on. %(place)s. Booking %(reference)s."),
+        short=_("%(listing)s: arrive on %(check_in)s from %(time)s on. Booking %(reference)s."),
     ),
     "booking.arriving": Kind(
         _("%(guest)s arrives on %(check_in)s"),
@@ -374,6 +375,11 @@ KINDS: dict[str, Kind] = {
     ),
     "listing.approved": Kind(
         _("Approved: %(listing)s"), _("Your listing %(listing)s is published."), email=True
+    ),
+    "report.decided": Kind(
+        _("We have looked at your report"),
+        _("Thank you for telling us. Your report %(number)s is decided; your reports say how. Whom it is about does not learn that it was yours."),
+        email=True,
     ),
     "search.matched": Kind(
         _("New for %(search)s: %(count)s"),

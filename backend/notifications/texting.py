@@ -24,7 +24,7 @@ GSM = frozenset(
 GSM_TWICE = frozenset("^{}\\[~]|€\f")
 
 _PLAIN = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "—": "-", "…": "...", "\u00a0": " ", "\u202f": " ", "œ": "oe", "Œ": "OE"})  # fmt: skip
-_LONG = ("listing", "feed", "guest", "host", "sender", "place")
+_LONG = ("listing", "feed", "guest", "host", "sender")
 _SHORTEST = 12
 
 

@@ -48,6 +48,7 @@ WAITING = (
     "disputes",
     "events",
     "deliveries",
+    "sms",
     "jobs",
 )
 
@@ -189,6 +190,10 @@ def test_dashboard_shows_what_waits_with_a_way_to_it() -> None:
         cursor.execute("ALTER TABLE money_ops ENABLE TRIGGER USER")
         cursor.execute("UPDATE deliveries SET state = 'failed' WHERE id = (SELECT min(id) FROM deliveries)")
         cursor.execute(
+            "UPDATE deliveries SET state = 'skipped', error = 'cost guard: too many messages in a day', created_at = now()"
+            " WHERE id = (SELECT max(id) FROM deliveries)"
+        )
+        cursor.execute(
             "UPDATE procrastinate_jobs SET status = 'failed' WHERE id = (SELECT min(id) FROM procrastinate_jobs)"
         )
 
@@ -227,8 +232,8 @@ def test_dashboard_shows_each_role_its_own() -> None:
         assert (booking.reference in answer.content.decode()) == (role != "moderator")
 
     assert seen == {
-        "support": {"review", "flagged", "requests", "feeds", "conflicts", "deliveries"},
-        "moderator": {"review", "identity", "flagged", "feeds", "conflicts", "deliveries"},
+        "support": {"review", "flagged", "requests", "feeds", "conflicts", "deliveries", "sms"},
+        "moderator": {"review", "identity", "flagged", "feeds", "conflicts", "deliveries", "sms"},
         "finance": {
             *("requests", "money", "differences", "payouts"),
             *("refunds", "approvals", "disputes", "events"),

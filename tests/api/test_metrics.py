@@ -11,6 +11,7 @@ from django.test import Client
 from django.utils import timezone
 
 from backend.core import rate_book
+from backend.notifications.models import Delivery
 from backend.payments import reconciliation
 from backend.payments.models import SandboxRecord
 from tests.bookings.making import book, pay
@@ -29,11 +30,19 @@ def figures() -> dict[str, float]:
     return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
 
 
+def nothing_waits() -> dict[str, float]:
+    waiting = {f'karibu_deliveries_waiting{{channel="{channel}"}}': 0.0 for channel in ("email", "sms")}
+    oldest = {f'karibu_deliveries_oldest_seconds{{channel="{channel}"}}': 0.0 for channel in ("email", "sms")}
+    oldest.pop('karibu_deliveries_oldest_seconds{channel="email"}')
+    return {**waiting, **oldest, 'karibu_deliveries_stopped{channel="sms"}': 0.0}
+
+
 def test_metrics_tell_what_waits_and_what_differs() -> None:
     empty = figures()
     assert isnan(empty.pop('karibu_reconciliation_age_seconds{provider="sandbox"}'))
     assert empty.pop(RATES_LATE) == rate_book.age(timezone.now()).days_late
-    assert empty == {'karibu_reconciliation_differences{provider="sandbox"}': 0}
+    assert empty.pop('karibu_deliveries_oldest_seconds{channel="email"}') == 0
+    assert empty == {'karibu_reconciliation_differences{provider="sandbox"}': 0, **nothing_waits()}
     now = timezone.now()
     pay(book(make_listing(), now=now), now=now)
     pay(book(make_listing(), now=now), "timeout", now=now)
@@ -44,9 +53,13 @@ def test_metrics_tell_what_waits_and_what_differs() -> None:
     shown.pop(RATES_LATE)
 
     ages = {name: shown.pop(name) for name in list(shown) if "_age_" in name}
+    oldest = shown.pop('karibu_deliveries_oldest_seconds{channel="email"}')
+    assert 0 <= oldest < 60
     assert shown == {
         'karibu_reconciliation_differences{provider="sandbox"}': 1,
         'karibu_money_operations_open{provider="sandbox"}': 1,
+        **nothing_waits(),
+        'karibu_deliveries_waiting{channel="email"}': Delivery.objects.count(),
     }
     assert ages.keys() == {
         'karibu_reconciliation_age_seconds{provider="sandbox"}',

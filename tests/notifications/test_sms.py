@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
@@ -17,46 +14,16 @@ from django.db import transaction
 
 from backend.core.db import ProviderCallInTransaction
 from backend.notifications import sms
+from tests.notifications.carrier import Carrier, carrying
 
 TWILIO_TAKEN = {"sid": "SM1", "status": "queued"}
 AFRICA_TAKEN = {"SMSMessageData": {"Recipients": [{"statusCode": 101, "messageId": "ATXid_1"}]}}
 
 
-class Carrier(ThreadingHTTPServer):
-    """Answers every post with ``answer`` and keeps what it was sent."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.answer: tuple[int, bytes] = (200, b"{}")
-        self.asked: list[tuple[str, dict[str, str], dict[str, str]]] = []
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Carrier
-
-    def do_POST(self) -> None:
-        form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
-        self.server.asked.append(
-            (self.path, {name: values[0] for name, values in form.items()}, dict(self.headers))
-        )
-        status, body = self.server.answer
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *args: Any) -> None:
-        """The test's output is not the place."""
-
-
 @pytest.fixture
 def carrier() -> Iterator[Carrier]:
-    with Carrier() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
+    with carrying() as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 def url(kind: str, carrier: Carrier, sender: str) -> str:
@@ -92,7 +59,8 @@ def test_africas_talking_is_asked_as_documented(carrier: Carrier, settings: Any)
     [
         ("twilio", (429, b"{}"), sms.NotSent),
         ("twilio", (503, b"{}"), sms.NotSent),
-        ("twilio", (201, b"<html>"), sms.NotSent),
+        ("twilio", (500, b"{}"), sms.Unclear),
+        ("twilio", (201, b"<html>"), sms.Unclear),
         ("twilio", (400, b'{"code": 21211}'), sms.Refused),
         ("twilio", (401, b"{}"), sms.Refused),
         ("africastalking", (201, b'{"SMSMessageData": {"Recipients": [{"statusCode": 403}]}}'), sms.Refused),
@@ -106,7 +74,52 @@ def test_what_is_not_taken_is_told_apart(
     settings.SMS_URL = url(kind, carrier, "X")
     carrier.answer = answer
 
-    with pytest.raises(error):
+    with pytest.raises(error) as refused:
+        sms.gateway().send(to="+254712345678", text="Hi")
+
+    assert refused.type is error
+    assert len(carrier.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer", "number"),
+    [
+        ("twilio", (400, b'{"code": 21614}'), True),
+        ("twilio", (400, b'{"code": 21606}'), False),
+        ("twilio", (400, b"<html>"), False),
+        ("africastalking", (201, b'{"SMSMessageData": {"Recipients": [{"statusCode": 406}]}}'), True),
+        ("africastalking", (201, b'{"SMSMessageData": {"Recipients": [{"statusCode": 405}]}}'), False),
+    ],
+)
+def test_a_refusal_says_whether_it_is_the_number(
+    carrier: Carrier, settings: Any, kind: str, answer: tuple[int, bytes], number: bool
+) -> None:
+    settings.SMS_URL = url(kind, carrier, "X")
+    carrier.answer = answer
+
+    with pytest.raises(sms.Refused) as refused:
+        sms.gateway().send(to="+254712345678", text="Hi")
+
+    assert refused.value.number is number
+
+
+def test_twilio_is_told_where_to_report(carrier: Carrier, settings: Any) -> None:
+    settings.SMS_URL = url("twilio", carrier, "X")
+    carrier.answer = (201, json.dumps(TWILIO_TAKEN).encode())
+
+    sms.gateway().send(to="+254712345678", text="Hi", report_to="http://127.0.0.1/r?delivery=7")
+
+    assert carrier.asked[0][1]["StatusCallback"] == "http://127.0.0.1/r?delivery=7"
+
+
+def test_an_answer_that_never_comes_leaves_it_open(
+    carrier: Carrier, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.SMS_URL = url("twilio", carrier, "X")
+    monkeypatch.setattr(sms, "TIMEOUT", 0.2)
+    carrier.silent_s = 1.0
+
+    with pytest.raises(sms.Unclear):
         sms.gateway().send(to="+254712345678", text="Hi")
 
     assert len(carrier.asked) == 1
