@@ -137,7 +137,7 @@ class Socket:
 
     def whisper(self, text: str) -> None:
         """A frame that nobody misses: left out for who is catching up or reads slowly."""
-        if not (self._held or self._busy) and len(self._outbox) < WHISPERS_FROM:
+        if not self._is_behind and len(self._outbox) < WHISPERS_FROM:
             self._tell(text)
 
     def show(self, there: Mapping[int, list[int]], doubtful: Collection[int]) -> None:
@@ -161,9 +161,15 @@ class Socket:
     def _busy(self) -> bool:
         return self._catching_up is not None and not self._catching_up.done()
 
+    @property
+    def _is_behind(self) -> bool:
+        """Whether events are still to come that were stored before now."""
+        return self._held or (self._busy and self._newest > self.told)
+
     def _let_go(self) -> None:
         self._held = False
         self.expect(self._newest)
+        self._filled.set()
 
     def _catch_up(self) -> None:
         if not (self._held or self._busy or self._over or self._closing.done()):
@@ -222,8 +228,7 @@ class Socket:
         """What is to be said next: what waits, and when nothing does, who came or left."""
         if self._outbox:
             return self._outbox.popleft()
-        # Not the catching-up itself, but its last page: it goes on while the outbox is written.
-        if self._held or (self._busy and self._newest > self.told):
+        if self._is_behind:
             return None
         while self._news:
             person = self._news.popleft()

@@ -100,6 +100,9 @@ class Message(Told):
     sender: Annotated[Sender | None, Field(description="Nobody: the platform says what happened.")]
     kind: Literal["text", "image", "file", "system"]
     body: str
+    event: Annotated[str | None, Field(description="Of a system message: what happened.")]
+    masked: Annotated[bool, Field(description="Contact data were taken out.")]
+    hidden: Annotated[bool, Field(description="The moderators took it out of sight.")]
     client_id: Annotated[
         str | None, Field(description="Your own word for it, in what you sent yourself.")
     ] = None
