@@ -6,9 +6,11 @@ import re
 import time
 import uuid
 from collections.abc import Callable
+from typing import Any
 
 import structlog
 from django.conf import settings
+from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
@@ -25,6 +27,23 @@ GetResponse = Callable[[HttpRequest], HttpResponseBase]
 SANE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
 DOCUMENTS = re.compile(r"/api/(docs|[^/]+\.json)/?|/api/.+\.(ics|pdf|csv)/?")
 """Paths whose canonical form has no slash at the end."""
+
+
+class Asked:
+    """What a request asked of the database: how many statements, and the seconds until their answers were there."""
+
+    __slots__ = ("seconds", "statements")
+
+    def __init__(self) -> None:
+        self.statements, self.seconds = 0, 0.0
+
+    def __call__(self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
+        started = time.perf_counter()
+        try:
+            return execute(sql, params, many, context)
+        finally:
+            self.statements += 1
+            self.seconds += time.perf_counter() - started
 
 
 class RequestContextMiddleware:
@@ -46,21 +65,26 @@ class RequestContextMiddleware:
             request.META.pop("HTTP_X_FORWARDED_PROTO", None)
         windows: list[limits.Window] = []
         collecting = limits.seen.set(windows)
+        asked = Asked()
         try:
-            response = self.get_response(request)
+            with connection.execute_wrapper(asked):
+                response = self.get_response(request)
             response["X-Request-ID"] = request_id
             headers.dress(request, response)
             if isinstance(response, HttpResponse):
                 throttling.announce(response, windows)
-            self.tell(request, response, started)
+            self.tell(request, response, started, asked)
             return response
         finally:
             limits.seen.reset(collecting)
             structlog.contextvars.clear_contextvars()
 
     @staticmethod
-    def tell(request: HttpRequest, response: HttpResponseBase, started: float) -> None:
-        """Write the access log's line: the route's template instead of the path, never the query."""
+    def tell(request: HttpRequest, response: HttpResponseBase, started: float, asked: Asked) -> None:
+        """Write the access log's line: the route's template instead of the path, never the query.
+
+        ``ms`` is all of it, ``sql_ms`` the part in which the database's answers were waited for.
+        """
         match = request.resolver_match
         log.info(
             "request",
@@ -68,6 +92,8 @@ class RequestContextMiddleware:
             route=f"/{match.route}" if match else "",
             status=response.status_code,
             ms=round((time.perf_counter() - started) * 1000, 1),
+            statements=asked.statements,
+            sql_ms=round(asked.seconds * 1000, 2),
         )
 
 

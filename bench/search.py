@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import http.client
+import json
 import os
 import subprocess
 import sys
@@ -156,11 +157,12 @@ def measure(size: int, kept: Path | None = None) -> None:
         print(f"\n### {size:,} listings\n\nLoad before: {os.getloadavg()[0]:.1f}.\n")
         print(
             "| search | hits | find best | find p50 | find p95 | SQL best | SQL p50 | classic best | classic p50 | classic p95"
-            " | classic / find | best runs | bar | classic / SQL | HTTP p50 | HTTP p95 | HTTP / SQL | CPU |"
+            " | classic / find | best runs | bar | classic / SQL | HTTP p50 | HTTP p95 | its SQL p50 | HTTP / its SQL"
+            " | HTTP / SQL | CPU |"
         )
-        print("|---" + "|--:" * 17 + "|")
+        print("|---" + "|--:" * 19 + "|")
         missed: list[str] = []
-        with web(made) as port:
+        with web(made, log_level="INFO") as port:
             for case in cases(today):
                 query = query_of(case)
 
@@ -171,7 +173,8 @@ def measure(size: int, kept: Path | None = None) -> None:
                     now = datetime.now(UTC)
                     pages.load(find(query, now).hits, guests=query.guests or 1, now=now)
 
-                found, own, shown, theirs, over_http = finding(), Spent(), Spent(), Spent(), Spent()
+                found, own, shown, theirs = finding(), Spent(), Spent(), Spent()
+                over_http, inside = Spent(), Spent()
                 spent_ms: list[float] = []
                 for _ in range(PASSES):
                     own.times += sql_times(finding, ROUNDS)
@@ -179,6 +182,7 @@ def measure(size: int, kept: Path | None = None) -> None:
                     shown.times += sql_times(showing, ROUNDS)
                     times, cpu = http_times(port, case.params)
                     over_http.times += times
+                    inside.times += logged_sql(made, ROUNDS + CPU_ROUNDS)
                     spent_ms.append(cpu)
                 cpu = min(spent_ms)
                 hits = f"{found.count:,}" + ("" if found.exact else "+")
@@ -187,14 +191,15 @@ def measure(size: int, kept: Path | None = None) -> None:
                     f" | {theirs.best:.1f} | {theirs.p50:.1f} | {theirs.p95:.1f}"
                     f" | **{theirs.p50 / own.p50:.1f}** | {theirs.best / own.best:.1f} | {case.bar or ''} | {theirs.p50 / shown.p50:.1f}"
                     f" | {over_http.p50:.1f} | {over_http.p95:.1f}"
-                    f" | **{over_http.p50 / shown.p50:.1f}** ({over_http.best / shown.best:.1f}) | {cpu:.1f} |",
+                    f" | {inside.p50:.1f} | **{over_http.p50 / inside.p50:.1f}** ({over_http.best / inside.best:.1f})"
+                    f" | {over_http.p50 / shown.p50:.1f} ({over_http.best / shown.best:.1f}) | {cpu:.1f} |",
                     flush=True,
                 )
                 if size == BARS_AT and case.bar and theirs.p50 < case.bar * own.p50:
                     missed.append(f"{case.name}: classic / find {theirs.p50 / own.p50:.1f} of {case.bar}")
-                if size == BARS_AT and over_http.p50 > HTTP_BAR * shown.p50:
+                if size == BARS_AT and over_http.p50 > HTTP_BAR * inside.p50:
                     missed.append(
-                        f"{case.name}: HTTP / SQL {over_http.p50 / shown.p50:.1f} of {HTTP_BAR:.0f}"
+                        f"{case.name}: HTTP / its SQL {over_http.p50 / inside.p50:.1f} of {HTTP_BAR:.0f}"
                     )
                 if size == CPU_BAR_AT and cpu > CPU_BAR_MS:
                     missed.append(f"{case.name}: CPU {cpu:.1f} of {CPU_BAR_MS:.0f} ms")
@@ -234,6 +239,12 @@ def http_times(port: int, params: dict[str, Any]) -> tuple[list[float], float]:
     for _ in range(CPU_ROUNDS):
         ask()
     return times, (servers_cpu_ms() - before) / CPU_ROUNDS
+
+
+def logged_sql(made: World, rounds: int) -> list[float]:
+    """Milliseconds that the statements of each of the last ``rounds`` requests took, as the web process noted them."""
+    lines = [json.loads(line) for line in made.log.read_text().splitlines() if '"request"' in line]
+    return [line["sql_ms"] for line in lines[-rounds:]]
 
 
 def main() -> None:

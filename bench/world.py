@@ -33,6 +33,11 @@ class World:
         """Where its logs lie."""
         return self.state.path
 
+    @property
+    def log(self) -> Path:
+        """What its web processes have written."""
+        return self.folder / "web.log"
+
 
 @contextmanager
 def world(kept: Path | None = None) -> Iterator[World]:
@@ -74,19 +79,19 @@ def _lift_limits() -> None:
 
 
 @contextmanager
-def web(made: World, *, workers: int = 1) -> Iterator[int]:
-    """Web processes as ``run.py serve --workers N`` starts them; gives their port."""
+def web(made: World, *, workers: int = 1, log_level: str = "ERROR") -> Iterator[int]:
+    """Web processes as ``run.py serve --workers N`` starts them; gives their port. They log to ``made.log``."""
     port = processes.free_port()
     command = [*WEB, "--port", str(port), "--log-level", "warning", *(["--shared"] if workers > 1 else [])]
-    log = made.folder / "web.log"
-    with log.open("wb") as output:
+    environ = {**made.env, "LOG_LEVEL": log_level}
+    with made.log.open("wb") as output:
         servers = [
-            subprocess.Popen(command, env=made.env, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
+            subprocess.Popen(command, env=environ, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
             for _ in range(workers)
         ]
     try:
         for server in servers:
-            _wait(server, port, log)
+            _wait(server, port, made.log)
         yield port
     finally:
         for server in servers:

@@ -249,6 +249,9 @@ def test_logs_are_json_lines_without_secrets(start_server: Callable[..., Server]
         "/api/login/",
         "/api/login/",
     ]
+    tried = [line for line in lines if line["event"] == "request"][-2]
+    assert tried["statements"] >= 1
+    assert 0 < tried["sql_ms"] < tried["ms"]
     assert "ann@example.com" not in text
     assert "nothing-right-1" not in text
     assert "eyJa" not in text
