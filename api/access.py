@@ -18,7 +18,7 @@ ANYONE = "anyone"
 USER = "user"
 OWNER, GUEST, HOST, SELF = "owner", "guest", "host", "cohost:self"
 HOSTS = "role:host"
-CALENDAR, BOOKINGS, _MESSAGES, PAYOUTS = COHOSTS = tuple(f"cohost:{grant}" for grant in GRANTS)
+CALENDAR, BOOKINGS, MESSAGES, PAYOUTS = COHOSTS = tuple(f"cohost:{grant}" for grant in GRANTS)
 SUPPORT, MODERATOR, FINANCE, ADMIN = STAFF = ("role:support", "role:moderator", "role:finance", "role:admin")
 MONEY = (SUPPORT, FINANCE, ADMIN)
 
@@ -40,6 +40,7 @@ KNOWN_TO: dict[str, tuple[str, ...]] = {
     "offer": (ANYONE,),
     "booking": (GUEST, HOST, BOOKINGS, *STAFF),
     "inquiry": (GUEST, HOST, BOOKINGS, *STAFF),
+    "conversation": (GUEST, HOST, MESSAGES),
     "payment": (GUEST, HOST, PAYOUTS, *MONEY),
     "dispute": (HOST,),
     "document": (OWNER, FINANCE, ADMIN),
@@ -81,6 +82,7 @@ _kept = Access((HOST, CALENDAR), "listing")
 _answered = Access((HOST, BOOKINGS), "booking")
 _asked = Access((HOST, BOOKINGS), "inquiry")
 _changed = Access((GUEST, HOST, BOOKINGS), "booking")
+_talked = Access((GUEST, HOST, MESSAGES), "conversation")
 _papers = Access((GUEST, HOST, FINANCE, ADMIN), "booking")
 _offered = Access((ANYONE,), "offer")
 _proven = "What is sent is the proof: "
@@ -133,6 +135,7 @@ ACCESS: dict[str, Access] = {
     "notifications_get_preferences": _user,
     "notifications_put_preferences": _user,
     "notifications_patch_preferences": _user,
+    "mail_reports_take_reports": Access((ANYONE,), note=_proven + "the service's signature."),
     "sms_reports_take_twilio": Access((ANYONE,), note=_proven + "Twilio's signature."),
     "sms_reports_take_africas_talking": Access((ANYONE,), note=_proven + "the end of the address."),
     "reference_list_amenities": _anyone,
@@ -222,6 +225,20 @@ ACCESS: dict[str, Access] = {
     "inquiries_special_offer": _asked,
     "inquiries_decline": _asked,
     "inquiries_withdraw": Access((GUEST,), "inquiry"),
+    "conversations_list_conversations": _user,
+    "conversations_start": Access((USER,), "offer", never=(HOST,)),
+    "conversations_read_conversation": _talked,
+    "conversations_change": _talked,
+    "messages_list_messages": _talked,
+    "messages_send": _talked,
+    "messages_read": _talked,
+    "attachments_upload": _talked,
+    "attachments_fetch": Access(
+        (ANYONE,), note=_proven + "the token in the address; another one answers 404."
+    ),
+    "user_blocks_list_blocks": _user,
+    "user_blocks_block": _user,
+    "user_blocks_unblock": _own,
     "reviews_write": _changed,
     "reviews_list_of_property": Access((ANYONE,), "listing"),
     "reviews_list_reviews": _user,
@@ -272,6 +289,18 @@ ACCESS: dict[str, Access] = {
     "wishlists_remove_place": _own,
     "wishlists_share": _own,
     "wishlists_unshare": _own,
+    "reports_report_property": Access((USER,), "listing", never=(HOST, *COHOSTS)),
+    "reports_report_user": Access((USER,), "user", never=(OWNER,)),
+    "reports_report_message": Access(
+        (GUEST, HOST, MESSAGES), "conversation", note="Of what somebody else wrote in it."
+    ),
+    "reports_report_review": Access((USER,), "review", note="Not the side that wrote it."),
+    "reports_list_reports": _user,
+    "saved_searches_list_searches": _user,
+    "saved_searches_save": _user,
+    "saved_searches_read": _own,
+    "saved_searches_change": _own,
+    "saved_searches_remove": _own,
     "wishlists_read_shared": Access(
         (ANYONE,), note=_proven + "the token in the address; another one answers 404."
     ),

@@ -135,7 +135,9 @@ class BookingOut(Out):
     expires_at: Annotated[datetime | None, Field(examples=[None])]
     payment_status: Annotated[str, Field(description="unpaid, or a payment's status", examples=["completed"])]
     cancellation: CancellationOut
-    conversation_id: Annotated[int | None, Field(examples=[None])]
+    conversation_id: Annotated[
+        int | None, Field(description="Where guest and host write to each other.", examples=[12])
+    ]
     message: Annotated[str, Field(examples=["We arrive around eight."])]
     guest_list: list[CompanionOut]
     arrival_time: Annotated[
@@ -215,7 +217,7 @@ def booking_payload(booking: Booking, viewer: Any, now: datetime) -> dict[str, A
             show=show,
             is_done=preview.is_done,
         ),
-        "conversation_id": None,
+        "conversation_id": booking.conversation_id,
         "message": booking.message,
         "guest_list": [
             {"name": one["name"], "is_child": one["is_child"], "age": one["age"]}

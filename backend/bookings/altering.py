@@ -148,6 +148,7 @@ def put_in_force(
         guest=["booking.changed"],
         host=["booking.changed"],
         key=key_of(alteration),
+        said="booking.changed",
     )
     return ops
 

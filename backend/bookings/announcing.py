@@ -9,6 +9,8 @@ from typing import Any
 from backend.accounts.models import User
 from backend.bookings.models import Booking
 from backend.listings import cohosts
+from backend.messaging import posting
+from backend.messaging.posting import Posted
 from backend.notifications import services as notifications
 from backend.notifications.services import Event, Telling
 from backend.payments.documents.mailing import NAMED
@@ -30,13 +32,18 @@ def announce(
     values: Mapping[str, Any] | None = None,
     papers: Sequence[Document] = (),
     payment: Payment | None = None,
+    said: str = "",
+    posted: Posted | None = None,
 ) -> None:
     """Notify the guest of the kinds ``guest`` and the host of the kinds ``host``, inside the transaction.
 
     Co-hosts who deal with bookings are told what the host is. Each is told once per kind and ``key`` (default: the
     booking), and gets a live ``booking`` event with its state. ``values`` of the texts stand over the booking's own; ``papers`` are the documents about what the guest is told.
-    ``payment`` is the one that changed, and stands in the event.
+    ``payment`` is the one that changed, and stands in the event. ``said`` is what their conversation says of it
+    (``messaging.events``); ``posted`` was said there already and is only shown.
     """
+    if said:
+        posted = _say(booking, said, now)
     values = {**params(booking, amount_minor=amount_minor, reason=reason), **(values or {})}
     keepers = cohosts.with_grant(booking.listing, cohosts.BOOKINGS)
     readers = [(guest, booking.guest), (host, booking.host), *((host, keeper) for keeper in keepers)]
@@ -53,7 +60,35 @@ def announce(
         frame["payment"] = {"id": payment.pk, "kind": payment.kind, "status": payment.status}
     parties = [booking.guest_id, booking.host_id, *(keeper.pk for keeper in keepers)]
     events = [Event(user_id, "booking", frame) for user_id in parties]
-    notifications.tell(tellings, now=now, events=events)
+    notifications.tell(tellings, now=now, events=[*events, *(posted.events if posted else [])])
+
+
+def _say(booking: Booking, event: str, now: datetime) -> Posted:
+    """Write into the conversation what became of the booking. From the confirmation on the two may know how to reach each other."""
+    posted = posting.post(
+        listing=booking.listing,
+        guest=booking.guest,
+        event=event,
+        params=facts(booking),
+        now=now,
+        opens_contact=event == "booking.confirmed",
+    )
+    if booking.conversation_id is None:
+        booking.conversation = posted.conversation
+        Booking.objects.filter(pk=booking.pk).update(conversation=posted.conversation)
+    return posted
+
+
+def facts(booking: Booking) -> dict[str, Any]:
+    """What the conversation's texts about ``booking`` are made of; it names nobody."""
+    return {
+        "reference": booking.reference,
+        "check_in": booking.check_in.isoformat(),
+        "check_out": booking.check_out.isoformat(),
+        "guests": booking.guests,
+        "total": booking.total_minor,
+        "currency": booking.currency,
+    }
 
 
 def _moved(payment: Payment) -> dict[str, Any]:

@@ -60,7 +60,13 @@ def _accept(*, actor: Any, booking_id: int, now: datetime) -> MoneyOp | None:
         audit.record(
             actor=actor, action="booking.accept", subject=booking, now=now, in_stead_of=booking.host_id
         )
-        announce(booking, now=now, guest=[] if capture else ["booking.accepted"])
+        # With the money set aside the confirmation follows at once, and says so.
+        announce(
+            booking,
+            now=now,
+            guest=[] if capture else ["booking.accepted"],
+            said="" if capture else "booking.accepted",
+        )
     return capture
 
 
@@ -92,7 +98,7 @@ def decline(*, actor: Any, booking_id: int, now: datetime, reason: str = "") -> 
             reason=on_record(actor, reason),
             in_stead_of=booking.host_id,
         )
-        announce(booking, now=now, guest=["booking.declined"], reason=reason)
+        announce(booking, now=now, guest=["booking.declined"], reason=reason, said="booking.declined")
 
 
 def _waiting_for_host(actor: Any, booking_id: int, now: datetime) -> Booking:

@@ -156,7 +156,8 @@ def cancel(
             reason=on_record(actor, reason),
             in_stead_of=booking.host_id if side == HOST else None,
         )
-        announce(booking, now=now, guest=["booking.canceled"], host=["booking.canceled"], reason=reason)
+        canceled = ["booking.canceled"]
+        announce(booking, now=now, guest=canceled, host=canceled, reason=reason, said="booking.canceled")
         if was_confirmed and side == HOST:
             penalties.impose(booking, terms, block=closed, now=now)
 

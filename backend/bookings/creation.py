@@ -31,6 +31,8 @@ from backend.core.money import Money
 from backend.core.stay import Stay
 from backend.listings import reading
 from backend.listings.models import Listing
+from backend.messaging import blocking, posting
+from backend.messaging.posting import Posted
 from backend.payments import folios
 from backend.payments import services as payments
 from backend.payments.folios import Line
@@ -80,7 +82,7 @@ def create(*, guest: User, wish: Wish, now: datetime) -> Booking:
     Other calendars that feed the listing are asked first where that was long ago; while one is out of date the host is.
 
     Raises: NotFound, OwnListing, TooManyHolds, NotAvailable, StayRefused, Preparation, InvalidQuote, InvalidInquiry,
-    those of ``promotions.take`` (422), DatesUnavailable, QuoteExpired, OfferExpired, PriceChanged (409).
+    those of ``promotions.take`` (422), Blocked (with a message), DatesUnavailable, QuoteExpired, OfferExpired, PriceChanged (409).
     """
     made = idempotency.made_before()
     if made is not None:
@@ -97,6 +99,8 @@ def _create(*, guest: User, wish: Wish, now: datetime) -> Booking:
             raise NotFound
         if listing.host_id == guest.pk:
             raise OwnListing
+        if wish.message:
+            blocking.require_free_speech(guest.pk, listing.host_id)
         _require_another_hold(guest, now)
         inquiry = _answered(listing, wish, guest, now) if wish.inquiry_id is not None else None
         quote, promo = _agreed(listing, wish, guest, inquiry, now)
@@ -108,9 +112,12 @@ def _create(*, guest: User, wish: Wish, now: datetime) -> Booking:
         )
         folio = _open_folio(guest, listing, quote, now)
         terms = quote.terms()
+        event = "requested" if asks_host else "held"
+        word = reference()
+        posted = _said(guest, listing, wish, quote, word, f"booking.{event}", now)
         booking = insert(
             Booking(
-                reference=reference(),
+                reference=word,
                 listing=listing,
                 guest=guest,
                 host=listing.host,
@@ -123,7 +130,8 @@ def _create(*, guest: User, wish: Wish, now: datetime) -> Booking:
                 guests=quote.guests,
                 pets=quote.priced.pets,
                 promo_code=promo,
-                message=wish.message,
+                message=posted.words,
+                conversation=posted.conversation,
                 status=BookingStatus.PENDING,
                 pending_reason="host" if asks_host else "payment",
                 expires_at=expires_at,
@@ -136,11 +144,10 @@ def _create(*, guest: User, wish: Wish, now: datetime) -> Booking:
             )
         )
         idempotency.note(booking.pk)
-        event = "requested" if asks_host else "held"
         first = record(booking, old="", event=event, by=GUEST, actor=guest, reason="", now=now)
         if inquiry is not None:
             inquiries.booked(inquiry, booking, now=now)
-        announce(booking, now=now, host=["booking.requested"] if asks_host else [])
+        announce(booking, now=now, host=["booking.requested"] if asks_host else [], posted=posted)
         booking.detail = Detail(lines=quote.price.lines, payments=[], steps=[first])
     return booking
 
@@ -251,6 +258,28 @@ def _expiry(quote: Quote, asks_host: bool, now: datetime) -> datetime:
             [Refusal("advance_notice", "check_in", _("It is too late to ask the host for this day."))]
         )
     return min(now + timedelta(hours=platform.get("request_hours")), check_in_at)
+
+
+def _said(
+    guest: User, listing: Listing, wish: Wish, quote: Quote, word: str, event: str, now: datetime
+) -> Posted:
+    """The conversation of the two says what was asked for, and the guest's words after it."""
+    return posting.post(
+        listing=listing,
+        guest=guest,
+        event=event,
+        params={
+            "reference": word,
+            "check_in": wish.stay.check_in.isoformat(),
+            "check_out": wish.stay.check_out.isoformat(),
+            "guests": quote.guests,
+            "total": quote.price.total_minor,
+            "currency": quote.price.currency,
+        },
+        now=now,
+        sender=guest,
+        words=wish.message,
+    )
 
 
 def _open_folio(guest: User, listing: Listing, quote: Quote, now: datetime) -> Folio:

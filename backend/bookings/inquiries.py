@@ -20,7 +20,7 @@ from backend.audit import services as audit
 from backend.availability import rules as calendar_rules
 from backend.availability import services as availability
 from backend.availability.rules import NO_RULE, Refusal, StayRefused
-from backend.bookings import policy_versions, quotes, repricing, snapshots, sweeping
+from backend.bookings import inquiry_notices, policy_versions, quotes, repricing, snapshots, sweeping
 from backend.bookings.altering import price_of
 from backend.bookings.clock import instant
 from backend.bookings.models import Booking, Inquiry, InquiryStatus
@@ -35,7 +35,7 @@ from backend.core.stay import MAX_NIGHTS, Stay
 from backend.identity import budgets
 from backend.listings.cohosts import BOOKINGS, stands_in
 from backend.listings.models import Listing
-from backend.notifications import services as notifications
+from backend.messaging import blocking
 
 OFFER_HOLDS = timedelta(hours=24)
 """How long a pre-approval or a special offer stands; never past the check-in."""
@@ -102,8 +102,9 @@ def ask(
 ) -> Inquiry:
     """Ask the host of a listing about a stay that could be booked at ``now`` (UTC). It takes no nights.
 
+    ``message`` is the guest's in their conversation, without contact data as there.
     Raises: NotFound, OwnListing, InquiryOpen, TooManyInquiries, NotAvailable, StayRefused, DatesUnavailable,
-    Preparation, Throttled (the day's budget of conversations).
+    Preparation, Blocked, Throttled (the day's budget of conversations).
     """
     made = idempotency.made_before()
     if made is not None:
@@ -116,6 +117,8 @@ def ask(
         listing = lock(Listing.objects.select_related("host"), pk=listing_id)
         if listing.host_id == guest.pk:
             raise OwnListing
+        if message:
+            blocking.require_free_speech(guest.pk, listing.host_id)
         _require_another(guest, listing)
         availability.require_bookable(listing=listing, stay=stay, guests=guests, now=now)
         availability.require_free(listing=listing, stay=stay, now=now)
@@ -134,8 +137,9 @@ def ask(
             updated_at=now,
         )
         idempotency.note(inquiry.pk)
+        inquiry_notices.say(inquiry, "asked", now, sender=guest, words=message)
         audit.record(actor=guest, action="inquiry.ask", subject=inquiry, now=now)
-        _tell(inquiry, inquiry.host, "inquiry.received", now)
+        inquiry_notices.tell(inquiry, inquiry.host, "inquiry.received", now)
     return inquiry
 
 
@@ -160,10 +164,11 @@ def pre_approve(
             total_minor=None,
             **_until(inquiry, now),
         )
+        inquiry_notices.say(inquiry, "pre_approved", now, sender=actor, words=answer)
         audit.record(
             actor=actor, action="inquiry.pre_approve", subject=inquiry, now=now, in_stead_of=inquiry.host_id
         )
-        _tell(inquiry, inquiry.guest, "inquiry.pre_approved", now)
+        inquiry_notices.tell(inquiry, inquiry.guest, "inquiry.pre_approved", now)
     return inquiry
 
 
@@ -209,6 +214,7 @@ def special_offer(
         for name, value in values.items():
             setattr(inquiry, name, value)
         _move(inquiry, InquiryStatus.OFFERED, now, answer, **values, **_until(inquiry, now))
+        inquiry_notices.say(inquiry, "offered", now, sender=actor, words=answer)
         audit.record(
             actor=actor,
             action="inquiry.special_offer",
@@ -217,7 +223,7 @@ def special_offer(
             after={"total_minor": total},
             in_stead_of=inquiry.host_id,
         )
-        _tell(inquiry, inquiry.guest, "inquiry.offered", now)
+        inquiry_notices.tell(inquiry, inquiry.guest, "inquiry.offered", now)
     return inquiry
 
 
@@ -229,10 +235,11 @@ def decline(
     with transaction.atomic(durable=True):
         inquiry = _held(actor, inquiry_id, "inquiry.answer", now, version)
         _move(inquiry, InquiryStatus.DECLINED, now, answer)
+        inquiry_notices.say(inquiry, "declined", now, sender=actor, words=answer)
         audit.record(
             actor=actor, action="inquiry.decline", subject=inquiry, now=now, in_stead_of=inquiry.host_id
         )
-        _tell(inquiry, inquiry.guest, "inquiry.declined", now)
+        inquiry_notices.tell(inquiry, inquiry.guest, "inquiry.declined", now)
     return inquiry
 
 
@@ -242,8 +249,9 @@ def withdraw(*, actor: Any, inquiry_id: int, now: datetime, version: datetime | 
     with transaction.atomic(durable=True):
         inquiry = _held(actor, inquiry_id, "inquiry.withdraw", now, version)
         _move(inquiry, InquiryStatus.WITHDRAWN, now, inquiry.answer)
+        inquiry_notices.say(inquiry, "withdrawn", now)
         audit.record(actor=actor, action="inquiry.withdraw", subject=inquiry, now=now)
-        _tell(inquiry, inquiry.host, "inquiry.withdrawn", now)
+        inquiry_notices.tell(inquiry, inquiry.host, "inquiry.withdrawn", now)
     return inquiry
 
 
@@ -257,10 +265,12 @@ def end_all(*, user: User, now: datetime) -> int:
     received = list(waiting.filter(host=user).select_for_update(of=("self",), no_key=True).order_by("pk"))
     for inquiry in asked:
         _move(inquiry, InquiryStatus.WITHDRAWN, now, inquiry.answer, message="")
-        _tell(inquiry, inquiry.host, "inquiry.withdrawn", now)
+        inquiry_notices.say(inquiry, "withdrawn", now)
+        inquiry_notices.tell(inquiry, inquiry.host, "inquiry.withdrawn", now)
     for inquiry in received:
         _move(inquiry, InquiryStatus.DECLINED, now, "")
-        _tell(inquiry, inquiry.guest, "inquiry.declined", now)
+        inquiry_notices.say(inquiry, "declined", now)
+        inquiry_notices.tell(inquiry, inquiry.guest, "inquiry.declined", now)
     return len(asked) + len(received)
 
 
@@ -279,7 +289,8 @@ def _expire_one(inquiry_id: int, *, now: datetime) -> bool:
         if inquiry.status not in WAITING or inquiry.expires_at > now:
             return False
         _move(inquiry, InquiryStatus.EXPIRED, now, inquiry.answer)
-        _tell(inquiry, inquiry.guest, "inquiry.expired", now)
+        inquiry_notices.say(inquiry, "expired", now)
+        inquiry_notices.tell(inquiry, inquiry.guest, "inquiry.expired", now)
     return True
 
 
@@ -419,30 +430,3 @@ def _move(inquiry: Inquiry, status: str, now: datetime, answer: str, **values: A
     Inquiry.objects.filter(pk=inquiry.pk).update(**values)
     for name, value in values.items():
         setattr(inquiry, name, value)
-
-
-def _tell(inquiry: Inquiry, user: User, kind: str, now: datetime) -> None:
-    params: dict[str, Any] = {
-        "listing": inquiry.listing.title,
-        "guest": inquiry.guest.get_short_name(),
-        "host": inquiry.host.get_short_name(),
-        "check_in": inquiry.check_in.isoformat(),
-        "check_out": inquiry.check_out.isoformat(),
-        "guests": inquiry.guests,
-        "currency": inquiry.currency,
-        "message": inquiry.message,
-    }
-    if inquiry.total_minor is not None:
-        params["total"] = inquiry.total_minor
-    if inquiry.answer:
-        params["reason"] = inquiry.answer
-    notifications.notify(
-        user=user,
-        kind=kind,
-        # A host may answer more than once; each answer is told.
-        object_key=f"inquiry:{inquiry.pk}:{now.isoformat()}",
-        now=now,
-        params=params,
-        data={"inquiry_id": inquiry.pk, "property_id": inquiry.listing_id},
-        url=f"/inquiries/{inquiry.pk}",
-    )

@@ -54,7 +54,13 @@ def _expire_one(booking_id: int, *, now: datetime) -> bool:
         step(booking, new=BookingStatus.EXPIRED, event="expired", by=PLATFORM, now=now, ended_at=now)
         availability.release(block=booking.block, now=now)
         settlement.settle_later(let_go(booking, now=now))
-        announce(booking, now=now, guest=["booking.expired"], host=["booking.expired"] if asked_host else [])
+        announce(
+            booking,
+            now=now,
+            guest=["booking.expired"],
+            host=["booking.expired"] if asked_host else [],
+            said="booking.expired",
+        )
     return True
 
 
@@ -90,5 +96,6 @@ def _complete_one(booking_id: int, *, now: datetime) -> bool:
             return False
         step(booking, new=BookingStatus.COMPLETED, event="completed", by=PLATFORM, now=now, ended_at=now)
         earnings.completed(booking, now=now)
-        announce(booking, now=now, guest=["booking.completed"], host=["booking.completed"])
+        completed = ["booking.completed"]
+        announce(booking, now=now, guest=completed, host=completed, said="booking.completed")
     return True

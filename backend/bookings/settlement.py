@@ -266,11 +266,12 @@ def _paid(booking: Booking, payment: Payment, now: datetime) -> list[MoneyOp]:
             host=["booking.confirmed"],
             payment=payment,
             papers=papers.paid(booking, payment, now=now),
+            said="booking.confirmed",
         )
         return []
     if booking.status == BookingStatus.PENDING:
         step(booking, new=BookingStatus.EXPIRED, event="expired", by=PLATFORM, now=now, ended_at=now)
-        announce(booking, now=now, guest=["booking.expired"])
+        announce(booking, now=now, guest=["booking.expired"], said="booking.expired")
     step(
         booking,
         event="late_payment",

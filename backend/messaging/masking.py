@@ -1,4 +1,4 @@
-"""Take contact data out of what a guest and a host write before they have a booking."""
+"""Take contact data out of what a guest and a host write before they have a booking; what is looked for says ``contact_data``."""
 
 from __future__ import annotations
 

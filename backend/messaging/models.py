@@ -6,7 +6,8 @@ from typing import Any
 
 from django.conf import settings
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Count, F, OuterRef, Q, Subquery
+from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
 
 from backend.accounts.models import private
@@ -29,6 +30,18 @@ class ConversationQuerySet(models.QuerySet["Conversation"]):
         if actor.has_role("system"):
             return self
         return self.filter(Q(guest_id=actor.pk) | hosted_by(actor, "messages"))
+
+    def for_reader(self, user: Any) -> ConversationQuerySet:
+        """With what ``user`` has of each: ``unread`` messages of others, and since when it is put away (``put_away_at``)."""
+        mine = Participation.objects.filter(conversation=OuterRef("pk"), user_id=user.pk)
+        unread = Message.objects.filter(
+            conversation=OuterRef("pk"), seq__gt=OuterRef("read_up_to"), sender__isnull=False, hidden_at=None
+        ).exclude(sender=user.pk)
+        counted = unread.order_by().values("conversation").annotate(count=Count("pk")).values("count")
+        return self.annotate(
+            read_up_to=Coalesce(Subquery(mine.values("read_seq")), 0),
+            put_away_at=Subquery(mine.values("archived_at")),
+        ).annotate(unread=Coalesce(Subquery(counted), 0))
 
 
 class Conversation(models.Model):

@@ -23,6 +23,13 @@ class Posted:
     conversation: Conversation
     messages: list[Message]
     events: list[Event]
+    made: bool = False
+    """Whether the conversation is new."""
+
+    @property
+    def words(self) -> str:
+        """The words as they were written down, "" where there were none."""
+        return self.messages[1].body if len(self.messages) > 1 else ""
 
 
 def post(
@@ -46,7 +53,7 @@ def post(
     entries = [Entry(event=event, params=params)]
     if words and sender is not None:
         entries.append(_words_of(sender, listing, guest, words, is_open=opens_contact))
-    conversation, messages = storing.post(
+    conversation, messages, made = storing.post(
         listing_id=listing.pk,
         guest_id=guest.pk,
         host_id=listing.host_id,
@@ -59,7 +66,7 @@ def post(
     keepers = [user.pk for user in cohosts.with_grant(listing, cohosts.MESSAGES)]
     everybody = list(dict.fromkeys([guest.pk, listing.host_id, *keepers]))
     shown = [frame for message in messages for frame in reading.frames(message, everybody)]
-    return Posted(conversation, messages, shown)
+    return Posted(conversation, messages, shown, made)
 
 
 def _words_of(sender: User, listing: Listing, guest: User, words: str, *, is_open: bool) -> Entry:

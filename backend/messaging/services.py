@@ -18,6 +18,7 @@ from backend.core.errors import Conflict, Invalid, NotAllowed, NotFound, WrongSt
 from backend.identity import budgets
 from backend.listings.models import Listing
 from backend.messaging import attaching, forgetting, masking, parties, posting, reading, storing
+from backend.messaging.blocking import Blocked
 from backend.messaging.models import BODY_LONGEST, Conversation, Message
 from backend.messaging.parties import Held
 from backend.notifications import services as notifications
@@ -33,13 +34,6 @@ class OwnListing(NotAllowed):
 
     code = "own_property"
     title = _("This is your own place.")
-
-
-class Blocked(NotAllowed):
-    """One of the two has blocked the other."""
-
-    code = "blocked"
-    title = _("You cannot write to each other.")
 
 
 class Gone(Conflict):
@@ -271,6 +265,12 @@ def mark_read(*, reader: User, conversation_id: int, now: datetime, up_to: int |
             "seq": seq,
             "read_at": instant(now),
         }
+        notifications.mark_about_read(
+            user_id=reader.pk,
+            kind=storing.RECEIVED,
+            object_prefix=storing.notice_key(conversation_id, ""),
+            now=now,
+        )
         others = [user.pk for user in held.everybody if user.pk != reader.pk]
         notifications.push_on_commit([Event(user_id, "message.read", data) for user_id in others], now=now)
 

@@ -109,7 +109,7 @@ _POST = """
         ON CONFLICT ON CONSTRAINT conversations_once DO UPDATE SET
             last_seq = c.last_seq + excluded.last_seq, last_message_at = excluded.last_message_at,
             contact_open_at = coalesce(c.contact_open_at, excluded.contact_open_at), updated_at = excluded.updated_at
-        RETURNING id, last_seq, contact_open_at, created_at
+        RETURNING id, last_seq, contact_open_at, created_at, xmax = 0 AS made
     ), stored AS (
         INSERT INTO messages (conversation_id, seq, sender_id, kind, body, event, params, client_id, masked, created_at)
         SELECT kept.id, kept.last_seq - (SELECT count(*) FROM entry) + place, sender_id,
@@ -120,8 +120,9 @@ _POST = """
         UPDATE participations SET archived_at = NULL
         WHERE conversation_id = (SELECT id FROM kept) AND archived_at IS NOT NULL
     )
-    SELECT kept.id, kept.last_seq, kept.contact_open_at, kept.created_at, array_agg(stored.id ORDER BY stored.seq)
-    FROM kept, stored GROUP BY kept.id, kept.last_seq, kept.contact_open_at, kept.created_at
+    SELECT kept.id, kept.last_seq, kept.contact_open_at, kept.created_at, kept.made,
+        array_agg(stored.id ORDER BY stored.seq)
+    FROM kept, stored GROUP BY kept.id, kept.last_seq, kept.contact_open_at, kept.created_at, kept.made
 """
 
 
@@ -133,9 +134,9 @@ def post(
     entries: Sequence[Entry],
     now: datetime,
     opens_contact: bool = False,
-) -> tuple[Conversation, list[Message]]:
+) -> tuple[Conversation, list[Message], bool]:
     """Write ``entries`` (one at least) in their order into the conversation of a guest and a listing, which is made
-    where there is none, and held from here on. Inside the caller's transaction."""
+    where there is none, and held from here on. Whether it was made comes third. Inside the caller's transaction."""
     given = [
         {
             "event": entry.event,
@@ -156,7 +157,7 @@ def post(
     }
     with prepared() as cursor:
         cursor.execute(_POST, values)
-        conversation_id, last_seq, open_at, created_at, ids = cursor.fetchone()
+        conversation_id, last_seq, open_at, created_at, made, ids = cursor.fetchone()
     conversation = Conversation(
         pk=conversation_id,
         listing_id=listing_id,
@@ -185,7 +186,7 @@ def post(
     ]
     for row in (conversation, *messages):
         row._state.adding = False
-    return conversation, messages
+    return conversation, messages, made
 
 
 def _json(value: Any) -> Any:

@@ -38,4 +38,4 @@ def test_settling_a_webhook_takes_a_fixed_number_of_statements() -> None:
 
     assert [state(booking)[0] for booking in bookings] == ["confirmed"] * 3
     assert Document.objects.count() == 6
-    assert counts == [32, 32, 32]
+    assert counts == [34, 34, 34]

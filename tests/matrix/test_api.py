@@ -42,6 +42,9 @@ LISTS: dict[str, set[str]] = {
     "/api/bookings/?as=host": {"host"} | DEALS,
     "/api/inquiries/": {"guest"},
     "/api/inquiries/?as=host": {"host"} | DEALS,
+    "/api/conversations/": {"guest", "host", "keeps_messages"},
+    "/api/conversations/?as=host": {"host", "keeps_messages"},
+    "/api/blocks/": {"guest"},
     "/api/reviews/": {"guest", "host"} | DEALS,
     "/api/reviews/?about=by_me": {"guest", "host"} | DEALS,
     "/api/payments/": {"guest"},
@@ -53,6 +56,8 @@ LISTS: dict[str, set[str]] = {
     "/api/host/properties/": {"host"} | KEEPS,
     "/api/host/promo-codes/": {"host"},
     "/api/profile/identities/": {"guest"},
+    "/api/reports/": {"guest"},
+    "/api/saved-searches/": {"guest"},
     "/api/wishlists/": {"guest"},
     "/api/profile/identity-checks/": {"guest"},
 }

@@ -80,6 +80,11 @@ TRACES = {
     "reviews_respond": "review.respond",
     "reviews_write": "review.submit",
     "social_unlink": "identity.unlinked",
+    "user_blocks_block": "user.block",
+    "user_blocks_unblock": "user.unblock",
+    **dict.fromkeys(
+        (f"reports_report_{subject}" for subject in ("property", "user", "message", "review")), "report.make"
+    ),
     "wishlists_share": "wishlist.shared",
 }
 """Operation → the action that it leaves."""
@@ -136,6 +141,7 @@ WITHOUT = {
         ["payments_receive_webhook", "payments_receive_callback"],
         "What a provider tells is kept word for word, with what became of it.",
     ),
+    "mail_reports_take_reports": "What a service reports stands with the mail that it is about.",
     **dict.fromkeys(
         ["sms_reports_take_twilio", "sms_reports_take_africas_talking"],
         "What a carrier reports stands with the message that it is about.",
@@ -144,8 +150,16 @@ WITHOUT = {
         [
             *("wishlists_create", "wishlists_rename", "wishlists_remove"),
             *("wishlists_add_place", "wishlists_remove_place"),
+            *("saved_searches_save", "saved_searches_change", "saved_searches_remove"),
         ],
-        "What somebody wants to remember is nobody else's business.",
+        "What somebody wants to remember or looks for is nobody else's business.",
+    ),
+    **dict.fromkeys(
+        ["conversations_start", "messages_send", "attachments_upload"],
+        "The message stands in its conversation, gapless, with who wrote it and when.",
+    ),
+    **dict.fromkeys(
+        ["conversations_change", "messages_read"], "How far somebody has read, and what they put away."
     ),
     "payout_accounts_onboard": "A link to the provider; what changes there comes back as its own entry.",
 }
@@ -190,6 +204,8 @@ OFFICE = {
     "listings_listing_add_season": "price_rule.add",
     "listings_listing_add_tax": "tax.add",
     "listings_listing_add_weekend": "price_rule.add",
+    "notifications_delivery_retry": "delivery.retried",
+    "notifications_suppressedaddress_release": "suppressed_address.released",
     "payments_dispute_note_evidence": "dispute.note",
     "payments_document_send_again": "document.send",
     "payments_payment_refund": "refund.give",
@@ -209,6 +225,10 @@ OFFICE = {
     "payments_providerroute_switch_off": "route.changed",
     "payments_providerroute_switch_on": "route.changed",
     "payments_providerroute_remove": "route.removed",
+    "moderation_report_dismiss": "report.dismiss",
+    "moderation_report_uphold": "report.uphold",
+    "moderation_report_uphold_and_hide": "report.uphold",
+    "moderation_report_uphold_and_suspend": "report.uphold",
     "privacy_erasure_go_on": "erasure.taken_up",
     "procrastinate_procrastinatejob_retry": "job.retried",
     "rates_fee_edit": "fee.change",
@@ -230,6 +250,8 @@ READS = {
     "bookings_cancellationpolicy_simulate_this": "It leads there.",
     "core_firewallrule_try_address": "It asks.",
     "listings_listing_price_a_stay": "It computes.",
+    "notifications_delivery_preview": "It composes.",
+    "notifications_delivery_sheet": "It composes.",
     "payments_document_pdf": "A document as it was issued, for those who may see all of it on its page.",
 }
 """Action of the back office → why it leaves none."""

@@ -16,7 +16,7 @@ from backend.accounts.models import IdentityCheck, Session, User
 from backend.availability.models import CalendarFeed, CalendarSubscriber, FeedConflict, FeedEvent
 from backend.bookings import alterations, inquiries
 from backend.bookings.alterations import Change
-from backend.bookings.models import Booking
+from backend.bookings.models import Booking, Inquiry
 from backend.core import limits
 from backend.core.stay import Stay
 from backend.identity import services as identity
@@ -25,11 +25,16 @@ from backend.listings import cohosts, photos
 from backend.listings import services as listings
 from backend.listings.cohosts import GRANTS
 from backend.listings.models import Listing
+from backend.messaging import blocking
+from backend.messaging.models import Message
+from backend.moderation import services as moderation
 from backend.notifications.models import Notification
 from backend.payments import disputes
 from backend.payments.models import Document, Payment, Payout, PayoutAccount, PayoutSplit
 from backend.payments.providers.base import DisputeState
 from backend.rates.models import Fee, PriceRule, PromoCode, Tax
+from backend.search import saved
+from backend.search.query import SearchQuery
 from backend.wishlists import services as wishlists
 from tests.bookings.making import book, confirmed
 from tests.factories import NOW, PASSWORD, make_listing, make_user
@@ -264,10 +269,25 @@ def _own(world: World) -> None:
         "account": account(host).pk,
         "second_account": account(host, currency="USD").pk,
     }
+    asked = Inquiry.objects.get(pk=world.ids["inquiry"])
+    blocked = make_user(username="blocked_one")
+    blocking.block(actor=guest, user_id=blocked.pk, now=NOW)
+    world.ids |= {
+        "conversation": asked.conversation_id,
+        "attachment": 1,
+        "blocked": blocked.pk,
+        "blockable": make_user(username="not_blocked").pk,
+    }
     wishlist = wishlists.create(user=guest, name="Summer by the sea", now=NOW)
     wished = world.ids["waiting"]
     wishlists.add(user=guest, wishlist_id=wishlist.pk, listing_id=wished, now=NOW)
-    world.ids |= {"wishlist": wishlist.pk, "wished": wished}
+    search = saved.save(user=guest, name="Lisbon", query=SearchQuery(location="Lisbon"), now=NOW)
+    world.ids |= {"wishlist": wishlist.pk, "wished": wished, "search": search.pk}
+    said = Message.objects.filter(conversation=asked.conversation_id, sender=guest)[0]
+    moderation.report_user(
+        reporter=guest, user_id=world.people["other_host"].pk, reason="other", details="Rude.", now=NOW
+    )
+    world.ids["message"] = said.pk
 
 
 def _money(world: World, booked: Booking) -> None:
@@ -330,6 +350,7 @@ def _session_of(world: World, name: str) -> Any:
 
 
 OWNERS = dict.fromkeys(
-    ("session", "notification", "document", "identity", "check", "wishlist", "wished"), GUEST
+    ("session", "notification", "document", "identity", "check", "wishlist", "wished", "search", "blocked"),
+    GUEST,
 )
 """Whose an own thing is, where it is not the host's."""

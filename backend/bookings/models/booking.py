@@ -19,6 +19,7 @@ from backend.bookings.states import BookingStatus
 from backend.core.sealed import SealedJSONField
 from backend.core.stay import Stay
 from backend.listings.models import Listing, hosted_by
+from backend.messaging.models import Conversation
 from backend.payments.folios import in_force
 from backend.payments.models import Dispute, Folio, FolioLine, Payment
 from backend.rates.models import PromoCode
@@ -104,6 +105,14 @@ class Booking(models.Model):
     block = models.ForeignKey(Block, on_delete=models.PROTECT, related_name="+", verbose_name=_("block"))
     folio = models.OneToOneField(
         Folio, on_delete=models.PROTECT, related_name="booking", verbose_name=_("folio")
+    )
+
+    conversation = models.ForeignKey(
+        Conversation,
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="bookings",
+        verbose_name=_("conversation"),
     )
 
     check_in = models.DateField(_("check-in"))

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from backend.bookings.models.booking import Booking
 from backend.listings.models import Listing, hosted_by
+from backend.messaging.models import BODY_LONGEST, Conversation
 
 
 class InquiryStatus(models.TextChoices):
@@ -59,6 +60,13 @@ class Inquiry(models.Model):
         related_name="inquiry",
         verbose_name=_("booking"),
     )
+    conversation = models.ForeignKey(
+        Conversation,
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="inquiries",
+        verbose_name=_("conversation"),
+    )
     status = models.CharField(
         _("status"), max_length=12, choices=InquiryStatus.choices, default=InquiryStatus.OPEN, editable=False
     )
@@ -66,7 +74,7 @@ class Inquiry(models.Model):
     check_out = models.DateField(_("check-out"))
     guests = models.PositiveSmallIntegerField(_("guests"))
     pets = models.PositiveSmallIntegerField(_("pets"), default=0)
-    message = models.TextField(_("message"), max_length=2000)
+    message = models.TextField(_("message"), max_length=BODY_LONGEST)
     answer = models.TextField(_("answer"), max_length=2000, blank=True)
     currency = models.CharField(_("currency"), max_length=3)
     total_minor = models.BigIntegerField(_("offered total"), null=True, blank=True)
