@@ -26,6 +26,7 @@ from admin_site import (  # noqa: F401
     rates,
     reconciliation,
     refunds,
+    reports,
     routes,
     service_fees,
     settings,

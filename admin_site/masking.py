@@ -18,14 +18,15 @@ from django.template.response import SimpleTemplateResponse
 
 from backend.accounts.models import ADMIN, FINANCE, MODERATOR, User
 
-EMAIL, PHONE, NAME, ADDRESS = "email", "phone", "name", "address"
+EMAIL, PHONE, NAME, ADDRESS, REPORT = "email", "phone", "name", "address", "report"
 SEES: dict[str, tuple[str, ...]] = {
     EMAIL: (MODERATOR, ADMIN),
     PHONE: (MODERATOR, ADMIN),
     NAME: (MODERATOR, FINANCE, ADMIN),
     ADDRESS: (MODERATOR, ADMIN),
+    REPORT: (MODERATOR, ADMIN),
 }
-"""Kind → the roles that see it whole. Finance needs the names that stand on papers and bank transfers."""
+"""Kind → the roles that see it whole: of a report who made it and what it says. Finance needs the names that stand on papers and bank transfers."""
 
 HIDDEN = "•••"
 
@@ -95,3 +96,10 @@ def address(value: Any) -> str:
     if value in ("", None):
         return "–"
     return str(value) if sees(ADDRESS) else HIDDEN
+
+
+def report(value: Any) -> Any:
+    """Who made a report, or a text of it; "–" for none."""
+    if value in ("", None):
+        return "–"
+    return value if sees(REPORT) else HIDDEN

@@ -29,6 +29,7 @@ GROUPS: list[tuple[Any, bool, list[Page]]] = [
             (_("People"), "group", "accounts.user", ()),
             (_("Co-hosts"), "supervisor_account", "listings.cohost", ()),
             (_("Identity documents"), "badge", "accounts.identitycheck", ("identity",)),
+            (_("Reports"), "report", "moderation.report", ("reports",)),
         ],
     ),
     (
@@ -60,6 +61,7 @@ GROUPS: list[tuple[Any, bool, list[Page]]] = [
         False,
         [
             (_("Deliveries"), "outgoing_mail", "notifications.delivery", ("deliveries",)),
+            (_("Suppressed addresses"), "unsubscribe", "notifications.suppressedaddress", ()),
             (_("Jobs"), "memory", "procrastinate.procrastinatejob", ("jobs",)),
             (_("Audit log"), "policy", "audit.auditentry", ()),
             (_("Erasures"), "person_remove", "privacy.erasure", ()),

@@ -51,6 +51,15 @@ KINDS = [
         "SELECT FROM properties WHERE status = 'pending_review'",
     ),
     Kind(
+        "reports",
+        _("Reports to decide"),
+        "moderation/report/?status__exact=open",
+        "moderation.view_report",
+        "report",
+        "warning",
+        "SELECT FROM reports WHERE status = 'open'",
+    ),
+    Kind(
         "flagged",
         _("Flagged listings"),
         "listings/listing/?status__exact=flagged",

@@ -17,13 +17,17 @@ from backend.accounts.models import ADMIN, FINANCE, GUEST, HOST, MODERATOR, SUPP
 SEES: dict[str, frozenset[str]] = {
     GUEST: frozenset(),
     HOST: frozenset(),
-    SUPPORT: frozenset({"accounts", "listings", "rates", "availability", "bookings", "notifications"}),
-    MODERATOR: frozenset({"accounts", "listings", "rates", "availability", "notifications", "audit"}),
+    SUPPORT: frozenset(
+        {"accounts", "listings", "rates", "availability", "bookings", "notifications", "moderation"}
+    ),
+    MODERATOR: frozenset(
+        {"accounts", "listings", "rates", "availability", "notifications", "moderation", "audit"}
+    ),
     FINANCE: frozenset({"accounts", "bookings", "rates", "payments", "core", "audit"}),
     ADMIN: frozenset(
         {
             *("accounts", "audit", "auth", "availability", "bookings", "core", "listings", "notifications"),
-            *("payments", "privacy", "procrastinate", "rates", "search"),
+            *("moderation", "payments", "privacy", "procrastinate", "rates", "search"),
         }
     ),
 }

@@ -35,6 +35,7 @@ ISSUED = (
     " the database's superuser, since the application may not."
 )
 CHAINED = "Accountability: the log is chained and says who acted by number; it holds no personal texts."
+DECIDED = "Accountability: why our team decided as it did; the audit log says the same."
 OTHERS_PAPERS = (
     "The other party's record of their stay: the place that they paid for keeps its name and its city."
 )
@@ -241,6 +242,16 @@ PERSONAL: Sequence[Personal] = (
         "reviews_received",
         why="It is its author's. What is said of a guest is shown to nobody once the guest is gone.",
         status="published",
+    ),
+    # What they report
+    _of("moderation.Report", "reporter", Fate.BLANKED, "details", "reports"),
+    _of("moderation.Report", "reporter", Fate.KEPT, "note", why=DECIDED),
+    _of(
+        "moderation.Report",
+        "message__sender",
+        Fate.BLANKED,
+        "evidence",
+        why="A copy of what stands among their messages. That somebody reported it is that person's to know.",
     ),
     # Their money
     _of(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.apps import apps
 from django.db import connection
 from django.db.models import F
 from django.utils import timezone
@@ -126,6 +127,13 @@ def _guest_lists(now: datetime) -> int:
     return _empty(spoken, guest_list=[], arrival_note="", message="", version=F("version") + 1)
 
 
+def _reports(now: datetime) -> int:
+    """What people wrote in reports that are decided, and what was kept as evidence. The decisions stay."""
+    reports = apps.get_model("moderation.Report")
+    old = reports._default_manager.filter(decided_at__lt=now - _days("retention_reports_days"))
+    return _empty(old.exclude(details="", evidence=""), details="", evidence="")
+
+
 def _back_office(now: datetime) -> int:
     from django.contrib.sessions.models import Session
 
@@ -167,6 +175,7 @@ RULES: tuple[Rule, ...] = (
     Rule("deliveries", "notes of mails that were sent", _deliveries, "retention_deliveries_days"),
     Rule("provider_events", "contents of payment providers' messages", _provider_events, "retention_provider_events_days"),
     Rule("inquiries", "questions to hosts that ended without a booking", _inquiries, "retention_inquiries_days"),
+    Rule("reports", "the words of reports that were decided", _reports, "retention_reports_days"),
     Rule("guest_lists", "companions, arrival notes and messages of stays that are over", _guest_lists, "retention_guest_lists_days"),
 )  # fmt: skip
 

@@ -282,6 +282,13 @@ SECTIONS: tuple[Section, ...] = (
         " created_at answered_at",
     ),
     table(
+        "reports",
+        _("Reports"),
+        "moderation.Report",
+        "reporter",
+        "id reason details listing_id=property_id user_id message_id review_id status created_at decided_at",
+    ),
+    table(
         "saved_searches",
         _("Saved searches"),
         "search.SavedSearch",

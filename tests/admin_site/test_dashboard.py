@@ -16,6 +16,7 @@ from backend.bookings import services as bookings
 from backend.bookings.models import Booking
 from backend.core import fx, platform
 from backend.core.money import Money
+from backend.moderation.models import Report
 from backend.payments import inbox
 from backend.payments.models import (
     Dispute,
@@ -35,6 +36,7 @@ pytestmark = pytest.mark.usefixtures("db")
 
 WAITING = (
     "review",
+    "reports",
     "identity",
     "flagged",
     "requests",
@@ -169,7 +171,8 @@ def _money_in_trouble(booking: Booking) -> None:
 def test_dashboard_shows_what_waits_with_a_way_to_it() -> None:
     client = signed_in(staff("admin"))
     make_listing(status="pending_review")
-    make_listing(status="flagged")
+    place = make_listing(status="flagged")
+    Report.objects.create(reporter=make_user(), listing=place, reason="fraud", created_at=timezone.now())
     IdentityCheck.objects.create(user=make_user(), document="passport", created_at=timezone.now())
     request = make_request()
     type(request).objects.filter(pk=request.pk).update(expires_at=timezone.now() + timedelta(hours=1))
@@ -232,8 +235,8 @@ def test_dashboard_shows_each_role_its_own() -> None:
         assert (booking.reference in answer.content.decode()) == (role != "moderator")
 
     assert seen == {
-        "support": {"review", "flagged", "requests", "feeds", "conflicts", "deliveries", "sms"},
-        "moderator": {"review", "identity", "flagged", "feeds", "conflicts", "deliveries", "sms"},
+        "support": {"review", "reports", "flagged", "requests", "feeds", "conflicts", "deliveries", "sms"},
+        "moderator": {"review", "reports", "identity", "flagged", "feeds", "conflicts", "deliveries", "sms"},
         "finance": {
             *("requests", "money", "differences", "payouts"),
             *("refunds", "approvals", "disputes", "events"),

@@ -47,7 +47,7 @@ STAYS = {
     "bookings.hostpenalty",
 }
 TERMS = {"rates.pricerule", "rates.fee", "rates.tax", "rates.promocode", "rates.servicefeeterms"}
-NOTICES = {"notifications.notification", "notifications.delivery"}
+NOTICES = {"notifications.notification", "notifications.delivery", "notifications.suppressedaddress"}
 MONEY = {
     *("payments.payment", "payments.moneyop", "payments.ledgertransaction", "payments.ledgerentry"),
     *("payments.refundrequest", "payments.dispute"),
@@ -57,13 +57,14 @@ MONEY = {
 }
 RATES = {"core.currency", "core.exchangerate"}
 LOG = {"audit.auditentry"}
+REPORTS = {"moderation.report"}
 ABUSE = {"core.firewallrule", "core.throttledsubject"}
 PRIVACY = {"privacy.erasure", "privacy.retentionrun"}
 SYSTEM = {"procrastinate.procrastinatejob", "core.platformsetting", "auth.group"}
 
 SEES = {
-    "support": PEOPLE | PLACES | CALENDARS | TERMS | STAYS | NOTICES,
-    "moderator": PEOPLE | DOCUMENTS | PLACES | CALENDARS | TERMS | NOTICES | LOG | ABUSE,
+    "support": PEOPLE | PLACES | CALENDARS | TERMS | STAYS | NOTICES | REPORTS,
+    "moderator": PEOPLE | DOCUMENTS | PLACES | CALENDARS | TERMS | NOTICES | LOG | ABUSE | REPORTS,
     "finance": PEOPLE | STAYS | TERMS | MONEY | RATES | LOG,
     "admin": PEOPLE
     | DOCUMENTS
@@ -76,6 +77,7 @@ SEES = {
     | RATES
     | LOG
     | ABUSE
+    | REPORTS
     | PRIVACY
     | SYSTEM,
 }
@@ -174,7 +176,7 @@ def test_pages_send_strangers_to_the_sign_in() -> None:
 def test_pages_of_libraries_are_not_let_in() -> None:
     assert {model._meta.app_label for model in admin.site._registry} == {
         *("accounts", "audit", "auth", "availability", "bookings", "core", "listings", "notifications"),
-        *("payments", "privacy", "procrastinate", "rates"),
+        *("moderation", "payments", "privacy", "procrastinate", "rates"),
     }
 
 

@@ -19,6 +19,8 @@ from backend.availability.models import (
 )
 from backend.bookings.models import Alteration, Booking, CancellationPolicy, HostPenalty, Inquiry
 from backend.core.stay import Stay
+from backend.moderation.models import Report
+from backend.notifications.models import SuppressedAddress
 from backend.rates.models import Fee, PriceRule, PromoCode, ServiceFeeTerms, Tax
 from tests.bookings.making import book, confirmed
 from tests.factories import PASSWORD, make_listing, make_user
@@ -119,6 +121,10 @@ def make_terms(booking: Booking) -> None:
         currency="EUR",
         created_at=now,
     )
+    SuppressedAddress.objects.create(
+        user=make_user(), channel="email", address="gone@example.com", created_at=now
+    )
+    Report.objects.create(reporter=booking.guest, listing=listing, reason="fraud", created_at=now)
 
 
 def make_feed(booking: Booking, **fields: Any) -> CalendarFeed:

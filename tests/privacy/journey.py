@@ -65,6 +65,11 @@ def travel(end: FarEnd, at: datetime) -> Journey:
         wished = guest.api.post("/api/wishlists/", {"name": "zebrawish by the sea"})
         assert wished.status_code == 201, wished.content
         guest.planted["wishlist"] = "zebrawish by the sea"
+        told = guest.api.post(
+            f"/api/properties/{listing.pk}/report/", {"reason": "other", "details": "zebrareport: too loud"}
+        )
+        assert told.status_code == 201, told.content
+        guest.planted["report"] = "zebrareport: too loud"
         kept = guest.api.post("/api/saved-searches/", {"name": "zebrasearch", "query": {"q": "zebrawords"}})
         assert kept.status_code == 201, kept.content
         guest.planted |= {"search": "zebrasearch", "searched": "zebrawords"}
