@@ -27,7 +27,15 @@ from backend.payments.models import (
     ReconciliationDifference,
     RefundRequest,
 )
-from tests.admin_site.world import coming_stay, make_booking, make_feed, make_request, signed_in, staff
+from tests.admin_site.world import (
+    coming_stay,
+    make_booking,
+    make_feed,
+    make_request,
+    make_review,
+    signed_in,
+    staff,
+)
 from tests.bookings.making import book, confirmed, pay
 from tests.factories import make_listing, make_user
 from tests.payments.hosts import earn
@@ -37,6 +45,7 @@ pytestmark = pytest.mark.usefixtures("db")
 WAITING = (
     "review",
     "reports",
+    "appeals",
     "identity",
     "flagged",
     "requests",
@@ -177,6 +186,7 @@ def test_dashboard_shows_what_waits_with_a_way_to_it() -> None:
     request = make_request()
     type(request).objects.filter(pk=request.pk).update(expires_at=timezone.now() + timedelta(hours=1))
     booking = make_booking()
+    make_review(booking, status="hidden", hidden_at=timezone.now(), appeal="Why?", appealed_at=timezone.now())
     make_feed(booking, status="failing", error="unreachable", failures=3)
     ReconciliationDifference.objects.create(
         **{"provider": "sandbox", "key": "stray", "what": "unknown_to_us", "theirs": "succeeded"},
@@ -217,6 +227,7 @@ def test_dashboard_shows_what_waits_with_a_way_to_it() -> None:
         **{
             "Listings": "2",
             "Identity documents": "1",
+            "Reports": "1",
             "Bookings": "1",
             "Calendar feeds": "1",
             "Calendar conflicts": "1",
@@ -235,8 +246,8 @@ def test_dashboard_shows_each_role_its_own() -> None:
         assert (booking.reference in answer.content.decode()) == (role != "moderator")
 
     assert seen == {
-        "support": {"review", "reports", "flagged", "requests", "feeds", "conflicts", "deliveries", "sms"},
-        "moderator": {"review", "reports", "identity", "flagged", "feeds", "conflicts", "deliveries", "sms"},
+        "support": {"review", "reports", "appeals", "flagged", "requests", "feeds", "conflicts", "deliveries", "sms"},
+        "moderator": {"review", "reports", "appeals", "identity", "flagged", "feeds", "conflicts", "deliveries", "sms"},
         "finance": {
             *("requests", "money", "differences", "payouts"),
             *("refunds", "approvals", "disputes", "events"),
