@@ -29,7 +29,9 @@ BY_ADDRESS: dict[str, tuple[str, str, int]] = {
 The rest of what may be guessed counts its addresses itself, with the account: signing in, the second step, passwords.
 """
 
-LOOKED_AT = frozenset({"search", "properties", "calendar", "availability", "quotes", "photos", "reviews", "wishlists"})
+LOOKED_AT = frozenset(
+    {"search", "properties", "calendar", "availability", "quotes", "photos", "reviews", "wishlists"}
+)
 """The modules whose reads make up the market: who copies it reads these, signed in or not."""
 
 F = TypeVar("F", bound=Callable[..., Any])
