@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, time, timedelta
+from datetime import date, time
 from typing import Any
 
 from babel import dates
 from django.conf import settings
 from django.core.files.storage import default_storage
-from django.utils.timezone import localdate
 from django.utils.translation import gettext as _
 from django.utils.translation import override
 
@@ -65,17 +64,16 @@ def example(reference: str, language: str) -> tuple[dict[str, Any], Facts] | Non
     return values, _facts(found, values, language, is_guest=True, is_money=False, where=where)
 
 
-def sample(language: str) -> Facts:
-    """Facts of a stay that nobody has booked."""
-    first = localdate() + timedelta(days=30)
-    told = {"check_in": first.isoformat(), "check_out": (first + timedelta(days=3)).isoformat(), "guests": 2}
+def sample(notification: Notification, language: str) -> Facts:
+    """Facts of a stay that nobody has booked, with the dates and amounts of the notice."""
+    told = {"guests": 2, "total": 34_500, "listing": "Flat over the river", **notification.params}
     with override(language):
         rows = _rows(told, {"check_in_time": "15:00", "check_out_time": "11:00"}, language)
-        rows.append((_("Total"), formats.money(34_500, "EUR", language)))
+        rows.append((_("Total"), formats.money(int(told["total"]), str(told["currency"]), language)))
         rows.append((_("Host"), "Amina"))
         rows.append((_("Reference"), "KB7Q2M"))
         rows.append((_("Address"), "Rua da Bica 12, 1200-054 Lisboa"))
-    return Facts("Flat over the river", rows)
+    return Facts(str(told["listing"]), rows)
 
 
 def address(listing: Listing, language: str) -> str:

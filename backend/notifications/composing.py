@@ -50,8 +50,8 @@ FACTS: dict[str, Callable[[Notification, str], Facts | None]] = {}
 """What stands before the dot of a kind → the facts of a notice in a language. Packages above fill it; asked for each
 mail, outside of transactions."""
 
-SAMPLES: dict[str, Callable[[str], Facts]] = {}
-"""The same → made-up facts in a language, for staff who look at a mail before there is anything to tell."""
+SAMPLES: dict[str, Callable[[Notification, str], Facts]] = {}
+"""The same → facts of a notice about nothing real, for staff who look at a mail before there is anything to tell."""
 
 BUTTONS: dict[str, Text] = {
     "booking": _("See the booking"),

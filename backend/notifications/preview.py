@@ -86,7 +86,7 @@ def show(
         notice.params.update(found[0])
         facts: Facts | None = found[1]
     else:
-        facts = SAMPLES[group](language) if group in SAMPLES else None
+        facts = SAMPLES[group](notice, language) if group in SAMPLES else None
     reader = User(pk=0, username="ana", first_name="Ana", email="ana@example.com")
     reader.profile = Profile(user=reader, language=language)
     notice.user = reader
