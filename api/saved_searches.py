@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
@@ -19,7 +22,7 @@ from api.problems import responses
 from api.rendering import dumps
 from api.search import SearchFilters, params_of, query_of
 from api.types import Id, In, Out, Text
-from backend.core.errors import NotFound, Stale
+from backend.core.errors import Invalid, NotFound, Stale
 from backend.search import saved
 from backend.search.models import SavedSearch
 from backend.search.query import CheckInPast
@@ -84,13 +87,14 @@ def save(request: HttpRequest, body: SavedSearchIn) -> HttpResponse:
 
     At most 50 a user. A search with dates is closed when they are over.
     """
-    made = saved.save(
-        user=request.auth,  # type: ignore[attr-defined]
-        name=body.name,
-        query=query_of(body.query),
-        notify=body.notify,
-        now=timezone.now(),
-    )
+    with _named_as_sent():
+        made = saved.save(
+            user=request.auth,  # type: ignore[attr-defined]
+            name=body.name,
+            query=query_of(body.query),
+            notify=body.notify,
+            now=timezone.now(),
+        )
     response = _answer(made, status=201)
     response["Location"] = request.build_absolute_uri(f"/api/saved-searches/{made.pk}/")
     return response
@@ -114,17 +118,18 @@ def read(request: HttpRequest, search_id: Path[Id]) -> HttpResponse:
 )
 def change(request: HttpRequest, search_id: Path[Id], body: SavedSearchPatch) -> HttpResponse:
     """Another query begins anew, also one that was closed: what is published already is not told of."""
-    changed = saved.change(
-        user=request.auth,  # type: ignore[attr-defined]
-        search_id=search_id,
-        changes=Changes(
-            name=body.name,
-            query=None if body.query is None else query_of(body.query),
-            notify=body.notify,
-        ),
-        now=timezone.now(),
-        unchanged=_as_seen(request),
-    )
+    with _named_as_sent():
+        changed = saved.change(
+            user=request.auth,  # type: ignore[attr-defined]
+            search_id=search_id,
+            changes=Changes(
+                name=body.name,
+                query=None if body.query is None else query_of(body.query),
+                notify=body.notify,
+            ),
+            now=timezone.now(),
+            unchanged=_as_seen(request),
+        )
     return _answer(changed)
 
 
@@ -141,6 +146,19 @@ def remove(request: HttpRequest, search_id: Path[Id]) -> HttpResponse:
         unchanged=_as_seen(request),
     )
     return HttpResponse(status=204)
+
+
+@contextmanager
+def _named_as_sent() -> Iterator[None]:
+    """Name refused parameters by where they stand in the body."""
+    try:
+        yield
+    except Invalid as error:
+        error.errors = tuple(
+            each if each.field == "name" else replace(each, field=f"query.{each.field}")
+            for each in error.errors
+        )
+        raise
 
 
 def _as_seen(request: HttpRequest) -> saved.Unchanged:

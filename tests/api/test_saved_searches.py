@@ -80,11 +80,13 @@ def test_what_is_new_arrives_as_a_notice_in_the_readers_language() -> None:
         ({"name": "All", "query": {"page": 2}}, ["query.page"]),
         ({"name": "All", "query": {"guests": "2"}}, ["query.guests"]),
         ({"name": "All", "query": {"guests": 0}}, ["query.guests"]),
-        ({"name": "All", "query": {"amenities": "moat"}}, ["amenities"]),
-        ({"name": "All", "query": {"lat": 5.0}}, ["lng"]),
-        ({"name": "All", "query": {"currency": "XXX", "price_max": 5}}, ["currency"]),
+        ({"name": "All", "query": {"amenities": "moat"}}, ["query.amenities"]),
+        ({"name": "All", "query": {"lat": 5.0}}, ["query.lng"]),
+        ({"name": "All", "query": {"currency": "XXX", "price_max": 5}}, ["query.currency"]),
         ({"name": "All", "query": {"check_in": "2020-01-01", "check_out": "2020-01-03"}}, None),
         ({"name": "All", "query": {"q": "a\x00b"}}, ["query.q"]),
+        ({"name": "All", "query": {"check_in": "2027-05-03"}}, ["query.check_out"]),
+        ({"name": "All", "query": {"ordering": "distance"}}, ["query.ordering"]),
     ],
 )
 def test_save_refuses(body: dict[str, Any], fields: list[str] | None) -> None:
