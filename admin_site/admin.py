@@ -27,6 +27,7 @@ from admin_site import (  # noqa: F401
     reconciliation,
     refunds,
     reports,
+    reviews,
     routes,
     service_fees,
     settings,

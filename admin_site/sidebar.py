@@ -30,6 +30,7 @@ GROUPS: list[tuple[Any, bool, list[Page]]] = [
             (_("Co-hosts"), "supervisor_account", "listings.cohost", ()),
             (_("Identity documents"), "badge", "accounts.identitycheck", ("identity",)),
             (_("Reports"), "report", "moderation.report", ("reports",)),
+            (_("Reviews"), "reviews", "reviews.review", ("appeals",)),
         ],
     ),
     (

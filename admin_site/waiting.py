@@ -60,6 +60,15 @@ KINDS = [
         "SELECT FROM reports WHERE status = 'open'",
     ),
     Kind(
+        "appeals",
+        _("Hidden reviews with an appeal"),
+        "reviews/review/?appeal=open",
+        "reviews.view_review",
+        "gavel",
+        "warning",
+        "SELECT FROM reviews WHERE appealed_at IS NOT NULL AND appeal_outcome = ''",
+    ),
+    Kind(
         "flagged",
         _("Flagged listings"),
         "listings/listing/?status__exact=flagged",

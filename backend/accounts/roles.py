@@ -18,16 +18,16 @@ SEES: dict[str, frozenset[str]] = {
     GUEST: frozenset(),
     HOST: frozenset(),
     SUPPORT: frozenset(
-        {"accounts", "listings", "rates", "availability", "bookings", "notifications", "moderation"}
+        {"accounts", "listings", "rates", "availability", "bookings", "notifications", "moderation", "reviews"}
     ),
     MODERATOR: frozenset(
-        {"accounts", "listings", "rates", "availability", "notifications", "moderation", "audit"}
+        {"accounts", "listings", "rates", "availability", "notifications", "moderation", "reviews", "audit"}
     ),
     FINANCE: frozenset({"accounts", "bookings", "rates", "payments", "core", "audit"}),
     ADMIN: frozenset(
         {
             *("accounts", "audit", "auth", "availability", "bookings", "core", "listings", "notifications"),
-            *("moderation", "payments", "privacy", "procrastinate", "rates", "search"),
+            *("moderation", "payments", "privacy", "procrastinate", "rates", "reviews", "search"),
         }
     ),
 }

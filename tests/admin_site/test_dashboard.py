@@ -228,6 +228,7 @@ def test_dashboard_shows_what_waits_with_a_way_to_it() -> None:
             "Listings": "2",
             "Identity documents": "1",
             "Reports": "1",
+            "Reviews": "1",
             "Bookings": "1",
             "Calendar feeds": "1",
             "Calendar conflicts": "1",

@@ -57,7 +57,7 @@ MONEY = {
 }
 RATES = {"core.currency", "core.exchangerate"}
 LOG = {"audit.auditentry"}
-REPORTS = {"moderation.report"}
+REPORTS = {"moderation.report", "reviews.review"}
 ABUSE = {"core.firewallrule", "core.throttledsubject"}
 PRIVACY = {"privacy.erasure", "privacy.retentionrun"}
 SYSTEM = {"procrastinate.procrastinatejob", "core.platformsetting", "auth.group"}
@@ -176,7 +176,7 @@ def test_pages_send_strangers_to_the_sign_in() -> None:
 def test_pages_of_libraries_are_not_let_in() -> None:
     assert {model._meta.app_label for model in admin.site._registry} == {
         *("accounts", "audit", "auth", "availability", "bookings", "core", "listings", "notifications"),
-        *("moderation", "payments", "privacy", "procrastinate", "rates"),
+        *("moderation", "payments", "privacy", "procrastinate", "rates", "reviews"),
     }
 
 

@@ -22,6 +22,7 @@ from backend.core.stay import Stay
 from backend.moderation.models import Report
 from backend.notifications.models import SuppressedAddress
 from backend.rates.models import Fee, PriceRule, PromoCode, ServiceFeeTerms, Tax
+from backend.reviews.models import Review
 from tests.bookings.making import book, confirmed
 from tests.factories import PASSWORD, make_listing, make_user
 
@@ -125,6 +126,23 @@ def make_terms(booking: Booking) -> None:
         user=make_user(), channel="email", address="gone@example.com", created_at=now
     )
     Report.objects.create(reporter=booking.guest, listing=listing, reason="fraud", created_at=now)
+    make_review(booking)
+
+
+def make_review(booking: Booking, **fields: Any) -> Review:
+    """A published review of the place of ``booking`` by its guest."""
+    now = timezone.now()
+    values = {"status": "published", "created_at": now, "updated_at": now, "published_at": now}
+    return Review.objects.create(
+        booking=booking,
+        listing=booking.listing,
+        about="property",
+        author=booking.guest,
+        subject=booking.host,
+        rating=4,
+        comment="Quiet and bright.",
+        **{**values, **fields},
+    )
 
 
 def make_feed(booking: Booking, **fields: Any) -> CalendarFeed:

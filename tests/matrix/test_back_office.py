@@ -64,6 +64,7 @@ ACTIONS: dict[str, set[str]] = {
     "core_firewallrule_try_address": MODERATES,
     "core_throttledsubject_block": MODERATES,
     "privacy_erasure_go_on": {ADMIN},
+    **{f"reviews_review_{act}": MODERATES for act in ("hide", "unhide", "uphold")},
     "accounts_user_revoke_role": {ADMIN},
     "bookings_booking_cancel": {SUPPORT, ADMIN},
     "bookings_booking_refund": MONEY,

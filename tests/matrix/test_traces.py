@@ -241,6 +241,9 @@ OFFICE = {
     "rates_servicefeeterms_set_terms": "service_fee.set",
     "rates_tax_edit": "tax.change",
     "rates_tax_remove": "tax.remove",
+    "reviews_review_hide": "review.hide",
+    "reviews_review_unhide": "review.unhide",
+    "reviews_review_uphold": "review.decide_appeal",
 }
 """Action of the back office → the action that it leaves; the tests of the pages carry them out."""
 
