@@ -8,6 +8,7 @@ from admin_site import (  # noqa: F401
     audit,
     bookings,
     cohosts,
+    conversations,
     disputes,
     documents,
     exchange_rates,

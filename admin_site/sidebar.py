@@ -29,6 +29,7 @@ GROUPS: list[tuple[Any, bool, list[Page]]] = [
             (_("People"), "group", "accounts.user", ()),
             (_("Co-hosts"), "supervisor_account", "listings.cohost", ()),
             (_("Identity documents"), "badge", "accounts.identitycheck", ("identity",)),
+            (_("Conversations"), "forum", "messaging.conversation", ()),
             (_("Reports"), "report", "moderation.report", ("reports",)),
             (_("Reviews"), "reviews", "reviews.review", ("appeals",)),
         ],

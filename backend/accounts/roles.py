@@ -18,16 +18,38 @@ SEES: dict[str, frozenset[str]] = {
     GUEST: frozenset(),
     HOST: frozenset(),
     SUPPORT: frozenset(
-        {"accounts", "listings", "rates", "availability", "bookings", "notifications", "moderation", "reviews"}
+        {
+            "accounts",
+            "listings",
+            "rates",
+            "availability",
+            "bookings",
+            "notifications",
+            "messaging",
+            "moderation",
+            "reviews",
+        }
     ),
     MODERATOR: frozenset(
-        {"accounts", "listings", "rates", "availability", "notifications", "moderation", "reviews", "audit"}
+        {
+            *("accounts", "listings", "rates", "availability", "notifications", "messaging", "moderation"),
+            *("reviews", "audit"),
+        }
     ),
     FINANCE: frozenset({"accounts", "bookings", "rates", "payments", "core", "audit"}),
     ADMIN: frozenset(
         {
             *("accounts", "audit", "auth", "availability", "bookings", "core", "listings", "notifications"),
-            *("moderation", "payments", "privacy", "procrastinate", "rates", "reviews", "search"),
+            *(
+                "messaging",
+                "moderation",
+                "payments",
+                "privacy",
+                "procrastinate",
+                "rates",
+                "reviews",
+                "search",
+            ),
         }
     ),
 }

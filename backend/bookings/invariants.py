@@ -11,6 +11,19 @@ _EDGES = ", ".join(
 
 CHECKS = [
     Check(
+        name="stays_are_in_their_conversation",
+        sql="""
+            SELECT b.id AS booking, b.conversation_id FROM bookings b
+            LEFT JOIN conversations c ON c.id = b.conversation_id
+            WHERE b.conversation_id IS NULL OR (c.listing_id, c.guest_id) IS DISTINCT FROM (b.listing_id, b.guest_id)
+               OR b.confirmed_at IS NOT NULL AND c.contact_open_at IS NULL
+            UNION ALL
+            SELECT i.booking_id, i.conversation_id FROM inquiries i JOIN conversations c ON c.id = i.conversation_id
+            WHERE (c.listing_id, c.guest_id) IS DISTINCT FROM (i.listing_id, i.guest_id)
+        """,
+        meaning="What guest and host write about a stay is shown to others, or they cannot tell each other how to meet.",
+    ),
+    Check(
         name="stays_have_their_nights",
         sql="""
             SELECT b.id AS booking, b.status, b.check_in, b.check_out, k.id AS block, k.nights, k.active, k.reason

@@ -13,6 +13,7 @@ from backend.bookings import invariants as bookings
 from backend.core import rotation
 from backend.core.checks import Check
 from backend.jobs.sweeps import Clock, clock
+from backend.messaging import invariants as messaging
 from backend.notifications import invariants as notifications
 from backend.payments import invariants as payments
 from backend.payments import payout_invariants as payouts
@@ -26,6 +27,7 @@ CHECKS: list[Check] = [
     *audit.CHECKS,
     *availability.CHECKS,
     *bookings.CHECKS,
+    *messaging.CHECKS,
     *notifications.CHECKS,
     *payments.CHECKS,
     *payouts.CHECKS,

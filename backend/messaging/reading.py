@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from backend.core.db import prepared
@@ -26,6 +28,44 @@ def conversation_ids(user_id: int) -> set[int]:
             {"user": user_id},
         )
         return {row[0] for row in cursor.fetchall()}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A guest's first words to a host, and when the host's side first answered them (None: not yet). Instants in UTC."""
+
+    host_id: int
+    conversation_id: int
+    asked_at: datetime
+    answered_at: datetime | None
+
+
+HOSTS_ANSWERS = (
+    *("inquiry.pre_approved", "inquiry.offered", "inquiry.declined"),
+    *("booking.accepted", "booking.declined"),
+)
+"""The events by which a host answers without a word."""
+
+
+def answers(hosts: Iterable[int], since: datetime, until: datetime) -> list[Answer]:
+    """How ``hosts`` answered the conversations that guests opened from ``since`` to before ``until``, by asking. One query.
+
+    What began as an inquiry or a request is not among them: these know themselves when they were answered.
+    """
+    with prepared() as cursor:
+        cursor.execute(
+            """
+            SELECT c.host_id, c.id, m.created_at, (
+                SELECT min(a.created_at) FROM messages a
+                WHERE a.conversation_id = c.id AND (a.sender_id <> c.guest_id OR a.event = ANY(%(events)s))
+            )
+            FROM conversations c JOIN messages m ON m.conversation_id = c.id AND m.seq = 1 AND m.sender_id = c.guest_id
+            WHERE c.host_id = ANY(%(hosts)s) AND m.created_at >= %(since)s AND m.created_at < %(until)s
+            ORDER BY m.created_at, c.id
+            """,
+            {"hosts": list(hosts), "since": since, "until": until, "events": list(HOSTS_ANSWERS)},
+        )
+        return [Answer(*row) for row in cursor.fetchall()]
 
 
 def parties(conversation_ids: Iterable[int]) -> dict[int, list[int]]:

@@ -357,7 +357,7 @@ def hide_message(*, actor: Any, message_id: int, reason: str, now: datetime) -> 
             raise WrongState(extra={"state": "hidden"})
         message.hidden_at = now
         message.save(update_fields=["hidden_at"])
-        forgetting.quotes_of(message)
+        forgetting.copies_of(message)
         audit.record(actor=actor, action="message.hide", subject=message, now=now, reason=why)
     return message
 

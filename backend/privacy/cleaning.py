@@ -31,6 +31,7 @@ from backend.core.db import lock, outside_transaction
 from backend.core.errors import Invalid, Unavailable, WrongState
 from backend.listings import photos
 from backend.listings.models import Listing, Photo
+from backend.messaging import forgetting as messages
 from backend.notifications.composing import mail
 from backend.notifications.rendering import supported
 from backend.payments.models import MoneyOp, MpesaRequest, PayoutAccount, ProviderEvent
@@ -156,6 +157,7 @@ def _files(work: Work) -> None:
     for photo in Photo.objects.filter(listing__host=work.user_id).order_by("pk"):
         photos.delete_files(photos.names_of(photo))
         photo.delete()
+    messages.files_of(work.user_id)
 
 
 def _rows(work: Work) -> None:
@@ -214,6 +216,7 @@ def _notices(work: Work) -> None:
                 # No index leads from a stay to its notices; this reads them all, in the background.
                 cursor.execute("SET LOCAL statement_timeout = 0")
                 cursor.execute(statement.format(source=source, match=match), values)
+    messages.traces_of(work.user_id, name=pseudonym(work.user_id))
 
 
 def _queue(work: Work) -> None:

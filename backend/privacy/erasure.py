@@ -31,6 +31,7 @@ from backend.identity.sessions import Device
 from backend.listings import cohosts
 from backend.listings import services as listings
 from backend.listings.models import CoHost, Listing, ListingGrant, ListingStatus
+from backend.messaging import forgetting as messages
 from backend.notifications.models import Delivery, SocketTicket
 from backend.payments.models import PayoutAccount, PayoutSplit
 from backend.privacy import obstacles
@@ -144,7 +145,10 @@ def _hold(user_id: int) -> User:
     """
     concerned = Q(host_id=user_id) | Q(pk__in=CoHost.objects.filter(user_id=user_id).values("listing"))
     list(Listing.objects.filter(concerned).select_for_update().order_by("pk").values_list("pk"))
-    user = User.objects.select_for_update().filter(pk=user_id).first()
+    found = User.objects.filter(pk=user_id)
+    for each in found:
+        messages.hold_conversations(each)
+    user = found.select_for_update().first()
     if user is None:
         raise NotFound
     return user
@@ -200,6 +204,7 @@ def _take_away_keys(user: User, now: datetime) -> None:
 def _withdraw(user: User, now: datetime) -> None:
     """Take off what the person offers, and what they get of what others earn."""
     inquiries.end_all(user=user, now=now)
+    messages.words_of(user)
     fed = set(CalendarFeed.objects.filter(listing__host=user).values_list("listing_id", flat=True))
     for listing in Listing.objects.filter(host=user).exclude(status=ListingStatus.ARCHIVED).order_by("pk"):
         for row in listing.cohosts.order_by("pk") if listing.has_cohosts else ():

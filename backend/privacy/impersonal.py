@@ -25,6 +25,7 @@ IMPERSONAL: dict[str, str] = {
     "notifications.Notification": "kind",
     "notifications.LiveEvent": "type",
     "notifications.DeliveryStep": "state",
+    "messaging.Message": "event params client_id",
     "listings.Amenity": "slug name names category",
     "listings.Location": "name region region_code country country_name timezone search_name",
     "listings.LocationName": "search_name",

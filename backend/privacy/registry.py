@@ -243,6 +243,11 @@ PERSONAL: Sequence[Personal] = (
         why="It is its author's. What is said of a guest is shown to nobody once the guest is gone.",
         status="published",
     ),
+    # What they write
+    _of("messaging.Message", "sender", Fate.BLANKED, "body", "messages"),
+    _of("messaging.Attachment", "uploader", Fate.DELETED, "file thumbnail name content_type", "attachments"),
+    _of("messaging.UserBlock", "blocker", Fate.DELETED, "blocked", "blocks"),
+    _of("messaging.Participation", "user", Fate.DELETED, "read_seq", why="How far they have read."),
     # What they report
     _of("moderation.Report", "reporter", Fate.BLANKED, "details", "reports"),
     _of("moderation.Report", "reporter", Fate.KEPT, "note", why=DECIDED),

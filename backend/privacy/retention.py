@@ -24,6 +24,7 @@ from backend.bookings.models import Booking, Inquiry, InquiryStatus
 from backend.bookings.states import BookingStatus
 from backend.core import idempotency, limits, platform
 from backend.identity import sessions
+from backend.messaging import attaching, forgetting
 from backend.notifications import retention as live_events
 from backend.notifications.models import Delivery, Notification
 from backend.payments import reconciliation
@@ -134,6 +135,10 @@ def _reports(now: datetime) -> int:
     return _empty(old.exclude(details="", evidence=""), details="", evidence="")
 
 
+def _messages(now: datetime) -> int:
+    return forgetting.outdated(before=now - _days("retention_messages_days"))
+
+
 def _back_office(now: datetime) -> int:
     from django.contrib.sessions.models import Session
 
@@ -174,6 +179,8 @@ RULES: tuple[Rule, ...] = (
     Rule("notifications", "notices", _notifications, "retention_notifications_days"),
     Rule("deliveries", "notes of mails that were sent", _deliveries, "retention_deliveries_days"),
     Rule("provider_events", "contents of payment providers' messages", _provider_events, "retention_provider_events_days"),
+    Rule("unsent_attachments", "files that were uploaded and never sent", lambda now: attaching.purge(now=now), kept=attaching.UNSENT_KEPT, hourly=True),
+    Rule("messages", "texts and files of conversations that have ended", _messages, "retention_messages_days"),
     Rule("inquiries", "questions to hosts that ended without a booking", _inquiries, "retention_inquiries_days"),
     Rule("reports", "the words of reports that were decided", _reports, "retention_reports_days"),
     Rule("guest_lists", "companions, arrival notes and messages of stays that are over", _guest_lists, "retention_guest_lists_days"),

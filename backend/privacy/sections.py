@@ -282,6 +282,21 @@ SECTIONS: tuple[Section, ...] = (
         " created_at answered_at",
     ),
     table(
+        "messages",
+        _("Messages"),
+        "messaging.Message",
+        "sender",
+        "conversation_id conversation__listing__title=property seq kind body read_at created_at",
+    ),
+    table(
+        "attachments",
+        _("Files in messages"),
+        "messaging.Attachment",
+        "uploader",
+        "id conversation_id message_id kind name content_type size created_at",
+    ),
+    table("blocks", _("Blocked people"), "messaging.UserBlock", "blocker", "blocked_id=user_id created_at"),
+    table(
         "reports",
         _("Reports"),
         "moderation.Report",

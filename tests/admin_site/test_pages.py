@@ -58,13 +58,14 @@ MONEY = {
 RATES = {"core.currency", "core.exchangerate"}
 LOG = {"audit.auditentry"}
 REPORTS = {"moderation.report", "reviews.review"}
+TALKS = {"messaging.conversation"}
 ABUSE = {"core.firewallrule", "core.throttledsubject"}
 PRIVACY = {"privacy.erasure", "privacy.retentionrun"}
 SYSTEM = {"procrastinate.procrastinatejob", "core.platformsetting", "auth.group"}
 
 SEES = {
-    "support": PEOPLE | PLACES | CALENDARS | TERMS | STAYS | NOTICES | REPORTS,
-    "moderator": PEOPLE | DOCUMENTS | PLACES | CALENDARS | TERMS | NOTICES | LOG | ABUSE | REPORTS,
+    "support": PEOPLE | PLACES | CALENDARS | TERMS | STAYS | NOTICES | REPORTS | TALKS,
+    "moderator": PEOPLE | DOCUMENTS | PLACES | CALENDARS | TERMS | NOTICES | LOG | ABUSE | REPORTS | TALKS,
     "finance": PEOPLE | STAYS | TERMS | MONEY | RATES | LOG,
     "admin": PEOPLE
     | DOCUMENTS
@@ -78,6 +79,7 @@ SEES = {
     | LOG
     | ABUSE
     | REPORTS
+    | TALKS
     | PRIVACY
     | SYSTEM,
 }
@@ -176,7 +178,7 @@ def test_pages_send_strangers_to_the_sign_in() -> None:
 def test_pages_of_libraries_are_not_let_in() -> None:
     assert {model._meta.app_label for model in admin.site._registry} == {
         *("accounts", "audit", "auth", "availability", "bookings", "core", "listings", "notifications"),
-        *("moderation", "payments", "privacy", "procrastinate", "rates", "reviews"),
+        *("messaging", "moderation", "payments", "privacy", "procrastinate", "rates", "reviews"),
     }
 
 

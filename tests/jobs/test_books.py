@@ -126,6 +126,10 @@ PLANTS = {
         " SELECT id, daterange('2028-01-01', '2028-01-03'), 'booking', true, '', now() FROM properties LIMIT 1",
         "blocks",
     ),
+    "stays_are_in_their_conversation": (
+        "UPDATE conversations SET contact_open_at = NULL",
+        "conversations",
+    ),
     "folio_is_the_price": (
         "UPDATE bookings SET total_minor = total_minor + 1 WHERE status = 'pending'",
         "bookings",

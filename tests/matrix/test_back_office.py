@@ -24,6 +24,7 @@ from backend.bookings.models import Booking, HostPenalty
 from backend.core import platform
 from backend.core.models import FirewallRule, ThrottledSubject
 from backend.identity import suspension
+from backend.notifications.models import SuppressedAddress
 from backend.payments.models import (
     Payment,
     PayoutSplit,
@@ -64,6 +65,10 @@ ACTIONS: dict[str, set[str]] = {
     "core_firewallrule_try_address": MODERATES,
     "core_throttledsubject_block": MODERATES,
     "privacy_erasure_go_on": {ADMIN},
+    **{
+        f"moderation_report_{act}": MODERATES
+        for act in ("uphold", "uphold_and_hide", "uphold_and_suspend", "dismiss")
+    },
     **{f"reviews_review_{act}": MODERATES for act in ("hide", "unhide", "uphold")},
     "accounts_user_revoke_role": {ADMIN},
     "bookings_booking_cancel": {SUPPORT, ADMIN},
@@ -72,6 +77,10 @@ ACTIONS: dict[str, set[str]] = {
     "bookings_cancellationpolicy_simulate": {SUPPORT, FINANCE, ADMIN},
     "bookings_cancellationpolicy_simulate_this": {SUPPORT, FINANCE, ADMIN},
     "bookings_cancellationpolicy_publish": {ADMIN},
+    "notifications_delivery_preview": {SUPPORT, ADMIN},
+    "notifications_delivery_sheet": {SUPPORT, ADMIN},
+    "notifications_delivery_retry": {SUPPORT, ADMIN},
+    "notifications_suppressedaddress_release": {SUPPORT, ADMIN},
     "payments_dispute_note_evidence": MONEY,
     "payments_document_pdf": MONEY,
     "payments_document_send_again": {SUPPORT, *MONEY},
@@ -106,6 +115,7 @@ ACTIONS: dict[str, set[str]] = {
     "availability_feedconflict_decide": {ADMIN},
     "procrastinate_procrastinatejob_retry": {ADMIN},
     "listings_listing_reveal": {SUPPORT},
+    "messaging_conversation_reveal": {SUPPORT, MODERATOR, ADMIN},
     "listings_listing_price_a_stay": {SUPPORT, MODERATOR, ADMIN},
     "listings_cohost_withdraw": MODERATES,
     "listings_listing_approve": MODERATES,
@@ -126,6 +136,8 @@ UNLIKE = {
     # There is no picture, and no table that was asked for.
     "accounts_identitycheck_picture": 404,
     "audit_auditentry_table": 404,
+    # There is no kind that was asked for.
+    "notifications_delivery_sheet": 404,
 }
 """What whoever may hears where it is not a dialog."""
 
@@ -239,6 +251,9 @@ def _money(world: World) -> None:
         cancellation_rate=0,
         is_superhost=False,
         computed_at=NOW,
+    )
+    SuppressedAddress.objects.create(
+        user=make_user(), channel="email", address="gone@example.com", created_at=NOW
     )
     Erasure.objects.create(user=make_user(), asked_by=world.people["admin"], asked_at=NOW)
     RetentionRun.objects.create(rule="sessions", ran_at=NOW, last_count=0, total=0)

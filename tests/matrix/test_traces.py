@@ -187,6 +187,7 @@ OFFICE = {
     "accounts_user_erase": "user.erased",
     "accounts_user_reveal": "user.revealed",
     "listings_listing_reveal": "listing.revealed",
+    "messaging_conversation_reveal": "conversation.revealed",
     "core_firewallrule_add_rule": "firewall.added",
     "core_firewallrule_remove": "firewall.removed",
     "core_firewallrule_switch_off": "firewall.switched_off",

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import time_machine
+from django.core.files.uploadedfile import SimpleUploadedFile
 
 from backend.bookings.models import Booking
 from backend.identity import emails, phones
@@ -78,6 +79,7 @@ def travel(end: FarEnd, at: datetime) -> Journey:
         )
         assert answered.status_code == 200, answered.content
         host.planted["answer"] = "zebraanswer: sadly not"
+        _talk(host, guest, listing)
         _hand_in_photo(guest)
         _hand_in_photo(host)
         for person in (guest, host):
@@ -87,6 +89,24 @@ def travel(end: FarEnd, at: datetime) -> Journey:
     booking.refresh_from_db()
     assert booking.status == "completed"
     return Journey(host, guest, listing, booking)
+
+
+def _talk(host: Person, guest: Person, listing: Listing) -> None:
+    """They write to each other, each with a file."""
+    begun = guest.api.post(
+        "/api/conversations/", {"property_id": listing.pk, "body": "zebratalk: is it warm?"}
+    )
+    assert begun.status_code == 200, begun.content
+    guest.planted["talk"] = "zebratalk: is it warm?"
+    path = f"/api/conversations/{begun.json()['id']}/"
+    for person, words in ((guest, "zebrapaper of the guest"), (host, "zebrareply: it is")):
+        file = SimpleUploadedFile(f"{words.split()[0]}name.txt", f"{words} in a file".encode())
+        put = person.api.upload(f"{path}attachments/", {"file": file})
+        assert put.status_code == 201, put.content
+        sent = person.api.post(f"{path}messages/", {"body": words, "attachment_ids": [put.json()["id"]]})
+        assert sent.status_code == 201, sent.content
+        person.planted |= {"message": words, "attachment": put.json()["name"]}
+    assert host.api.post(f"{path}read/").status_code == 204
 
 
 def _offer(host: Person, end: FarEnd) -> Listing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,6 +18,8 @@ from backend.audit.models import AuditEntry
 from backend.bookings.models import Booking, Inquiry
 from backend.core import platform
 from backend.jobs import books, sweeps
+from backend.messaging import attaching
+from backend.messaging.models import Attachment, Message
 from backend.notifications import services as notifications
 from backend.notifications.models import Delivery, Notification
 from backend.payments.models import ProviderEvent
@@ -25,6 +28,7 @@ from backend.privacy.models import RetentionRun
 from backend.privacy.retention import RULES
 from tests.bookings.making import STAY, confirmed
 from tests.factories import NOW, make_listing, make_user
+from tests.messaging.making import say, talk
 
 pytestmark = pytest.mark.usefixtures("db")
 
@@ -99,6 +103,40 @@ def test_rows_go_when_they_are_older_than_the_rule_says(
     assert type(row)._default_manager.filter(pk=row.pk).exists()
     assert rule.run(until + timedelta(microseconds=1)) == 1
     assert not type(row)._default_manager.filter(pk=row.pk).exists()
+
+
+def test_texts_and_files_of_old_conversations_go_and_the_numbers_stay() -> None:
+    conversation = talk(body="May I bring a cello?")
+    file = attaching.upload(
+        actor=conversation.guest,
+        conversation_id=conversation.pk,
+        file=io.BytesIO(b"The cello"),
+        name="cello.txt",
+        now=NOW,
+    )
+    say(conversation.guest, conversation, "Here", attachment_ids=[file.pk])
+    until = NOW + timedelta(days=1095)
+
+    assert RULE["messages"].run(until) == 0
+    assert RULE["messages"].run(until + timedelta(seconds=1)) == 3
+    assert RULE["messages"].run(until + timedelta(seconds=1)) == 0
+    rows = Message.objects.filter(conversation=conversation).order_by("seq")
+    assert list(rows.values_list("seq", "body")) == [(1, ""), (2, "")]
+    assert not Attachment.objects.exists()
+
+
+def test_files_that_were_never_sent_go_after_a_day() -> None:
+    conversation = talk()
+    attaching.upload(
+        actor=conversation.guest,
+        conversation_id=conversation.pk,
+        file=io.BytesIO(b"The cello"),
+        name="cello.txt",
+        now=NOW,
+    )
+
+    assert RULE["unsent_attachments"].run(NOW + timedelta(days=1)) == 0
+    assert RULE["unsent_attachments"].run(NOW + timedelta(days=1, seconds=1)) == 1
 
 
 def test_the_settings_of_the_platform_count() -> None:
