@@ -281,7 +281,7 @@ class Company:
             seen = (circle.people.keys() & self._there) - self._hidden.get(user_id, set())
             there = {person: circle.people[person] for person in seen}
             for socket in self._sockets.get(user_id, ()):
-                socket.show(there, self._leaving | self._doubtful)
+                socket.show(there, circle.people.keys(), self._leaving | self._doubtful)
 
 
 def _first_look(user_id: int) -> tuple[Circle, Hidden, Grants]:

@@ -6,7 +6,7 @@ import asyncio
 import time
 import uuid
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Set
 from typing import Any, cast
 
 import structlog
@@ -77,6 +77,9 @@ class Socket:
         self.told = 0
         self.knows_who_is_there = False
         self._company, self._hurry = company, hurry
+        self._people: set[int] = set()
+        self._met: set[int] = set()
+        self._seen: Mapping[int, list[int]] = {}
         self._there: Mapping[int, list[int]] = {}
         self._told_there: dict[int, list[int]] = {}
         self._news: deque[int] = deque()
@@ -140,22 +143,29 @@ class Socket:
         if not self._is_behind and len(self._outbox) < WHISPERS_FROM:
             self._tell(text)
 
-    def show(self, there: Mapping[int, list[int]], doubtful: Collection[int]) -> None:
-        """Who is there of this user's people, with the conversations that they share.
+    def show(self, there: Mapping[int, list[int]], people: Set[int], doubtful: Collection[int]) -> None:
+        """Who is there of this user's ``people``, with the conversations that they share.
 
-        Of the ``doubtful`` nothing new is said. What changes is told when nothing else is to be told, and what changes
-        back until then never is.
+        Of the ``doubtful`` nothing new is said, and of those met only now not before the user does something in a
+        conversation with them. What changes is told when nothing else is to be told, and what changes back until then
+        never is.
         """
-        self.knows_who_is_there = True
+        if self.knows_who_is_there:
+            self._met |= (there.keys() & people) - self._people
+        self.knows_who_is_there, self._people, self._seen = True, set(people), there
+        self._met &= there.keys()
         self._there = {
             person: shared
             for person, shared in there.items()
-            if person not in doubtful or person in self._told_there
+            if person in self._told_there or not (person in doubtful or person in self._met)
         }
-        changed = self._there.keys() ^ self._told_there.keys()
-        self._news = deque(changed)
-        if changed:
+        self._news = deque(self._there.keys() ^ self._told_there.keys())
+        if self._news:
             self._filled.set()
+
+    def _greet(self, conversation_id: int) -> None:
+        """The user does something in a conversation: from now on they are told who of it is there."""
+        self._met -= {person for person in self._met if conversation_id in self._seen.get(person, ())}
 
     @property
     def _busy(self) -> bool:
@@ -264,6 +274,8 @@ class Socket:
                 await self._obey(frame, frames.checked(frame))
             except DomainError as error:
                 self._refuse(error, frame)
+            # What is there already is received without waiting: let the others have their turn.
+            await asyncio.sleep(0)
 
     def _floods(self) -> bool:
         now = time.monotonic()
@@ -278,6 +290,7 @@ class Socket:
     async def _obey(self, frame: ClientFrame, asked: Asked) -> None:
         match asked:
             case SendMessage() | ReadMessages():
+                self._greet(asked.conversation_id)
                 await self._waiting.put((frame, asked))
             case TypingNow():
                 await self._type(asked)
@@ -288,6 +301,7 @@ class Socket:
 
     async def _type(self, asked: TypingNow) -> None:
         """Pass on that the user is writing. Raises: NotFound, Unavailable."""
+        self._greet(asked.conversation_id)
         now = time.monotonic()
         was, at = self._typed.get(asked.conversation_id, (None, 0.0))
         if was == asked.is_typing and now < at + TYPING_AGAIN_S:

@@ -59,8 +59,9 @@ def announce(
     if payment is not None:
         frame["payment"] = {"id": payment.pk, "kind": payment.kind, "status": payment.status}
     parties = [booking.guest_id, booking.host_id, *(keeper.pk for keeper in keepers)]
-    events = [Event(user_id, "booking", frame) for user_id in parties]
-    notifications.tell(tellings, now=now, events=[*events, *(posted.events if posted else [])])
+    # The state comes last: whoever waits for it has heard the words about it.
+    events = [*(posted.events if posted else []), *(Event(user_id, "booking", frame) for user_id in parties)]
+    notifications.tell(tellings, now=now, events=events)
 
 
 def _say(booking: Booking, event: str, now: datetime) -> Posted:

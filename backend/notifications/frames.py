@@ -129,7 +129,8 @@ class Typing(Told):
 
 
 class Presence(Told):
-    """Somebody of your conversations came or went; after ``hello`` you are told who is there already."""
+    """Somebody of your conversations came or left. Soon after ``hello`` you are told who of them is there already, and of
+    people whom you meet later when you do something in the conversation with them."""
 
     user_id: Id
     is_online: bool

@@ -191,6 +191,10 @@ def test_a_cohost_is_there_for_guests_while_the_grant_lasts(
         row = cohosts.add(
             actor=listing.host, listing=listing, user_id=keeper.pk, grants=["messages"], now=NOW
         )
+        time.sleep(2.5)
+        assert presences(guest) == presences(live) == []
+        for each in (guest, live):
+            each.say("message.read", conversation_id=conversation.pk)
         guest.until("presence", user_id=keeper.pk, is_online=True)
         live.until("presence", user_id=conversation.guest.pk, is_online=True)
 

@@ -42,9 +42,10 @@ def test_a_booking_is_told_to_its_guest_its_host_and_who_deals_with_bookings(ser
         book(listing, guest, now=now, stay=coming_stay())
 
         heard = {
-            "guest": ["booking"],
-            "host": ["booking", "notification"],
+            "guest": ["booking", "message"],
+            "host": ["booking", "message", "notification"],
             "bookings": ["booking", "notification"],
+            "messages": ["message"],
         }
         for name, kinds in heard.items():
             assert sorted(booked(sockets[name].frames(len(kinds)))) == kinds, name
