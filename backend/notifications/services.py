@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
@@ -17,7 +17,7 @@ from backend.core.errors import NotFound
 from backend.notifications import live, preferences, tasks
 from backend.notifications.kinds import EMAIL, IN_APP, KINDS, SMS
 from backend.notifications.models import Notification
-from backend.notifications.rendering import notice_of
+from backend.notifications.rendering import Notice, notice_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +184,7 @@ def _write(
             "params": row.params,
             "data": row.data,
             "url": row.url,
-            "event": asdict(notice_of(row)),
+            "event": _plain(notice_of(row)),
             "in_app": row.in_app,
             "channels": [each for each in (EMAIL, SMS) if wishes[row.user_id].wants(row.kind, each)],
         }
@@ -205,6 +205,11 @@ def _write(
     ]
     stored = sorted(id_ for what, id_, _place in written if what == "event")
     return [rows[place - 1] for place in sorted(places)], stored, queued
+
+
+def _plain(notice: Notice) -> dict[str, Any]:
+    """As ``dataclasses.asdict``, without copying what is written down at once."""
+    return {each.name: getattr(notice, each.name) for each in fields(notice)}
 
 
 def _defer(deliveries: Sequence[_Queued]) -> None:

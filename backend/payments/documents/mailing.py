@@ -37,13 +37,16 @@ class Documents:
     """What the notices' mails carry. A document goes to its recipient only, whatever a notice names."""
 
     def load(self, notification: Notification) -> Sequence[Attachment]:
+        if not notification.data.get(NAMED):
+            return []
         return [
             Attachment(storing.filename(document), storing.content(document), "application/pdf")
             for document in self._of(notification)
         ]
 
     def sent(self, notification: Notification, *, now: datetime) -> None:
-        self._of(notification).filter(emailed_at=None).update(emailed_at=now)
+        if notification.data.get(NAMED):
+            self._of(notification).filter(emailed_at=None).update(emailed_at=now)
 
     def _of(self, notification: Notification) -> Any:
         named = notification.data.get(NAMED) or []
