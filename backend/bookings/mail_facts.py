@@ -134,7 +134,8 @@ def _day(text: str, language: str) -> str:
 
 def _hour(text: str, language: str) -> str:
     shown = dates.format_time(time.fromisoformat(text), format="short", locale=formats.locale(language))
-    return formats.digits(shown, language)
+    # Not parted from what stands behind it at the end of a line.
+    return formats.digits(shown.replace(" ", "\N{NO-BREAK SPACE}"), language)
 
 
 composing.FACTS["booking"] = composing.FACTS["payment"] = facts

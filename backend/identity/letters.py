@@ -16,8 +16,9 @@ from backend.core import limits, platform
 from backend.core.db import outside_transaction
 from backend.core.errors import Throttled
 from backend.identity import phones
+from backend.notifications import mail as post
 from backend.notifications import sms
-from backend.notifications.composing import mail
+from backend.notifications.composing import Sheet, mail
 from backend.notifications.rendering import supported
 
 HOUR_S = 3600
@@ -28,7 +29,7 @@ log = structlog.get_logger(__name__)
 def write_verification(address_id: int, *, now: datetime) -> bool:
     """Mail the key that proves an address. Returns whether there was somebody to write to.
 
-    Raises: OSError, SMTPException when it should be tried again.
+    Raises: post.NotSent when it should be tried again.
     """
     outside_transaction("mail")
     address = (
@@ -43,17 +44,15 @@ def write_verification(address_id: int, *, now: datetime) -> bool:
             "Please confirm that this address is yours. The link works for three days. If you did not ask for it,"
             " you need not do anything.\n\nThe key, to type it in: %(key)s"
         ) % {"key": key}
-    _send(
-        address.user, title, body, f"/email/verify/#key={key}", f"verify-{address.pk}-{now.timestamp():.0f}"
-    )
-    return True
+    link = f"/email/verify/#key={key}"
+    return _send(address.user, title, body, link, f"verify-{address.pk}-{now.timestamp():.0f}")
 
 
 def write_reset(email: str, *, now: datetime) -> bool:
     """Mail the token that sets a new password, where the address belongs to somebody who may sign in.
 
     At most ``limit_letters_account`` an hour. Returns whether somebody was written to.
-    Raises: OSError, SMTPException when it should be tried again.
+    Raises: post.NotSent when it should be tried again.
     """
     outside_transaction("mail")
     user = User.objects.at(email).select_related("profile").first()
@@ -71,8 +70,8 @@ def write_reset(email: str, *, now: datetime) -> bool:
             "Somebody asked for a new password for your account. The link works for one hour and once. If it was not"
             " you, nothing changes.\n\nThe token, to type it in: %(token)s"
         ) % {"token": token}
-    _send(user, title, body, f"/password/reset/#token={token}", f"reset-{user.pk}-{now.timestamp():.0f}")
-    return True
+    link = f"/password/reset/#token={token}"
+    return _send(user, title, body, link, f"reset-{user.pk}-{now.timestamp():.0f}")
 
 
 def write_changed_address(user_id: int, former: str, *, now: datetime) -> bool:
@@ -86,8 +85,7 @@ def write_changed_address(user_id: int, former: str, *, now: datetime) -> bool:
         body = gettext(
             "The account %(name)s has another email address now. If that was not you, write to us at once."
         ) % {"name": user.username}
-    _send(user, title, body, "", f"moved-{user.pk}-{now.timestamp():.0f}", to=former)
-    return True
+    return _send(user, title, body, "", f"moved-{user.pk}-{now.timestamp():.0f}", to=former)
 
 
 def text_code(user_id: int, *, now: datetime) -> bool:
@@ -108,8 +106,9 @@ def text_code(user_id: int, *, now: datetime) -> bool:
     return True
 
 
-def _send(user: User, title: str, body: str, link: str, message_id: str, to: str = "") -> None:
-    mail(
+def _send(user: User, title: str, body: str, link: str, message_id: str, to: str = "") -> bool:
+    """Whether the mail was taken; one that is refused for good is not tried again. Its title is the word on its button."""
+    message = mail(
         to=to or user.email,
         name=user.get_short_name(),
         language=_language(user),
@@ -117,7 +116,14 @@ def _send(user: User, title: str, body: str, link: str, message_id: str, to: str
         body=body,
         link=link,
         message_id=message_id,
-    ).send()
+        sheet=Sheet(button=title),
+    )
+    try:
+        post.send(message)
+    except post.Refused as error:
+        log.warning("letter_refused", user=user.pk, error=str(error))
+        return False
+    return True
 
 
 def _reachable(user: User) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,6 +12,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils.html import strip_tags
+from playwright.sync_api import Page as Browser
+from playwright.sync_api import expect
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from backend.audit.models import AuditEntry
@@ -18,7 +22,9 @@ from backend.identity import mailboxes
 from backend.notifications import preview, suppressions
 from backend.notifications import services as notifications
 from backend.notifications.models import Delivery, Notification, SuppressedAddress
+from tests.admin_site.conftest import Browse
 from tests.admin_site.world import HTMX, make_booking, signed_in, staff
+from tests.conftest import Server
 from tests.factories import NOW, make_user
 from tests.notifications.letters import Seen
 from tests.notifications.test_rendering import PARAMS
@@ -218,3 +224,28 @@ def test_the_preview_is_for_those_who_help_people(role: str) -> None:
     client = signed_in(staff(role))
 
     assert [client.get(address, asked()).status_code for address in (PREVIEW, SHEET)] == [403, 403]
+
+
+def test_a_browser_shows_the_mail_in_its_frame(
+    start_server: Callable[..., Server], browse: Browse[Any]
+) -> None:
+    support = staff("support")
+    server = start_server()
+
+    def steps(page: Browser) -> tuple[str, str]:
+        page.goto(f"{server.url}{LIST}")
+        page.click("text=Preview")
+        page.select_option("select[name=kind]", "booking.changed")
+        page.select_option("select[name=scheme]", "dark")
+        page.click("button:has-text('Show')")
+        frame = page.frame_locator("iframe[data-testid=sheet]")
+        expect(frame.locator("h1")).to_contain_text("Changed: Flat over the river")
+        colour = frame.locator(".card").first.evaluate("each => getComputedStyle(each).backgroundColor")
+        if os.environ.get("SHOT"):
+            page.screenshot(path=os.environ["SHOT"], full_page=True)
+        return page.locator("[data-testid=made-up]").inner_text(), str(colour)
+
+    said, colour = browse(server.url, support.username, steps)
+
+    assert said.startswith("Made up:")
+    assert colour == "rgb(36, 31, 26)"

@@ -128,3 +128,55 @@ def test_a_finished_production_passes_the_check_for_deploying() -> None:
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     assert lacking.returncode == 1
     assert "karibu.W001" in lacking.stderr
+
+
+SENDGRID = {"EMAIL_PROVIDER": "sendgrid", "SENDGRID_API_KEY": "SG.1", "SENDGRID_WEBHOOK_KEY": "MFkw"}
+MAILGUN = {
+    "EMAIL_PROVIDER": "mailgun",
+    "MAILGUN_API_KEY": "key-1",
+    "MAILGUN_DOMAIN": "mg.karibu.example",
+    "MAILGUN_WEBHOOK_KEY": "hook-1",
+}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        SENDGRID,
+        MAILGUN,
+        {"EMAIL_PROVIDER": "smtp", "EMAIL_URL": "smtps://u:pass-1@mail"},
+        {"EMAIL_PROVIDER": "files"},
+    ],
+)
+def test_production_takes_a_whole_mail_provider_and_shows_no_key(given: dict[str, str]) -> None:
+    env = Environment.read({**GOOD, **given})
+
+    assert env.email_provider == given["EMAIL_PROVIDER"]
+    assert [secret for secret in ("SG.1", "key-1", "hook-1", "pass-1") if secret in repr(env)] == []
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"EMAIL_PROVIDER": "smtp"},
+        {**SENDGRID, "SENDGRID_API_KEY": ""},
+        {**SENDGRID, "SENDGRID_WEBHOOK_KEY": ""},
+        {**SENDGRID, "SENDGRID_API_BASE": "http://127.0.0.1:1/"},
+        {**MAILGUN, "MAILGUN_DOMAIN": ""},
+        {**MAILGUN, "MAILGUN_WEBHOOK_KEY": ""},
+        {**MAILGUN, "MAILGUN_API_BASE": "http://127.0.0.1:1/"},
+        {**MAILGUN, "EMAIL_PROVIDER": ""},
+        {**SENDGRID, "EMAIL_PROVIDER": "files"},
+    ],
+)
+def test_production_refuses_half_a_mail_provider(given: dict[str, str]) -> None:
+    with pytest.raises(ImproperlyConfigured):
+        Environment.read({**GOOD, **given})
+
+    assert Environment.read({**GOOD, **given, "ENVIRONMENT": "development"}).environment == "development"
+
+
+def test_no_environment_knows_another_mail_provider() -> None:
+    for environment in ("development", "production"):
+        with pytest.raises(ImproperlyConfigured):
+            Environment.read({**GOOD, "ENVIRONMENT": environment, "EMAIL_PROVIDER": "pigeon"})
