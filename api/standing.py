@@ -42,7 +42,7 @@ class SoFarOut(Out):
     stays: int
     nights: int
     canceled: int = Field(description="Confirmed stays that you canceled.")
-    asked: int = Field(description="Requests and inquiries that you should have answered.")
+    asked: int = Field(description="Requests, inquiries and first messages that you should have answered.")
     answered: int = Field(description="Those that you answered within 24 hours.")
     response_rate: Percent
     cancellation_rate: float
@@ -137,7 +137,7 @@ def _sentences(record: Record) -> dict[str, str]:
             "slept": record.nights,
         },
         "response_rate": _(
-            "%(rate)s %% of requests and inquiries answered within 24 hours: you answered %(answered)s of %(asked)s."
+            "%(rate)s %% of requests, inquiries and first messages answered within 24 hours: you answered %(answered)s of %(asked)s."
         )
         % {"rate": standing.RESPONSE_RATE, "answered": record.answered, "asked": record.asked},
         "cancellation_rate": _(

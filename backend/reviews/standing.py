@@ -5,8 +5,8 @@ bar                       how it is read
 ========================  =======================================================================================
 10 stays, or 3 of 100     stays whose check-out lies in the window; of three, the nights must be 100 together
 nights
-90 % answered             of the requests and inquiries made in the window, those that the host answered within 24
-                          hours; whose guest took them back before that does not count, nor does one that is younger
+90 % answered             of the requests, inquiries and conversations begun in the window, those that the host's side
+                          answered within 24 hours; whose guest took them back before that does not count, nor does one that is younger
                           than 24 hours. Met when nobody asked
 less than 1 % canceled    confirmed stays that the host canceled in the window, of these and the stays; one whose
                           penalty was waived by then does not count
@@ -40,6 +40,7 @@ from backend.bookings import sweeping
 from backend.core.access import SYSTEM
 from backend.core.db import lock, retrying
 from backend.listings import figures, ratings
+from backend.messaging import reading as messages
 from backend.notifications import services as notifications
 
 WINDOW = timedelta(days=365)
@@ -83,6 +84,10 @@ _ASKED = """
             CASE WHEN i.status = 'withdrawn' AND i.answered_at IS NULL THEN i.updated_at END
         FROM inquiries i
         WHERE i.host_id = ANY (%(hosts)s) AND i.created_at >= %(since)s AND i.created_at < %(until)s
+        UNION ALL
+        SELECT host_id, at, answered_at, NULL
+        FROM unnest(%(written_to)s::bigint[], %(written_at)s::timestamptz[], %(answered_at)s::timestamptz[])
+            AS written (host_id, at, answered_at)
     ), judged AS (
         SELECT host_id, answered_at - at AS took, answered_at <= at + %(within)s AND answered_at < %(until)s AS in_time
         FROM asked
@@ -117,6 +122,10 @@ _ACTIVE = """
             OR EXISTS (
                 SELECT FROM inquiries i WHERE i.host_id = u.id AND i.created_at >= %(since)s AND i.created_at < %(until)s
             )
+            OR EXISTS (
+                SELECT FROM conversations c
+                WHERE c.host_id = u.id AND c.created_at >= %(since)s AND c.created_at < %(until)s
+            )
         )
     ORDER BY u.id
 """
@@ -125,6 +134,7 @@ _ASKED_HOSTS = """
     SELECT DISTINCT host_id FROM (
         SELECT host_id FROM bookings WHERE created_at >= %(since)s AND created_at < %(until)s
         UNION ALL SELECT host_id FROM inquiries WHERE created_at >= %(since)s AND created_at < %(until)s
+        UNION ALL SELECT host_id FROM conversations WHERE created_at >= %(since)s AND created_at < %(until)s
     ) AS asked ORDER BY host_id
 """
 
@@ -210,8 +220,14 @@ def next_quarter(quarter: date) -> date:
 
 
 def records(hosts: Collection[int], *, since: datetime, until: datetime) -> dict[int, Record]:
-    """What each of these users did as a host from ``since`` until before ``until`` (UTC). Four queries."""
+    """What each of these users did as a host from ``since`` until before ``until`` (UTC). Five queries."""
     values: dict[str, Any] = {"hosts": list(hosts), "since": since, "until": until, "within": ANSWER_WITHIN}
+    written = messages.answers(hosts, since, until)
+    values |= {
+        "written_to": [each.host_id for each in written],
+        "written_at": [each.asked_at for each in written],
+        "answered_at": [each.answered_at for each in written],
+    }
     with connection.cursor() as cursor:
         cursor.execute(_DONE, values)
         done = {row[0]: row[1:] for row in cursor.fetchall()}

@@ -11,8 +11,8 @@ from django.utils import timezone
 from backend.accounts.models import HostStanding
 from backend.reviews import standing
 from tests.api.client import ApiClient
-from tests.bookings.test_standing import questions, stays
 from tests.factories import make_listing, make_user
+from tests.reviews.test_standing import questions, stays
 
 pytestmark = pytest.mark.usefixtures("db")
 

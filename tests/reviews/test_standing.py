@@ -19,7 +19,9 @@ from backend.bookings.models import Booking, Inquiry
 from backend.core.stay import Stay
 from backend.listings.models import Listing
 from backend.local.postgres import UNBOUND_ROLE
+from backend.messaging import services as messaging
 from backend.notifications.models import Notification
+from backend.reviews import services as reviews
 from backend.reviews import standing
 from backend.reviews.standing import Record
 from backend.search.find import every
@@ -27,6 +29,7 @@ from backend.search.query import SearchQuery
 from tests.bookings.making import STAY, book, confirmed
 from tests.damage import plant
 from tests.factories import NOW, make_listing, make_user
+from tests.reviews.making import published
 
 pytestmark = pytest.mark.usefixtures("db")
 
@@ -178,8 +181,8 @@ def test_bar_of_cancellations(canceled: int, kept: int, shown: str, enough: bool
 )
 def test_bar_of_ratings(ratings: list[tuple[str, int]], shown: str | None, enough: bool) -> None:
     host = make_user()
-    for rating, reviews in ratings:
-        make_listing(host, rating=Decimal(rating), review_count=reviews, status="paused")
+    for rating, given in ratings:
+        make_listing(host, rating=Decimal(rating), review_count=given, status="paused")
 
     found = record(host)
 
@@ -281,6 +284,55 @@ def test_requests_are_questions_and_answers_of_hosts_count() -> None:
     found = record(listing.host)
 
     assert (found.asked, found.answered, found.response_hours) == (3, 2, 4)
+
+
+def test_first_messages_are_questions_and_any_word_of_the_hosts_side_answers() -> None:
+    listing = rated()
+    for number, after in enumerate((2, 30, None)):
+        guest, at = make_user(), FIRST + timedelta(days=number)
+        conversation, _made = messaging.open_conversation(guest=guest, listing_id=listing.pk, now=at)
+        messaging.send(sender=guest, conversation_id=conversation.pk, body="Is it quiet?", now=at)
+        if after is not None:
+            messaging.send(
+                sender=listing.host,
+                conversation_id=conversation.pk,
+                body="It is.",
+                now=at + timedelta(hours=after),
+            )
+
+    found = record(listing.host)
+
+    assert (found.asked, found.answered, found.response_hours) == (3, 1, 16)
+    assert standing.assess(now=QUARTER) == {"assessed": 1, "left": 0}
+    assert standing.refresh_responses(now=QUARTER) == {"changed": 1}
+    assert Profile.objects.get(pk=listing.host_id).response_rate == 33
+
+
+@pytest.mark.parametrize(
+    ("at", "rating"),
+    [(FIRST - SECOND, "4.80"), (FIRST, "2.00"), (QUARTER - SECOND, "2.00"), (QUARTER, "4.80")],
+)
+def test_rating_is_that_of_the_reviews_published_in_the_window(at: datetime, rating: str) -> None:
+    listing = rated()
+    made = published(listing, 2)
+    plant("UPDATE reviews SET published_at = %s WHERE id = %s", at, made.pk)
+    plant("UPDATE properties SET own_stars = 0, own_review_count = 0")
+
+    assert record(listing.host).rating == Decimal(rating)
+
+
+def test_rating_of_the_window_leaves_hidden_reviews_and_those_of_guests_out() -> None:
+    listing, judge = rated(), make_user("moderator", is_staff=True)
+    stay, other = published(listing, 1), published(listing, 4, stay=Stay(date(2027, 6, 1), date(2027, 6, 3)))
+    later = other.published_at + SECOND
+
+    def lately() -> Decimal | None:
+        return standing.records([listing.host_id], since=NOW, until=later)[listing.host_id].rating
+
+    assert lately() == Decimal("2.50")
+    reviews.hide(actor=judge, review_id=stay.pk, reason="It names a neighbour", now=later)
+    assert lately() == Decimal("4.00")
+    assert standing.records([stay.author_id], since=NOW, until=later)[stay.author_id].rating is None
 
 
 def test_inquiry_that_the_guest_took_back_does_not_count_and_the_first_answer_does() -> None:
