@@ -181,8 +181,8 @@ def test_bar_of_cancellations(canceled: int, kept: int, shown: str, enough: bool
 )
 def test_bar_of_ratings(ratings: list[tuple[str, int]], shown: str | None, enough: bool) -> None:
     host = make_user()
-    for rating, given in ratings:
-        make_listing(host, rating=Decimal(rating), review_count=given, status="paused")
+    for rating, of in ratings:
+        make_listing(host, rating=Decimal(rating), review_count=of, status="paused")
 
     found = record(host)
 
