@@ -75,7 +75,6 @@ CATEGORIES = {
     "host": "hosting",
     "search": "searches",
     "report": "account",
-    "case": "account",
     "identity": "account",
     "security": "account",
 }
