@@ -14,7 +14,8 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from django.db import connection, transaction
+import structlog
+from django.db import OperationalError, connection, transaction
 from django.db.models import Max
 from django.utils.translation import gettext_lazy as _
 
@@ -56,6 +57,8 @@ class TooManySavedSearches(Conflict):
     code = "too_many_saved_searches"
     title = _("You keep as many searches as you may. Delete one first.")
 
+
+log = structlog.get_logger(__name__)
 
 Unchanged = Callable[[SavedSearch], None]
 """Asked with the locked row before anything is written; it raises ``Stale`` for one that was changed meanwhile."""
@@ -148,23 +151,31 @@ def remove(*, user: User, search_id: int, unchanged: Unchanged | None = None) ->
 def sweep(*, now: datetime) -> dict[str, int]:
     """Close the searches whose dates are over, and look for what is new for the others; at most ``AT_ONCE`` of them.
 
-    A search whose question can no longer be asked (a currency that has gone) is closed, too.
+    A search whose question can no longer be asked (a currency that has gone) is closed, too. One that the database
+    does not answer in time is asked again by the next sweep, and keeps no other waiting.
     """
     closed = SavedSearch.objects.filter(
         closed_at=None, last_check_in__lt=(now - clocks.EARLIEST).date()
     ).update(closed_at=now)
-    done = {"looked": 0, "told": 0, "closed": closed, "left": 0}
+    done = {"looked": 0, "told": 0, "closed": closed, "failed": 0, "left": 0}
     latest = _latest()
     due = SavedSearch.objects.filter(notify=True, closed_at=None, seen_at__lt=latest).filter(
         user__is_active=True, user__suspended_at=None
     )
     ids = list(due.order_by("seen_at", "id").values_list("pk", flat=True)[: AT_ONCE + 1])
     for search_id in ids[:AT_ONCE]:
-        outcome = _look(search_id, now)
-        for name in outcome:
+        for name in _try(search_id, now):
             done[name] += 1
     done["left"] = int(len(ids) > AT_ONCE)
     return done
+
+
+def _try(search_id: int, now: datetime) -> Sequence[str]:
+    try:
+        return _look(search_id, now)
+    except OperationalError as error:
+        log.warning("saved_search.not_asked", search=search_id, cause=type(error.__cause__).__name__)
+        return ("failed",)
 
 
 def _look(search_id: int, now: datetime) -> Sequence[str]:

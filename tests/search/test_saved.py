@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -16,13 +17,14 @@ from backend.core.errors import Invalid, NotFound
 from backend.core.fx import UnknownCurrency
 from backend.core.models import Currency, ExchangeRate
 from backend.listings import services as listings
+from backend.listings.models import Listing
 from backend.notifications.models import Notification
 from backend.search import saved
 from backend.search.models import SavedSearch, SavedSearchMatch
 from backend.search.query import SearchQuery
 from backend.search.saved import Changes
 from tests.factories import NOW, make_listing, make_user
-from tests.racing import race
+from tests.racing import PATIENCE_S, race
 
 pytestmark = pytest.mark.usefixtures("db")
 
@@ -59,8 +61,8 @@ def test_a_search_tells_of_what_is_published_and_fits_once() -> None:
 
     first, second = _sweep(2), _sweep(3)
 
-    assert first == {"looked": 1, "told": 1, "closed": 0, "left": 0}
-    assert second == {"looked": 0, "told": 0, "closed": 0, "left": 0}
+    assert first == {"looked": 1, "told": 1, "closed": 0, "failed": 0, "left": 0}
+    assert second == {"looked": 0, "told": 0, "closed": 0, "failed": 0, "left": 0}
     assert _told(user) == [(1, "Fits")]
     notice = Notification.objects.get(kind="search.matched")
     assert notice.params["search"] == "By the river"
@@ -180,7 +182,7 @@ def test_dated_searches_are_closed_when_their_dates_are_over() -> None:
 
     assert (before["told"], last_day["closed"], over["closed"]) == (1, 0, 1)
     assert booked_out.title not in _told(user)[0][1]
-    assert after == {"looked": 0, "told": 0, "closed": 0, "left": 0}
+    assert after == {"looked": 0, "told": 0, "closed": 0, "failed": 0, "left": 0}
     search.refresh_from_db()
     assert search.closed_at == NOW.replace(day=14)
     assert len(_told(user)) == 1
@@ -201,10 +203,40 @@ def test_a_search_that_can_no_longer_be_asked_is_closed_and_keeps_none_waiting()
 
     done = _sweep(2)
 
-    assert done == {"looked": 1, "told": 1, "closed": 1, "left": 0}
+    assert done == {"looked": 1, "told": 1, "closed": 1, "failed": 0, "left": 0}
     assert _told(user) == [(1, "New")]
     search.refresh_from_db()
     assert search.closed_at == _later(2)
+
+
+def test_a_search_that_is_not_answered_in_time_is_asked_again_and_keeps_none_waiting() -> None:
+    kept_waiting, other = make_user(), make_user()
+    saved.save(user=kept_waiting, name="Faro", query=SearchQuery(q="lighthouse"), now=NOW)
+    saved.save(user=other, name="Lisbon", query=LISBON, now=NOW)
+    held = _publish(1, title="House of the lighthouse", city="Faro", location="Faro, Portugal")
+    _publish(1, title="New")
+    is_held, may_go = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with transaction.atomic():
+            Listing.objects.select_for_update().get(pk=held.pk)
+            is_held.set()
+            may_go.wait(PATIENCE_S)
+        connection.close()
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    try:
+        assert is_held.wait(PATIENCE_S)
+        first = _sweep(2)
+    finally:
+        may_go.set()
+        holder.join(PATIENCE_S)
+    second = _sweep(3)
+
+    assert (first["looked"], first["told"], first["failed"]) == (1, 1, 1)
+    assert (second["looked"], second["told"], second["failed"]) == (1, 1, 0)
+    assert (_told(other), _told(kept_waiting)) == ([(1, "New")], [(1, "House of the lighthouse")])
 
 
 @pytest.mark.parametrize("gone", [{"is_active": False}, {"suspended_at": NOW}])
