@@ -20,7 +20,7 @@ from backend.messaging import attaching, links, reading
 router = Router(tags=["Messages"])
 
 
-class TokenQuery(Params):
+class AttachmentQuery(Params):
     """The proof in an address."""
 
     token: Annotated[str, Field(max_length=200)]
@@ -67,7 +67,7 @@ def fetch(
     request: HttpRequest,
     attachment_id: Path[Id],
     size: Path[Literal["full", "thumbnail"]],
-    params: Query[TokenQuery],
+    params: Query[AttachmentQuery],
 ) -> HttpResponse:
     """By the address that a message shows, for an hour at least. Pictures are shown, files are saved."""
     found = attaching.read(attachment_id=attachment_id, size=size, token=params.token)

@@ -119,7 +119,7 @@ def test_create_answers_with_the_held_booking():
             ],
             "penalty": None,
         },
-        "conversation_id": None,
+        "conversation_id": booking.conversation_id,
         "message": "We arrive around eight.",
         "guest_list": [],
         "arrival_time": None,
