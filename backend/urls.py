@@ -20,8 +20,8 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/openapi.json", documents.openapi),
     path("api/docs", documents.docs),
+    path("api/unsubscribe/<str:word>/", unsubscribe),
     path("api/", api.urls),
-    path("unsubscribe/<str:word>/", unsubscribe),
 ]
 if not settings.PRODUCTION and not settings.ENV.storage_bucket:
     urlpatterns.append(re_path(r"^media/(?P<path>.*)$", serve, {"document_root": settings.MEDIA_ROOT}))

@@ -16,7 +16,7 @@ from backend.core.errors import NotFound
 from backend.notifications import preferences
 from backend.notifications.kinds import EMAIL, KINDS
 
-PATH = "/unsubscribe/{}/"
+PATH = "/api/unsubscribe/{}/"
 _SALT = "karibu.notifications.unsubscribe"
 
 

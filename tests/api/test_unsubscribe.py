@@ -29,7 +29,7 @@ def test_optional_kinds_have_the_headers_and_mandatory_ones_have_none() -> None:
     user = make_user()
     link = unsubscribing.link(user, KIND)
 
-    assert link.startswith(f"{settings.PUBLIC_URL}/unsubscribe/")
+    assert link.startswith(f"{settings.PUBLIC_URL}/api/unsubscribe/")
     assert unsubscribing.headers(user, KIND) == {
         "List-Unsubscribe": f"<{link}>",
         "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
@@ -89,7 +89,7 @@ def test_a_forged_link_is_nobodys() -> None:
     for wrong in (
         forged,
         good[:-3] + "xx/",
-        "/unsubscribe/x/",
+        "/api/unsubscribe/x/",
         path(user).replace(f"/{user.pk}:", "/999999:"),
     ):
         assert Client().post(wrong).status_code == 404
