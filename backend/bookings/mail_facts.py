@@ -32,11 +32,16 @@ HIDDEN = "•••"
 
 
 def booking_of(notification: Notification) -> Booking | None:
-    """The booking that a notice is about, with its listing and people."""
+    """The booking that a notice is about, with its listing and people; read once for the facts and the files of a mail."""
     booking_id = notification.data.get("booking_id")
     if not booking_id:
         return None
-    return Booking.objects.select_related("listing", "guest", "host").filter(pk=booking_id).first()
+    kept = notification.__dict__
+    if "_booking" not in kept:
+        people = Booking.objects.select_related("listing", "guest", "host")
+        kept["_booking"] = people.filter(pk=booking_id).first()
+    found: Booking | None = kept["_booking"]
+    return found
 
 
 def facts(notification: Notification, language: str) -> Facts | None:

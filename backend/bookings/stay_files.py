@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from email.utils import parseaddr
+from functools import lru_cache
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.utils.translation import gettext as _
 from django.utils.translation import override
-from icalendar import Calendar, Event, vCalAddress, vText
+from icalendar import Calendar, Event, Timezone, vCalAddress, vText
 
 from backend.bookings.mail_facts import AGREED, address, booking_of
 from backend.bookings.models import Booking
@@ -65,11 +66,17 @@ def stay_file(booking: Booking, *, for_guest: bool, language: str) -> Attachment
     calendar.add("prodid", f"-//{platform.get('issuer_name')}//Karibu//EN")
     calendar.add("version", "2.0")
     calendar.add("method", method)
+    calendar.add_component(_rules(zone.key))
     calendar.add_component(event)
-    calendar.add_missing_timezones()
     return Attachment(
         f"stay-{booking.reference}.ics", calendar.to_ical(), f"text/calendar; method={method}; charset=utf-8"
     )
+
+
+@lru_cache(maxsize=100)
+def _rules(zone: str) -> Timezone:
+    """The hours of a time zone; working them out takes longer than all else in a mail."""
+    return Timezone.from_tzid(zone)
 
 
 def _organizer() -> vCalAddress:
