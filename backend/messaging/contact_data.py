@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import pairwise
 
 PLACEHOLDER = "•••"
@@ -117,11 +117,11 @@ UNUSUAL = re.compile(r"[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206
 """What is invisible, or a digit or a sign of an address that is not ASCII."""
 
 
-def spans(text: str, *, own_host: str = "") -> list[Span]:
-    """Where contact data stand in ``text``, in order and apart from each other; links to ``own_host`` are none."""
+def spans(text: str, *, own_hosts: Collection[str] = ()) -> list[Span]:
+    """Where contact data stand in ``text``, in order and apart from each other; links to ``own_hosts`` are none."""
     plain, places = _plain(text)
     links = _links(plain)
-    own = [link for link in links if _is_own(plain[slice(*link)], own_host)]
+    own = [link for link in links if _is_own(plain[slice(*link)], own_hosts)]
     found = [*_named(plain), *(link for link in links if link not in own)]
     # Numbers of bookings stand in our own links; nobody's telephone does.
     found += [span for span in _numbers(plain) if not any(_within(span, link) for link in own)]
@@ -156,15 +156,13 @@ def _trimmed(text: str, span: Span) -> Span:
     return start, start + len(text[start:stop].rstrip(".,;:!?…"))
 
 
-def _is_own(link: str, own_host: str) -> bool:
-    if not own_host:
-        return False
+def _is_own(link: str, own_hosts: Collection[str]) -> bool:
     rest = link.partition("://")[2] or link
     authority = re.split(r"[/?#\\]", rest, maxsplit=1)[0].lower()
     if "@" in authority:
         return False
     host = authority.partition(":")[0]
-    return host == own_host or host.removeprefix("www.") == own_host or host.endswith(f".{own_host}")
+    return any(host == own or host.endswith(f".{own}") for own in own_hosts if own)
 
 
 def _named(text: str) -> Iterator[Span]:

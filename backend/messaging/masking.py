@@ -13,13 +13,13 @@ from backend.messaging.contact_data import PLACEHOLDER, spans
 def masked(text: str) -> tuple[str, bool]:
     """``text`` with its contact data replaced by ``PLACEHOLDER``, and whether there was any to replace.
 
-    Addresses of our own pages stay. Without the platform's setting ``mask_contact_data`` everything does.
+    Addresses of our own pages stay, and those of the front ends that we serve. Without the platform's setting ``mask_contact_data`` everything does.
     """
     if not text or not platform.get("mask_contact_data"):
         return text, False
-    own = urlsplit(settings.PUBLIC_URL).hostname or ""
+    own = {urlsplit(page).hostname or "" for page in (settings.PUBLIC_URL, *settings.CORS_ORIGINS)}
     parts, end = [], 0
-    for start, stop in spans(text, own_host=own):
+    for start, stop in spans(text, own_hosts=own):
         parts += [text[end:start], PLACEHOLDER]
         end = stop
     return "".join([*parts, text[end:]]), bool(parts)

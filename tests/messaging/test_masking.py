@@ -18,7 +18,7 @@ OWN = "karibu.example"
 
 def _masked(text: str) -> str:
     parts, end = [], 0
-    for start, stop in spans(text, own_host=OWN):
+    for start, stop in spans(text, own_hosts=[OWN]):
         parts += [text[end:start], PLACEHOLDER]
         end = stop
     return "".join([*parts, text[end:]])
@@ -184,8 +184,9 @@ def test_send_masks_until_a_booking_was_confirmed() -> None:
 @pytest.mark.usefixtures("db")
 def test_masked_follows_the_setting_and_knows_our_own_pages(settings: object) -> None:
     settings.PUBLIC_URL = "https://karibu.example"  # type: ignore[attr-defined]
-    text = "https://karibu.example/x or https://evil.example/x"
+    settings.CORS_ORIGINS = ["https://front.example:8443"]  # type: ignore[attr-defined]
+    text = "https://karibu.example/x, https://front.example:8443/y or https://evil.example/x"
 
-    assert masking.masked(text) == ("https://karibu.example/x or •••", True)
+    assert masking.masked(text) == ("https://karibu.example/x, https://front.example:8443/y or •••", True)
     platform.put("mask_contact_data", False)
     assert masking.masked(text) == (text, False)
