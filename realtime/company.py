@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -45,6 +46,9 @@ Publish = Callable[[int, Mapping[str, Any]], Awaitable[None]]
 MOST_WORDS = 1_000
 """Words that may wait for the channel layer; more are dropped."""
 
+MOST_PARKED = 100
+"""Words about conversations that are about to be learned of."""
+
 STALE_S = 3.0
 """A word that had to wait for longer is dropped: it is not true any more."""
 
@@ -68,6 +72,7 @@ class Company:
         self._stale: set[int] = set()
         self._met: set[tuple[int, int]] = set()
         self._strange: dict[tuple[int, int], float] = {}
+        self._parked: deque[tuple[int, Mapping[str, Any]]] = deque(maxlen=MOST_PARKED)
         self._wake = asyncio.Event()
         self._words: asyncio.Queue[tuple[int, Mapping[str, Any], float]] = asyncio.Queue(MOST_WORDS)
 
@@ -110,7 +115,8 @@ class Company:
         if circle is None:
             return
         data = {"conversation_id": conversation_id, "user_id": user_id, "is_typing": is_typing}
-        for other in circle.conversations[conversation_id] - self._hidden.get(user_id, set()):
+        others = circle.conversations.get(conversation_id, frozenset())
+        for other in others - self._hidden.get(user_id, set()):
             self._tell(other, {"typing": data})
 
     def hear(self, user_id: int, word: Mapping[str, Any]) -> None:
@@ -144,15 +150,13 @@ class Company:
 
     def _take(self, user_id: int, word: Mapping[str, Any]) -> None:
         circle = self._circles.get(user_id)
-        if circle is None:
-            return
         if typing := word.get("typing"):
-            who = typing["user_id"]
-            others = circle.conversations.get(typing["conversation_id"], ())
-            if who in others and who not in self._hidden.get(user_id, ()):
-                text = frames.plain("typing", typing, timezone.now())
-                for socket in self._sockets.get(user_id, ()):
-                    socket.whisper(text)
+            if circle is None or typing["conversation_id"] not in circle.conversations:
+                self._park(user_id, word)
+            else:
+                self._hear_typing(user_id, circle, typing)
+        elif circle is None:
+            return
         elif came := word.get("came"):
             if came in circle.people:
                 self._there.add(came)
@@ -161,6 +165,28 @@ class Company:
         elif word.get("circle"):
             self._stale.add(user_id)
             self._wake.set()
+
+    def _hear_typing(self, user_id: int, circle: Circle, typing: Mapping[str, Any]) -> None:
+        others = circle.conversations.get(typing["conversation_id"], ())
+        who = typing["user_id"]
+        if who in others and who not in self._hidden.get(user_id, ()):
+            text = frames.plain("typing", typing, timezone.now())
+            for socket in self._sockets.get(user_id, ()):
+                socket.whisper(text)
+
+    def _park(self, user_id: int, word: Mapping[str, Any]) -> None:
+        """Somebody writes in a conversation that is so new that it is not known here."""
+        conversation_id = word["typing"]["conversation_id"]
+        if not self._is_strange(user_id, conversation_id):
+            self._parked.append((user_id, word))
+            self._met.add((user_id, conversation_id))
+            self._wake.set()
+
+    def _take_parked(self) -> None:
+        for user_id, word in self._parked:
+            if circle := self._circles.get(user_id):
+                self._hear_typing(user_id, circle, word["typing"])
+        self._parked.clear()
 
     async def _look_up(self, user_id: int, conversation_id: int) -> None:
         """Learn of a conversation that is not known yet. Raises: NotFound, Unavailable."""
@@ -200,14 +226,21 @@ class Company:
             is_beat = time.monotonic() >= next_beat
             if is_beat:
                 beat, next_beat = beat + 1, time.monotonic() + BEAT_S
+            came: set[int] = set()
             try:
                 came = await self._learn()
+                self._take_parked()
+            except (DatabaseError, Unavailable) as error:
+                # Who is there is shown to those who are known; the next beat asks again.
+                log.warning("circles_not_read", error=repr(error))
+                await asyncio.sleep(BEAT_S)
+            try:
                 if is_beat:
-                    await self._look(everybody=beat % ALL_EVERY == 0, came=set(self._sockets))
+                    await self._look(set(self._sockets), everybody=beat % ALL_EVERY == 0)
                 elif came:
-                    await self._look(everybody=False, came=came)
-            except (DatabaseError, *FAILURES) as error:
-                # What was shown stays; the next beat tries again.
+                    await self._look(came)
+            except FAILURES as error:
+                # What was shown stays.
                 log.warning("presence_not_kept", error=repr(error))
                 await asyncio.sleep(BEAT_S)
 
@@ -216,17 +249,20 @@ class Company:
         read: set[int] = set()
         for _ in range(MOST_READ):
             if self._stale:
-                user_id = next(iter(self._stale))
+                # Taken out first: what changes while it is read is read again.
+                user_id = self._stale.pop()
                 if user_id in self._sockets:
-                    await self._read(user_id)
+                    try:
+                        await self._read(user_id)
+                    except DatabaseError:
+                        self._stale.add(user_id)
+                        raise
                     read.add(user_id)
-                self._stale.discard(user_id)
             elif self._met:
-                user_id, conversation_id = next(iter(self._met))
+                user_id, conversation_id = self._met.pop()
                 with suppress(NotFound):
                     if user_id in self._circles:
                         await self._look_up(user_id, conversation_id)
-                self._met.discard((user_id, conversation_id))
         if self._stale or self._met:
             self._wake.set()
         return read & self._sockets.keys()
@@ -249,8 +285,11 @@ class Company:
                 for other in known:
                     self._tell(other, {"circle": True})
 
-    async def _look(self, *, everybody: bool, came: set[int]) -> None:
-        """Renew the marks of those who are here, look for those who matter to them, and show what changed."""
+    async def _look(self, came: set[int], *, everybody: bool = False) -> None:
+        """Renew the marks of these users, look for those who matter to them, and show them what changed.
+
+        ``everybody``: look for all who could be there, for whoever has a socket here.
+        """
         announced = await self._marks.stay(came & self._sockets.keys())
         asked: set[int] = set(self._there)
         for user_id, circle in self._circles.items():
@@ -267,7 +306,7 @@ class Company:
             if user_id in self._circles:
                 for other in there.intersection(self._circles[user_id].people):
                     self._tell(other, {"came": user_id})
-        self._show(list(self._sockets))
+        self._show(came)
 
     def _shown(self, user_id: int) -> bool:
         return all(socket.knows_who_is_there for socket in self._sockets.get(user_id, ()))

@@ -162,7 +162,6 @@ class Hub:
                 )
             except (DatabaseError, OSError) as error:
                 log.warning("pulse_failed", error=repr(error))
-                await asyncio.sleep(PULSE_S)
                 continue
             self.company.compare(user_ids, seen.grants, seen.hidden)
             for socket in sockets:

@@ -6,7 +6,7 @@ In Valkey, where all processes see them; without it, in this process, which then
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any, Protocol
 
 from django.conf import settings
@@ -20,6 +20,7 @@ GRACE_S = 3.0
 """How long whoever has closed their last socket may take to come back before others are told that they left."""
 
 TIMEOUT_S = 1.0
+PART = 500
 THERE, LEAVING = b"1", b"0"
 
 FAILURES = (RedisError, OSError, TimeoutError)
@@ -52,32 +53,32 @@ class SharedMarks:
 
     async def stay(self, user_ids: Collection[int]) -> set[int]:
         """As ``Marks.stay``."""
-        if not user_ids:
-            return set()
-        async with self._client.pipeline(transaction=False) as pipeline:
-            for user_id in user_ids:
-                pipeline.set(_key(user_id), THERE, px=int(KEPT_S * 1000), get=True)
-            before = await pipeline.execute()
-        return {user_id for user_id, mark in zip(user_ids, before, strict=True) if mark != THERE}
+        new: set[int] = set()
+        for some in _in_parts(user_ids):
+            async with self._client.pipeline(transaction=False) as pipeline:
+                for user_id in some:
+                    pipeline.set(_key(user_id), THERE, px=int(KEPT_S * 1000), get=True)
+                before = await pipeline.execute()
+            new.update(user_id for user_id, mark in zip(some, before, strict=True) if mark != THERE)
+        return new
 
     async def leave(self, user_ids: Collection[int]) -> None:
         """As ``Marks.leave``. A process that still has sockets of theirs says so within a second."""
-        if not user_ids:
-            return
-        async with self._client.pipeline(transaction=False) as pipeline:
-            for user_id in user_ids:
-                pipeline.set(_key(user_id), LEAVING, px=int(GRACE_S * 1000), xx=True)
-            await pipeline.execute()
+        for some in _in_parts(user_ids):
+            async with self._client.pipeline(transaction=False) as pipeline:
+                for user_id in some:
+                    pipeline.set(_key(user_id), LEAVING, px=int(GRACE_S * 1000), xx=True)
+                await pipeline.execute()
 
     async def look(self, user_ids: Collection[int]) -> tuple[set[int], set[int]]:
         """As ``Marks.look``."""
-        if not user_ids:
-            return set(), set()
-        marks = await self._client.mget([_key(user_id) for user_id in user_ids])
-        found = list(zip(user_ids, marks, strict=True))
-        return {user for user, mark in found if mark == THERE}, {
-            user for user, mark in found if mark == LEAVING
-        }
+        there: set[int] = set()
+        leaving: set[int] = set()
+        for some in _in_parts(user_ids):
+            marks = await self._client.mget([_key(user_id) for user_id in some])
+            there.update(user for user, mark in zip(some, marks, strict=True) if mark == THERE)
+            leaving.update(user for user, mark in zip(some, marks, strict=True) if mark == LEAVING)
+        return there, leaving
 
 
 class OwnMarks:
@@ -110,6 +111,13 @@ class OwnMarks:
 def marks() -> Marks:
     """The marks of this platform."""
     return SharedMarks(settings.REDIS_URL) if settings.REDIS_URL else OwnMarks()
+
+
+def _in_parts(user_ids: Collection[int]) -> Iterator[list[int]]:
+    """A few at a time, so that neither Valkey nor the sockets wait for all."""
+    ids = list(user_ids)
+    for start in range(0, len(ids), PART):
+        yield ids[start : start + PART]
 
 
 def _key(user_id: int) -> str:

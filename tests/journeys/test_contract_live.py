@@ -298,3 +298,37 @@ def test_too_large_a_body_is_413_chunked_or_not(server: Server) -> None:
         )
         assert (answer.status_code, answer.headers["Content-Type"]) == (413, "application/problem+json")
         assert answer.json()["request_id"] == answer.headers["X-Request-ID"]
+
+
+def test_people_of_a_conversation_write_on_the_socket(server: Server) -> None:
+    host, guest = register(), register()
+    place = list_a_place(host)
+    started = guest.post("/api/conversations/", {"property_id": place["id"], "body": "Is it quiet?"})
+    assert started.status_code == 201, started.content
+    conversation_id = started.json()["id"]
+    path = f"/api/conversations/{conversation_id}/messages/"
+    with live(server, host) as at_home, live(server, guest) as away:
+        until(at_home, "presence", user_id=guest.account["id"])
+        away.say("typing", conversation_id=conversation_id)
+        until(at_home, "typing", conversation_id=conversation_id)
+
+        for _ in range(2):
+            at_home.say("message.send", conversation_id=conversation_id, body="Very.", client_id="c-1")
+            answer = until(at_home, "message", client_id="c-1")[-1]
+            assert isinstance(answer["id"], int)
+        told = until(away, "message", conversation_id=conversation_id, body="Very.")[-1]["data"]
+        assert set(told) >= {
+            *("id", "conversation_id", "seq", "sender", "kind", "body", "attachments", "created_at"),
+        }
+        assert told["sender"]["id"] == host.account["id"]
+        assert [row["body"] for row in rows(guest.get(path))].count("Very.") == 1
+
+        away.say("message.read", conversation_id=conversation_id)
+        until(at_home, "message.read", conversation_id=conversation_id)
+        away.say("message.send", conversation_id=conversation_id, body="", client_id="c-2")
+        error = until(away, "error")[-1]["data"]
+        assert (error["status"], error["client_id"]) == (422, "c-2")
+
+        with live(server, register()) as stranger:
+            stranger.say("message.send", conversation_id=conversation_id, body="Hi", client_id="c-3")
+            assert until(stranger, "error")[-1]["data"]["code"] == "not_found"
