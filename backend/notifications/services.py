@@ -96,8 +96,8 @@ def mark_read(*, user: User, notification_id: int, now: datetime) -> None:
 
 
 def mark_all_read(*, user: User, now: datetime) -> int:
-    """Note that the user has read all that is there; returns how many were unread."""
-    return Notification.objects.filter(user=user, read_at=None).update(read_at=now)
+    """Note that the user has read all that is shown; returns how many were unread."""
+    return Notification.objects.filter(user=user, read_at=None, in_app=True).update(read_at=now)
 
 
 def mark_about_read(*, user_id: int, kind: str, object_prefix: str, now: datetime) -> int:

@@ -142,6 +142,14 @@ def test_what_was_read_meanwhile_is_not_mailed() -> None:
     ] == [("read in the meantime", ["skipped"])] * 2
 
 
+def test_what_is_not_shown_cannot_be_read_in_the_app() -> None:
+    user = reachable(message__received={"in_app": False})
+    told(user, "message.received", "conversation:7:since:3")
+
+    assert notifications.mark_all_read(user=user, now=NOW) == 0
+    assert deliveries.deliver(Delivery.objects.get().pk, now=NOW) == "sent"
+
+
 def test_what_was_switched_off_meanwhile_is_not_mailed() -> None:
     user = make_user()
     told(user, "booking.requested")
