@@ -12,6 +12,7 @@ import pytest
 from django.conf import settings as configured
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.test import Client
 
 from backend.accounts.models import User
 from backend.bookings import services as bookings
@@ -109,6 +110,22 @@ def test_a_mail_that_one_may_do_without_says_how(box: Postbox) -> None:
         f"{configured.PUBLIC_URL}/notifications/preferences",
         address,
     ]
+
+
+def test_one_click_in_a_mail_program_ends_such_mails(box: Postbox, client: Client) -> None:
+    user = make_user()
+    sent(tell(user, "payment.completed"))
+    address = box.mails[0]["List-Unsubscribe"].strip().strip("<>")
+
+    answer = client.post(urlsplit(address).path, {"List-Unsubscribe": "One-Click"})
+
+    assert answer.status_code == 200
+    user = User.objects.get(pk=user.pk)
+    again = notifications.notify(
+        user=user, kind="payment.completed", object_key="booking:2", now=NOW, params=PARAMS
+    )
+    assert again is not None
+    assert again.deliveries.filter(channel="email").count() == 0
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
