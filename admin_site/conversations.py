@@ -16,7 +16,7 @@ from unfold.contrib.filters.admin import RadioFilter
 from unfold.decorators import display
 
 from admin_site.base import Page
-from admin_site.display import link
+from admin_site.display import label, link
 from admin_site.revealing import Shown, reveal_action
 from backend.core import access
 from backend.messaging import revealing
@@ -91,14 +91,15 @@ class ConversationPage(Page):
     def host_link(self, conversation: Conversation) -> str:
         return link(conversation.host)
 
-    @display(description=_("open report"), boolean=True)
-    def is_reported(self, conversation: Any) -> bool:
-        return bool(conversation.reported)
+    @display(description=_("report"))
+    def is_reported(self, conversation: Any) -> str:
+        return label(_("open"), "danger") if conversation.reported else "–"
 
-    @display(description=_("blocked"), boolean=True)
-    def has_blocked(self, conversation: Conversation) -> bool:
+    @display(description=_("can write to each other"))
+    def has_blocked(self, conversation: Conversation) -> str:
         two = [conversation.guest_id, conversation.host_id]
-        return UserBlock.objects.filter(blocker__in=two, blocked__in=two).exists()
+        blocked = UserBlock.objects.filter(blocker__in=two, blocked__in=two).exists()
+        return label(_("blocked"), "warning") if blocked else str(_("yes"))
 
 
 def _head(line: revealing.Line) -> str:
