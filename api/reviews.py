@@ -50,7 +50,7 @@ Note = Annotated[
 
 
 class ReviewIn(In):
-    """What somebody says of a stay. The ratings beside the whole are for places: a host rates a guest as a whole."""
+    """What somebody says of a stay: how it was as a whole, and of single things what applies."""
 
     rating: Stars
     cleanliness: Stars | None = None

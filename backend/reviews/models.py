@@ -16,7 +16,7 @@ from backend.reviews.states import ReviewStatus
 
 PROPERTY, GUEST = "property", "guest"
 SUBRATINGS = ("cleanliness", "accuracy", "check_in", "communication", "location", "value")
-"""What a guest may rate of a place beside the whole."""
+"""What may be rated beside the whole: of a place all of it, of a guest what applies."""
 
 MAX_COMMENT, MAX_NOTE, MAX_RESPONSE, MAX_REASON = 5000, 2000, 2000, 500
 
@@ -167,7 +167,7 @@ class Review(models.Model):
             models.CheckConstraint(condition=Q(rating__range=(1, 5)), name="reviews_rating_in_range"),
             *(
                 models.CheckConstraint(
-                    condition=Q(**{name: None}) | Q(about=PROPERTY, **{f"{name}__range": (1, 5)}),
+                    condition=Q(**{name: None}) | Q(**{f"{name}__range": (1, 5)}),
                     name=f"reviews_{name}_in_range",
                 )
                 for name in SUBRATINGS

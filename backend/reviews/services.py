@@ -74,7 +74,7 @@ def submit(*, actor: User, booking_id: int, given: Given, now: datetime) -> Revi
     """Review a stay as its guest (the place) or on the host's side (the guest), sealed until both are in or time is up.
 
     The second review publishes both at once. Raises: NotFound, NotAllowed, AlreadyReviewed, NotCompleted, WindowClosed,
-    Invalid (``out_of_range``, ``required``, ``too_long``, ``not_for_guests``).
+    Invalid (``out_of_range``, ``required``, ``too_long``).
     """
     with transaction.atomic(durable=True):
         booking = stays.hold_still(actor, booking_id)
@@ -190,19 +190,14 @@ def _fill(review: Review, values: Mapping[str, Any]) -> None:
             value = (value or "").strip()
             refused.append(_text(name, value, MAX_NOTE, required=False))
         else:
-            refused.append(_stars(review, name, value))
+            refused.append(_stars(name, value))
         setattr(review, name, value)
     _require(refused)
 
 
-def _stars(review: Review, name: str, value: int | None) -> FieldError | None:
-    if name != "rating":
-        if value is None:
-            return None
-        if review.about == GUEST:
-            return FieldError(
-                name, "not_for_guests", _("Only places are rated so; rate your guest as a whole.")
-            )
+def _stars(name: str, value: int | None) -> FieldError | None:
+    if value is None and name != "rating":
+        return None
     if value is None or isinstance(value, bool) or not 1 <= value <= 5:
         return FieldError(name, "out_of_range", _("Rate from 1 to 5."))
     return None

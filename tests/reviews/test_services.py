@@ -15,6 +15,7 @@ from backend.core.access import SYSTEM
 from backend.core.errors import DomainError, Invalid, NotAllowed, NotFound, Stale, WrongState
 from backend.listings import cohosts
 from backend.notifications.models import Notification
+from backend.reviews import scores
 from backend.reviews import services as reviews
 from backend.reviews.models import SUBRATINGS, Review
 from backend.reviews.services import AlreadyAppealed, AlreadyResponded, AlreadyReviewed, WindowClosed
@@ -139,16 +140,16 @@ def test_submit_refuses_what_makes_no_sense(values: dict[str, Any], fields: list
     assert rows() == []
 
 
-def test_guests_are_rated_as_a_whole() -> None:
+def test_single_things_of_a_guest_are_rated_too_and_count_for_no_place() -> None:
     booking = stayed()
 
-    with pytest.raises(Invalid) as refusal:
-        review(booking, booking.host, subratings={"cleanliness": 5})
+    review(booking, booking.host, subratings={"cleanliness": 2, "communication": 5})
+    review(booking, subratings={"cleanliness": 5})
 
-    assert [(error.field, error.code) for error in refusal.value.errors] == [
-        ("cleanliness", "not_for_guests")
-    ]
-    assert rows() == []
+    about_guest = Review.objects.get(about="guest")
+    assert (about_guest.cleanliness, about_guest.communication, about_guest.value) == (2, 5, None)
+    found = scores.summary(booking.listing)
+    assert found.means["cleanliness"] == 5
 
 
 def test_cohost_with_the_grant_writes_and_answers_in_the_hosts_place() -> None:
