@@ -10,9 +10,11 @@ import pytest
 from jsonschema import Draft7Validator
 from pydantic import BaseModel
 
+from api.messages import AttachmentOut, MessageOut
 from api.notifications import NotificationOut
 from api.problems import Problem
 from backend.core import platform
+from backend.notifications import frames
 from backend.notifications.frames import CLIENT, SERVER
 from backend.notifications.models import SocketTicket
 from tests.api.client import ApiClient
@@ -83,12 +85,14 @@ def test_document_describes_what_is_said_with_the_models_that_frames_are_held_ag
     assert set(document["channels"]["socket"]["messages"]) == set(kinds)
 
 
-def test_frames_show_notices_and_problems_as_the_api_does() -> None:
+def test_frames_show_notices_messages_and_problems_as_the_api_does() -> None:
     def fields(model: type[BaseModel]) -> dict[str, Any]:
         schema = model.model_json_schema(mode="serialization")
         return {name: set(part) & {"type", "anyOf", "format"} for name, part in schema["properties"].items()}
 
     assert fields(SERVER["notification"].data) == fields(NotificationOut)
+    assert fields(frames.Message) == fields(MessageOut)
+    assert fields(frames.Attachment) == fields(AttachmentOut)
     assert fields(Problem).items() <= fields(SERVER["error"].data).items()
 
 
