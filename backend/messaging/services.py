@@ -265,12 +265,6 @@ def mark_read(*, reader: User, conversation_id: int, now: datetime, up_to: int |
             "seq": seq,
             "read_at": instant(now),
         }
-        notifications.mark_about_read(
-            user_id=reader.pk,
-            kind=storing.RECEIVED,
-            object_prefix=storing.notice_key(conversation_id, ""),
-            now=now,
-        )
         others = [user.pk for user in held.everybody if user.pk != reader.pk]
         notifications.push_on_commit([Event(user_id, "message.read", data) for user_id in others], now=now)
 

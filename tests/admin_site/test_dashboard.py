@@ -247,8 +247,28 @@ def test_dashboard_shows_each_role_its_own() -> None:
         assert (booking.reference in answer.content.decode()) == (role != "moderator")
 
     assert seen == {
-        "support": {"review", "reports", "appeals", "flagged", "requests", "feeds", "conflicts", "deliveries", "sms"},
-        "moderator": {"review", "reports", "appeals", "identity", "flagged", "feeds", "conflicts", "deliveries", "sms"},
+        "support": {
+            "review",
+            "reports",
+            "appeals",
+            "flagged",
+            "requests",
+            "feeds",
+            "conflicts",
+            "deliveries",
+            "sms",
+        },
+        "moderator": {
+            "review",
+            "reports",
+            "appeals",
+            "identity",
+            "flagged",
+            "feeds",
+            "conflicts",
+            "deliveries",
+            "sms",
+        },
         "finance": {
             *("requests", "money", "differences", "payouts"),
             *("refunds", "approvals", "disputes", "events"),
