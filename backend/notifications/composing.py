@@ -64,6 +64,10 @@ BUTTONS: dict[str, Text] = {
     "payment": _("See the booking"),
     "payment.failed": _("Pay now"),
     "payout": _("See your payouts"),
+    "review": _("Read the review"),
+    "review.invited": _("Write a review"),
+    "review.received": _("Write a review"),
+    "review.reminder": _("Write a review"),
 }
 """The words of a mail's button, by kind or by what stands before its dot."""
 

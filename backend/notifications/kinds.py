@@ -244,6 +244,11 @@ KINDS: dict[str, Kind] = {
         _("Write your review of the stay %(reference)s, %(check_in)s to %(check_out)s. You can until %(until)s; nobody reads it before both of you have written, or the time is up."),
         email=True,
     ),
+    "review.received": Kind(
+        _("You have been reviewed for the stay at %(listing)s"),
+        _("The other side has written about the stay %(reference)s, %(check_in)s to %(check_out)s. Write your review until %(until)s, and both of you can read at once."),
+        email=True,
+    ),
     "review.reminder": Kind(
         _("Your review of the stay at %(listing)s is still missing"),
         _("You can review the stay %(reference)s, %(check_in)s to %(check_out)s, until %(until)s. Then it is too late."),

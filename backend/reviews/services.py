@@ -73,7 +73,7 @@ class Given:
 def submit(*, actor: User, booking_id: int, given: Given, now: datetime) -> Review:
     """Review a stay as its guest (the place) or on the host's side (the guest), sealed until both are in or time is up.
 
-    The second review publishes both at once. Raises: NotFound, NotAllowed, AlreadyReviewed, NotCompleted, WindowClosed,
+    The other side is told that there is one, and not what it says; the second review publishes both at once. Raises: NotFound, NotAllowed, AlreadyReviewed, NotCompleted, WindowClosed,
     Invalid (``out_of_range``, ``required``, ``too_long``).
     """
     with transaction.atomic(durable=True):
@@ -111,6 +111,8 @@ def submit(*, actor: User, booking_id: int, given: Given, now: datetime) -> Revi
         if Review.objects.filter(booking=booking).count() == len((PROPERTY, GUEST)):
             windows.close(booking, window, now)
             review.refresh_from_db()
+        else:
+            windows.ask_the_other_side(booking, window, now)
     return review
 
 

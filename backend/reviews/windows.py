@@ -83,6 +83,12 @@ def require_open(booking: Booking, now: datetime) -> ReviewWindow:
     return window
 
 
+def ask_the_other_side(booking: Booking, window: ReviewWindow, now: datetime) -> None:
+    """Tell whose review of a held booking is missing that the other one is in."""
+    if window.closes_at is not None:
+        announcing.ask(booking, _missing(booking), "review.received", until=window.closes_at, now=now)
+
+
 def close(booking: Booking, window: ReviewWindow, now: datetime) -> list[Review]:
     """Close the window of a held booking and publish what lies in it, all in the caller's transaction."""
     sealed = Review.objects.filter(booking=booking, status=ReviewStatus.SEALED)

@@ -65,7 +65,7 @@ def test_submit_seals_what_the_guest_says_of_the_place() -> None:
     assert (made.rating, made.comment, made.private_note) == (4, "Bright.", "The tap drips.")
     assert {name: getattr(made, name) for name in SUBRATINGS} == stars
     assert (made.status, made.published_at, made.response, made.hidden_at) == ("sealed", None, "", None)
-    assert notices() == []
+    assert notices() == [(booking.host_id, "review.received")]
     entry = AuditEntry.objects.get(action="review.submit")
     assert (entry.actor, entry.after, entry.before, entry.reason) == (
         booking.guest,
@@ -88,6 +88,7 @@ def test_second_review_publishes_both_at_once() -> None:
     assert (second.about, second.author, second.subject) == ("guest", booking.host, booking.guest)
     assert [(row["status"], row["published_at"]) for row in rows()] == [("published", at)] * 2
     assert notices() == [
+        (booking.host_id, "review.received"),
         (booking.host_id, "review.published"),
         (booking.guest_id, "review.published"),
     ]

@@ -146,6 +146,17 @@ def test_window_without_reviews_closes_silently() -> None:
         review(booking)
 
 
+def test_who_has_not_written_is_told_that_the_other_side_has() -> None:
+    booking = stayed()
+
+    review(booking)
+    assert told("review.received") == [booking.host_id]
+
+    review(booking, booking.host)
+    assert told("review.received") == [booking.host_id]
+    assert told("review.published") == sorted([booking.guest_id, booking.host_id])
+
+
 def test_both_sides_are_invited_once_and_reminded_once() -> None:
     booking = stayed()
     out = booking.check_out_at
