@@ -146,8 +146,8 @@ def test_errors_are_those_of_the_contract():
     assert _code(ApiClient().post(path, BODY)) == (401, "unauthenticated")
     assert guest.post(path, BODY).status_code == 201
     assert _code(guest.post(path, BODY)) == (409, "already_reviewed")
-    assert _code(host.post(path, BODY)) == (422, "invalid")
-    assert host.post(path, {"rating": 5, "comment": "Neat"}).status_code == 201
+    assert _code(host.post(path, {"rating": 5})) == (422, "invalid")
+    assert host.post(path, BODY).status_code == 201
     made = Review.objects.get(about="property")
     answered = host.post(f"/api/reviews/{made.pk}/response/", {"comment": "Come again"})
     assert (answered.status_code, answered.json()["response"]) == (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -32,7 +33,7 @@ from backend.payments.models import SandboxRecord
 from backend.payments.services import AlreadyPaid, PaymentInProgress
 from tests.bookings.making import STAY, book, confirmed, journal, pay
 from tests.factories import NOW, make_listing, make_user
-from tests.racing import deadlocks, race
+from tests.racing import PATIENCE_S, deadlocks, race
 
 pytestmark = pytest.mark.usefixtures("db")
 
@@ -79,10 +80,13 @@ def test_fifty_guests_want_one_stay_and_one_gets_it() -> None:
 def test_control_check_then_insert_sells_one_stay_many_times() -> None:
     listing = make_listing()
     nights = DateRange(STAY.check_in, STAY.check_out)
+    everybody_looked = threading.Barrier(CROWD)
 
     def check_then_insert() -> str:
         with transaction.atomic():
-            if Block.objects.filter(listing=listing, active=True, nights__overlap=nights).exists():
+            is_taken = Block.objects.filter(listing=listing, active=True, nights__overlap=nights).exists()
+            everybody_looked.wait(PATIENCE_S)
+            if is_taken:
                 return "taken"
             Block.objects.create(listing=listing, nights=nights, reason="booking", created_at=NOW)
             return "sold"
