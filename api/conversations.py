@@ -102,7 +102,7 @@ class ConversationQuery(PageQuery):
 def list_conversations(request: HttpRequest, params: Query[ConversationQuery]) -> Any:
     """One's own as guest, as host, and as a co-host who answers messages."""
     user = request.auth  # type: ignore[attr-defined]
-    mine: Any = overview.of(user)
+    mine: Any = overview.listed(user)
     if params.as_ == "guest":
         mine = mine.as_guest(user)
     elif params.as_ == "host":

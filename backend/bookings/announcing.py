@@ -64,8 +64,15 @@ def announce(
     notifications.tell(tellings, now=now, events=events)
 
 
-def _say(booking: Booking, event: str, now: datetime) -> Posted:
+ENDS = ("booking.expired", "booking.canceled")
+"""Said only of what the conversation has spoken of before."""
+
+
+def _say(booking: Booking, event: str, now: datetime) -> Posted | None:
     """Write into the conversation what became of the booking. From the confirmation on the two may know how to reach each other."""
+    kept = booking.conversation_id
+    if event in ENDS and (kept is None or not posting.speaks_of(kept, booking.reference)):
+        return None
     posted = posting.post(
         listing=booking.listing,
         guest=booking.guest,

@@ -114,7 +114,11 @@ def _create(*, guest: User, wish: Wish, now: datetime) -> Booking:
         terms = quote.terms()
         event = "requested" if asks_host else "held"
         word = reference()
-        posted = _said(guest, listing, wish, quote, word, f"booking.{event}", now)
+        if asks_host or wish.message:
+            posted = _said(guest, listing, wish, quote, word, f"booking.{event}", now)
+        else:
+            # A hold that is not paid yet is no news: the confirmation speaks, or nothing comes of it.
+            posted = posting.keep(listing=listing, guest=guest, now=now)
         booking = insert(
             Booking(
                 reference=word,

@@ -20,6 +20,11 @@ def of(user: Any) -> ConversationQuerySet:
     return mine.select_related("listing", "guest", "host")
 
 
+def listed(user: Any) -> ConversationQuerySet:
+    """Those of ``of`` in which something was said: with a booking begins one, of which nobody has to hear yet."""
+    return of(user).filter(last_seq__gt=0)
+
+
 def payloads(rows: Sequence[Any], *, reader_id: int, language: str) -> list[dict[str, Any]]:
     """``rows`` of ``of`` as the wire shows them, in their order; but for the booking, which is not known here.
 

@@ -69,6 +69,18 @@ def post(
     return Posted(conversation, messages, shown, made)
 
 
+def keep(*, listing: Listing, guest: User, now: datetime) -> Posted:
+    """The conversation of ``guest`` and ``listing``, made where there is none, in which nothing is said."""
+    kept = storing.keep(listing_id=listing.pk, guest_id=guest.pk, host_id=listing.host_id, now=now)
+    return Posted(kept, [], [])
+
+
+def speaks_of(conversation_id: int, reference: str) -> bool:
+    """Whether something was said in a conversation about the booking with this ``reference``."""
+    said = Message.objects.filter(conversation_id=conversation_id, kind=Message.Kind.SYSTEM)
+    return said.filter(params__reference=reference).exists()
+
+
 def _words_of(sender: User, listing: Listing, guest: User, words: str, *, is_open: bool) -> Entry:
     text, masked = (words, False) if is_open else masking.masked(words)
     if masked:

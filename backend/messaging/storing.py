@@ -97,6 +97,34 @@ class Entry:
     masked: bool = False
 
 
+_KEEP = """
+    INSERT INTO conversations AS c (listing_id, guest_id, host_id, last_seq, created_at, updated_at)
+    VALUES (%(listing)s, %(guest)s, %(host)s, 0, %(now)s, %(now)s)
+    ON CONFLICT ON CONSTRAINT conversations_once DO UPDATE SET host_id = c.host_id
+    RETURNING id, last_seq, last_message_at, contact_open_at, created_at, updated_at
+"""
+
+
+def keep(*, listing_id: int, guest_id: int, host_id: int, now: datetime) -> Conversation:
+    """The conversation of a guest and a listing, made where there is none. Inside the caller's transaction."""
+    with prepared() as cursor:
+        cursor.execute(_KEEP, {"listing": listing_id, "guest": guest_id, "host": host_id, "now": now})
+        id_, last_seq, last_message_at, open_at, created_at, updated_at = cursor.fetchone()
+    conversation = Conversation(
+        pk=id_,
+        listing_id=listing_id,
+        guest_id=guest_id,
+        host_id=host_id,
+        last_seq=last_seq,
+        last_message_at=last_message_at,
+        contact_open_at=open_at,
+        created_at=created_at,
+        updated_at=updated_at,
+    )
+    conversation._state.adding = False
+    return conversation
+
+
 # One statement, since making a booking is one operation among hundreds a second.
 _POST = """
     WITH entry AS MATERIALIZED (

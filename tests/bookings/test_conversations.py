@@ -9,10 +9,10 @@ import pytest
 from django.db import transaction
 
 from backend.availability.services import DatesUnavailable
-from backend.bookings import conversations, inquiries
+from backend.bookings import conversations, inquiries, lapses
 from backend.bookings import services as bookings
 from backend.bookings.models import Booking, Inquiry
-from backend.messaging import blocking, events
+from backend.messaging import blocking, events, overview
 from backend.messaging import services as messaging
 from backend.messaging.blocking import Blocked
 from backend.messaging.models import Conversation, Message
@@ -87,8 +87,22 @@ def test_second_booking_of_the_two_goes_into_the_same_conversation() -> None:
     second = book(listing, guest, stay=_later(30))
 
     assert first.conversation_id == second.conversation_id
-    assert _said(first.conversation) == ["booking.held", "booking.confirmed", "booking.held"]
+    assert _said(first.conversation) == ["booking.confirmed"]
     assert conversations.bookings_of([first.conversation_id, 0]) == {first.conversation_id: second.pk}
+
+
+@pytest.mark.parametrize("words", ["", "We arrive around eight."])
+def test_hold_that_nobody_pays_is_spoken_of_only_with_the_guests_words(words: str) -> None:
+    listing = make_listing()
+    booking = book(listing, message=words)
+
+    assert lapses.expire(now=NOW + timedelta(hours=1))["expired"] == 1
+
+    said = ["booking.held", words, "booking.expired"] if words else []
+    assert _said(booking.conversation) == said
+    for user in (booking.guest, listing.host):
+        assert [row.pk for row in overview.listed(user)] == ([booking.conversation_id] if words else [])
+        assert [row.pk for row in overview.of(user)] == [booking.conversation_id]
 
 
 def _later(days: int) -> Any:
@@ -120,7 +134,7 @@ def test_blocked_people_book_without_words_and_ask_nothing() -> None:
 
     assert (Booking.objects.count(), Inquiry.objects.count(), Message.objects.count()) == (0, 0, 0)
     booking = book(listing, guest)
-    assert _said(booking.conversation) == ["booking.held"]
+    assert _said(booking.conversation) == []
 
 
 def test_inquiry_and_its_answers_are_in_the_conversation() -> None:
