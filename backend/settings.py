@@ -281,6 +281,7 @@ INSTALLED_APPS = [
     "backend.search",
     "backend.moderation",
     "backend.privacy",
+    "backend.analytics",
     "backend.jobs",
     "realtime",
     "api",
