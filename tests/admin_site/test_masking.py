@@ -87,7 +87,7 @@ def pages(client: Client) -> Iterator[tuple[str, str]]:
         if answer.status_code == 403:
             continue
         yield listed, answer.content.decode()
-        for row in model._default_manager.all()[:3]:
+        for row in model._default_manager.order_by("-pk")[:4]:
             address = reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=(row.pk,))
             yield address, client.get(address).content.decode()
 
