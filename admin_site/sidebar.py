@@ -9,11 +9,15 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from admin_site import waiting
+from admin_site.custom import PAGES
 from backend.accounts.models import ADMIN
 from backend.core import access
 
+OWN = "page:"
+"""What names a page of ``custom`` among the labels of models."""
+
 Page = tuple[Any, str, str, tuple[str, ...]]
-"""Title, icon, ``app.model`` and the kinds of waiting things that its badge counts."""
+"""Title, icon, ``app.model`` (or ``page:key`` of ``custom``) and the kinds of waiting things that its badge counts."""
 
 GROUPS: list[tuple[Any, bool, list[Page]]] = [
     (
@@ -134,7 +138,9 @@ def _group(request: HttpRequest, title: Any, collapsible: bool, pages: list[Page
 
 
 def may_see(user: Any, label: str) -> bool:
-    """Whether the pages of the model ``label`` (``app.model``) are for ``user``."""
+    """Whether the pages of the model ``label`` (``app.model``), or the page ``page:key``, are for ``user``."""
+    if label.startswith(OWN):
+        return PAGES[label.removeprefix(OWN)].may_see(user)
     if label in BY_RULE:
         return access.can(user, BY_RULE[label])
     app, model = label.split(".")
@@ -142,8 +148,7 @@ def may_see(user: Any, label: str) -> bool:
 
 
 def _item(request: HttpRequest, title: Any, icon: str, label: str, badges: tuple[str, ...]) -> dict[str, Any]:
-    app, model = label.split(".")
-    item = {"title": title, "icon": icon, "link": reverse(f"admin:{app}_{model}_changelist")}
+    item = {"title": title, "icon": icon, "link": _address(label)}
     if badges:
         counts = waiting.counts(request)
         total = sum(counts.get(key, 0) for key in badges)
@@ -153,3 +158,10 @@ def _item(request: HttpRequest, title: Any, icon: str, label: str, badges: tuple
             )
             item |= {"badge": waiting.shown(total), "badge_variant": variant}
     return item
+
+
+def _address(label: str) -> str:
+    if label.startswith(OWN):
+        return PAGES[label.removeprefix(OWN)].url()
+    app, model = label.split(".")
+    return reverse(f"admin:{app}_{model}_changelist")

@@ -18,13 +18,16 @@ from django.contrib.auth.views import PasswordChangeView
 from django.db.models import Model
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
-from django.urls import reverse
+from django.urls import URLPattern, reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from unfold.dataclasses import SearchResult
 from unfold.forms import AdminOwnPasswordChangeForm
 from unfold.sites import UnfoldAdminSite
 
+from admin_site import custom
+from admin_site.custom import CustomPage as CustomPage
+from admin_site.custom import register_page as register_page
 from admin_site.masking import for_reader
 from admin_site.signing_in import LoginForm
 from backend.accounts.models import User
@@ -113,6 +116,10 @@ class BackOffice(UnfoldAdminSite):
         """Libraries replace each other's pages; what was never let in needs no taking out."""
         models = [model_or_iterable] if isinstance(model_or_iterable, type) else model_or_iterable
         super().unregister([model for model in models if self.is_registered(model)])
+
+    def extra_urls(self) -> list[URLPattern]:
+        """Pages that are no lists of rows; asked for once all of them are registered."""
+        return custom.urls(self.admin_view)
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
         inner = super().admin_view(for_reader(view), cacheable)

@@ -18,6 +18,7 @@ from django.db import transaction
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
+from admin_site.custom import PAGES as PAGES_OF_THEIR_OWN
 from backend.accounts.models import HostStanding, User
 from backend.availability.models import Block
 from backend.bookings.models import Booking, HostPenalty
@@ -159,6 +160,9 @@ PAGES: dict[str, int] = {
     "logout": 405,
 }
 """Pages of the site itself → what every member of the staff hears by GET."""
+
+OWN: dict[str, tuple[set[str], tuple[Any, ...]]] = {}
+"""Pages that are no lists of rows (``admin_site.custom``) → who may, and what their address needs: words of ``rows``."""
 
 OPEN = {"login"}
 ELSEWHERE = {"view_on_site": 404, "app_list": 404}
@@ -302,7 +306,8 @@ KINDS = ("changelist", "add", "history", "delete", "change")
 
 
 def test_every_address_is_placed(office: Office) -> None:
-    ours = {f"{page}_{kind}" for page in _pages() for kind in KINDS} | {*ACTIONS, *PAGES, *OPEN, *ELSEWHERE}
+    ours = {f"{page}_{kind}" for page in _pages() for kind in KINDS}
+    ours |= {*ACTIONS, *PAGES, *OWN, *OPEN, *ELSEWHERE}
 
     assert ours == set(every_address())
     assert {name: row for name, row in office.rows.items() if row is None} == {}
@@ -354,6 +359,22 @@ def test_pages_of_the_site(office: Office) -> None:
             for who, client in office.clients.items()
         }
         assert heard == {who: _of(office, who, {*ROLES, ""}, status) for who in office.clients}, name
+
+
+@pytest.mark.parametrize("name", sorted(OWN))
+def test_pages_of_their_own(office: Office, name: str) -> None:
+    may, words = OWN[name]
+    address = reverse(f"admin:{name}", args=[office.rows[word] for word in words])
+    takes = PAGES_OF_THEIR_OWN[name.removeprefix("page_")].methods
+
+    heard = {who: _heard(office, client.get(address)) for who, client in office.clients.items()}
+    assert heard == {
+        who: _of(office, who, may, 200 if "GET" in takes else 405) for who in office.clients
+    }
+    heard = {who: _heard(office, client.post(address)) for who, client in office.clients.items()}
+    assert heard == {
+        who: _of(office, who, may, 200 if "POST" in takes else 405) for who in office.clients
+    }
 
 
 def test_search_and_dashboard_show_only_what_one_may_see(office: Office) -> None:
