@@ -1,14 +1,10 @@
-"""What guests and hosts read, in the languages that we speak: that nothing is left in English, and how it is shown."""
+"""What people read, in the languages that we speak: that nothing is left in English, and how it is shown."""
 
 from __future__ import annotations
 
-import ast
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,53 +19,17 @@ from backend.bookings.sentences import describe
 from backend.notifications.kinds import KINDS
 from backend.rates import services as rates
 from backend.rates.models import Fee, PriceRule, Tax
+from tests import strings
 from tests.api.client import ApiClient
 from tests.bookings.making import book, confirmed
 from tests.factories import NOW, make_listing, make_user
+from tests.strings import LANGUAGES, ROOT, Source
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-LANGUAGES = ("fr", "es", "sw", "ar")
 DATES = {"check_in": "2027-05-06", "check_out": "2027-05-10"}
 
-WORDS_OF_STAFF = re.compile(
-    r"/models(/|\.py$)|/states\.py$|/migrations/|^backend/(audit|jobs)/|^backend/settings\.py$"
-    r"|^backend/core/platform\.py$|^backend/rates/service_fees\.py$|^backend/payments/providers/sandbox\.py$"
-)
-"""Where the strings of the back office are; it is in English."""
-
-MARKS = {"_": 1, "gettext": 1, "gettext_lazy": 1, "ngettext": 2, "ngettext_lazy": 2}
-"""The functions that mark a string, and how many of its forms they take."""
-
-PLACEHOLDER = re.compile(r"%(?:\((\w+)\))?([sd])|%%")
+PLACEHOLDER = re.compile(r"%(?:\((\w+)\))?([sdr])|%%")
 COUNTS = {("count", "d"), ("n", "d")}
 """What the form of a plural may leave out: "the first night"."""
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A string of the code; ``plural`` is empty for one without a number."""
-
-    text: str
-    plural: str
-    where: str
-
-
-def sources() -> Iterator[Source]:
-    """All strings that guests and hosts may read."""
-    for package in ("api", "backend", "realtime"):
-        for path in sorted((ROOT / package).rglob("*.py")):
-            name = path.relative_to(ROOT).as_posix()
-            if not WORDS_OF_STAFF.search(name):
-                yield from _marked(ast.parse(path.read_text()), name)
-
-
-def _marked(tree: ast.AST, name: str) -> Iterator[Source]:
-    for node in ast.walk(tree):
-        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in MARKS):
-            continue
-        texts = [arg.value for arg in node.args[: MARKS[node.func.id]] if isinstance(arg, ast.Constant)]
-        if len(texts) == MARKS[node.func.id]:
-            yield Source(texts[0], texts[1] if len(texts) == 2 else "", f"{name}:{node.lineno}")
 
 
 def catalogue(language: str) -> Catalog:
@@ -91,17 +51,22 @@ def _fault(source: Source, message: Message | None, plurals: int) -> str:
     if message is None:
         return "is missing"
     forms = _forms(message)
-    if len(forms) != (plurals if source.plural else 1):
+    counted = isinstance(message.id, tuple)
+    if len(forms) != (plurals if source.plural or counted else 1):
         return f"has {len(forms)} forms"
     wanted = _placeholders(source.text) | _placeholders(source.plural)
     for form in forms:
         if not form.strip():
             return "is empty"
         given = _placeholders(form)
-        if not given <= wanted or wanted - given - (COUNTS if source.plural else set()):
+        if not given <= wanted or wanted - given - (COUNTS if counted else set()):
             return f"has other placeholders: {form}"
+        if source.text.count("{}") != form.count("{}"):
+            return f"has other braces: {form}"
         if wanted:
-            values: Any = {name: 7 for name, _kind in wanted} if ("", "s") not in wanted else "7"
+            named = {name: 7 for name, _kind in wanted if name}
+            unnamed = sum(1 for found in PLACEHOLDER.finditer(source.text) if found[2] and not found[1])
+            values: Any = named or (7,) * unnamed
             try:
                 form % values
             except (TypeError, ValueError) as error:
@@ -109,12 +74,19 @@ def _fault(source: Source, message: Message | None, plurals: int) -> str:
     return ""
 
 
-def test_the_source_is_read():
-    found = {source.text: source for source in sources()}
+def test_the_sources_are_read():
+    found = {source.text: source for source in strings.ours()}
 
     assert found["%(count)d night"].plural == "%(count)d nights"
-    assert {"Sign in first.", "Some of these nights are no longer free."} < set(found)
+    assert {
+        *("Sign in first.", "Some of these nights are no longer free."),  # what people hear
+        *("What waits", "Latest bookings"),  # templates of pages
+        *("cancellation policy", "reference", "confirmed", "needs a response"),  # models and states
+    } < set(found)
     assert {text for kind in KINDS.values() for text in _english(kind.title, kind.body)} <= set(found)
+    assert {"Search apps and models...", "Reset filters"} < {
+        source.text for source in strings.of_libraries("fr")
+    }
 
 
 def _english(*texts: Any) -> list[str]:
@@ -123,16 +95,28 @@ def _english(*texts: Any) -> list[str]:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_all_that_guests_and_hosts_read_is_translated(language):
+def test_all_that_people_read_is_translated(language):
     known = catalogue(language)
+    wanted = [*strings.ours(), *strings.of_libraries(language)]
 
     faults = {
         f"{source.where} {source.text}": fault
-        for source in sources()
+        for source in wanted
         if (fault := _fault(source, known.get(source.text), known.num_plurals))
     }
 
     assert faults == {}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_nothing_is_translated_that_nobody_says(language):
+    said = {source.text for source in (*strings.ours(), *strings.of_libraries(language))}
+
+    kept = {
+        message.id if isinstance(message.id, str) else message.id[0] for message in catalogue(language)
+    }
+
+    assert sorted(kept - said - {""}) == []
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
