@@ -18,6 +18,7 @@ from unfold.decorators import display
 from unfold.views import ChangeList
 
 from admin_site.display import dialog_links
+from backend.core import access
 
 COUNTED = 10_000
 """Lists are counted this far. Whoever wants to go deeper searches."""
@@ -79,6 +80,10 @@ class Page(ReadOnly, ModelAdmin):
 
     in_tabs: frozenset[str] = frozenset()
     """Actions that stand over the rows of a tab (``Rows.over``) instead of at the top of the page."""
+
+    def has_export_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """Whether the list may be taken along as a table; see ``exporting``."""
+        return self.has_view_permission(request) and access.can(request.user, "rows.export")
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return Rowset

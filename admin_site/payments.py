@@ -16,6 +16,8 @@ from admin_site import finding, waiting
 from admin_site.actions import WARNING, dialog_action
 from admin_site.base import Page, Rows
 from admin_site.display import OP_COLOURS, PAYMENT_COLOURS, label, link, money, pretty
+from admin_site.exporting import export_action, major
+from admin_site.masking import full_name
 from admin_site.refund_forms import REFUND, RefundForm, give_back
 from backend.core import access
 from backend.payments import failures, refunds
@@ -70,6 +72,7 @@ class AttentionFilter(RadioFilter):
 @admin.register(Payment)
 class PaymentPage(Page):
     icon = "payments"
+    actions_list = ("export",)
     actions_detail = ("refund", "make_again")
     offered = {
         "refund": lambda row: row.kind == Payment.Kind.PAYMENT and row.status in GIVES_BACK,
@@ -94,6 +97,25 @@ class PaymentPage(Page):
     readonly_fields = (
         *("booking", "guest", "host", "state", "amount", "charged", "refunded"),
         *("parent_link", "request_link", "retry_link", "failure", "disputed"),
+    )
+
+    export = export_action(
+        columns=[
+            ("reference", "reference"),
+            ("kind", "kind"),
+            ("booking", "folio.booking.reference"),
+            ("guest", lambda payment: full_name(payment.folio.guest)),
+            ("host", lambda payment: full_name(payment.folio.host)),
+            ("provider", "provider"),
+            ("status", "status"),
+            ("amount", major("amount_minor")),
+            ("refunded", major("refunded_minor")),
+            ("currency", "currency"),
+            ("charged", major("charged_minor", "charged_currency")),
+            ("charged_currency", "charged_currency"),
+            ("created_at", "created_at"),
+            ("completed_at", "completed_at"),
+        ],
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Payment]:

@@ -72,10 +72,14 @@ def digits(text: str, language: str) -> str:
     return text.translate(_DIGITS.get(locale(language).default_numbering_system, {}))
 
 
-FORMULAS = ("=", "+", "-", "@", "\t", "\r")
-"""How a cell begins that a spreadsheet would take for a formula."""
+FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""How a cell begins that a spreadsheet would take for a formula; the last four are the first four in their wide forms."""
+
+INVISIBLE = "\ufeff\u200b\u200e\u200f\u2060"
+"""Marks without a width, which some spreadsheets drop before they look at what a cell begins with."""
 
 
 def cell(text: str) -> str:
-    """A text for a spreadsheet that stays a text: an apostrophe before what would be a formula."""
-    return f"'{text}" if text.startswith(FORMULAS) else text
+    """A text for a spreadsheet that stays a text: an apostrophe before what would be a formula, blanks before it or not."""
+    begins = text.lstrip(f" \u00a0\u3000{INVISIBLE}")
+    return f"'{text}" if begins.startswith(FORMULAS) else text

@@ -85,6 +85,7 @@ ACTIONS: dict[str, set[str]] = {
     "payments_dispute_note_evidence": MONEY,
     "payments_document_pdf": MONEY,
     "payments_document_send_again": {SUPPORT, *MONEY},
+    "payments_payment_export": MONEY,
     "payments_payment_refund": MONEY,
     "payments_payment_make_again": MONEY,
     "payments_payoutaccount_reveal": MONEY,
@@ -158,6 +159,7 @@ PAGES: dict[str, int] = {
     "password_change_done": 200,
     "autocomplete": 403,
     "logout": 405,
+    "language": 405,
 }
 """Pages of the site itself → what every member of the staff hears by GET."""
 
@@ -368,13 +370,9 @@ def test_pages_of_their_own(office: Office, name: str) -> None:
     takes = PAGES_OF_THEIR_OWN[name.removeprefix("page_")].methods
 
     heard = {who: _heard(office, client.get(address)) for who, client in office.clients.items()}
-    assert heard == {
-        who: _of(office, who, may, 200 if "GET" in takes else 405) for who in office.clients
-    }
+    assert heard == {who: _of(office, who, may, 200 if "GET" in takes else 405) for who in office.clients}
     heard = {who: _heard(office, client.post(address)) for who, client in office.clients.items()}
-    assert heard == {
-        who: _of(office, who, may, 200 if "POST" in takes else 405) for who in office.clients
-    }
+    assert heard == {who: _of(office, who, may, 200 if "POST" in takes else 405) for who in office.clients}
 
 
 def test_search_and_dashboard_show_only_what_one_may_see(office: Office) -> None:
