@@ -31,6 +31,9 @@ from backend.core import access
 
 View = Callable[..., HttpResponseBase]
 
+OWN = "page:"
+"""What names one of these pages where models are named otherwise: ``page:analytics``."""
+
 
 @dataclass(frozen=True)
 class CustomPage:

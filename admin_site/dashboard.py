@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Any
 
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.timesince import timesince, timeuntil
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from admin_site import figures, reconciliation, waiting
-from admin_site.display import BOOKING_COLOURS, label, link, money
+from admin_site import figures, reconciliation, today, waiting
+from admin_site.display import BOOKING_COLOURS, days, label, link, money, number, share, short_day
 from admin_site.masking import full_name
 from backend.bookings.models import Booking
 from backend.core import rate_book
@@ -26,7 +28,8 @@ def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     now = timezone.now()
     sold, before = figures.sales(now)
     full = figures.occupancy(now)
-    counts = waiting.counts(request)
+    waits = waiting.waits(request, now)
+    sees_bookings = request.user.has_perm("bookings.view_booking")
     context.update(
         {
             "title": _("Dashboard"),
@@ -38,33 +41,59 @@ def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
             ),
             "occupancy_chart": _chart(full.days, full.booked, _("Booked nights")),
             "gmv_currency": sold.currency,
-            "waiting": [
-                {
-                    "key": kind.key,
-                    "title": kind.title,
-                    "count": waiting.shown(counts[kind.key]) or "0",
-                    "url": reverse("admin:index") + kind.path,
-                    "icon": kind.icon,
-                    "variant": kind.variant if counts[kind.key] else "calm",
-                }
-                for kind in waiting.KINDS
-                if kind.key in counts
-            ],
-            "sees_bookings": request.user.has_perm("bookings.view_booking"),
+            "waiting": [_wait(wait, now) for wait in waits],
+            "waits_for_nobody": not any(wait.count for wait in waits),
+            "sees_bookings": sees_bookings,
             **reconciliation.card(request, now),
             "age": rate_book.age(now) if request.user.has_perm("core.view_exchangerate") else None,
         }
     )
-    if context["sees_bookings"]:
-        context |= {"latest_headers": _latest_headers(), "latest": _latest()}
+    if sees_bookings:
+        arrivals, departures = (today.card(what, now) for what in (today.ARRIVALS, today.DEPARTURES))
+        context |= {
+            "today": [
+                arrivals | {"title": _("Arrivals today")},
+                departures | {"title": _("Departures today")},
+            ],
+            "today_headers": today.headers(),
+            "latest_headers": _latest_headers(),
+            "latest": _latest(),
+        }
     return context
+
+
+def _wait(wait: waiting.Wait, now: datetime) -> dict[str, Any]:
+    kind = wait.kind
+    return {
+        "key": kind.key,
+        "title": kind.title,
+        "why": kind.why,
+        "count": waiting.shown(wait.count) or "0",
+        "age": _age(wait, now),
+        "is_late": wait.until is not None and wait.until - now < waiting.REQUESTS_RUN_OUT_IN,
+        "url": reverse("admin:index") + kind.path,
+        "icon": kind.icon,
+        "variant": kind.variant if wait.count else "calm",
+    }
+
+
+def _age(wait: waiting.Wait, now: datetime) -> str:
+    """How long the oldest waits and until when there is time, in words; "" for nothing to say."""
+    said = []
+    if wait.until is not None:
+        left = {"time": timeuntil(wait.until, now, depth=1)}
+        said.append(_("Time is up in %(time)s.") % left if wait.until > now else _("Time is up."))
+    if wait.since is not None and wait.since < now:
+        gone = {"time": timesince(wait.since, now, depth=1)}
+        said.append((_("For %(time)s or longer.") if wait.is_more else _("The oldest for %(time)s.")) % gone)
+    return " ".join(said)
 
 
 def _bookings(sold: figures.Sales, before: figures.Sales) -> dict[str, Any]:
     return {
         "key": "bookings",
         "title": _("Bookings"),
-        "value": f"{sold.total_bookings:,}",
+        "value": number(sold.total_bookings),
         "trend": _trend(sold.total_bookings, before.total_bookings),
         "note": _("confirmed in the last 30 days"),
         "meaning": _(
@@ -92,11 +121,11 @@ def _gmv(sold: figures.Sales, before: figures.Sales) -> dict[str, Any]:
 
 
 def _occupancy(full: figures.Occupancy) -> dict[str, Any]:
-    note = ngettext("%s published listing", "%s published listings", full.listings) % f"{full.listings:,}"
+    note = ngettext("%s published listing", "%s published listings", full.listings) % number(full.listings)
     return {
         "key": "occupancy",
         "title": _("Occupancy"),
-        "value": f"{full.percent} %",
+        "value": share(full.percent),
         "trend": None,
         "note": _("next 30 nights, %s") % note,
         "meaning": _(
@@ -113,7 +142,7 @@ def _trend(now: int, before: int) -> dict[str, Any] | None:
     return {"text": f"{percent:+d} %", "up": percent >= 0}
 
 
-def _chart(days: list[Any], values: list[Any], name: str) -> str:
+def _chart(dates: list[Any], values: list[Any], name: str) -> str:
     """What Unfold's bar chart reads. Bars begin at zero, which its lines do not."""
     dataset: dict[str, Any] = {
         "label": name,
@@ -122,7 +151,7 @@ def _chart(days: list[Any], values: list[Any], name: str) -> str:
         "maxTicksXLimit": 8,
         "backgroundColor": "var(--color-primary-600)",
     }
-    return json.dumps({"labels": [f"{day:%d %b}" for day in days], "datasets": [dataset]})
+    return json.dumps({"labels": [short_day(day) for day in dates], "datasets": [dataset]})
 
 
 def _latest_headers() -> list[str]:
@@ -136,7 +165,7 @@ def _latest() -> list[list[Any]]:
             link(booking),
             booking.listing.title,
             full_name(booking.guest),
-            f"{booking.check_in:%d %b} → {booking.check_out:%d %b %Y}",
+            days(booking.check_in, booking.check_out),
             label(booking.get_status_display(), BOOKING_COLOURS[booking.status]),
             money(booking.total_minor, booking.currency),
         ]

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
+from babel.dates import format_date, format_datetime
+from babel.numbers import format_decimal
 from django.db.models import Model
 from django.template.loader import render_to_string
 from django.urls import NoReverseMatch, reverse
 from django.utils.dates import WEEKDAYS_ABBR
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from django.utils.translation import get_language
+from django.utils.translation import get_language, get_language_bidi
 
 from backend.accounts.models import ADMIN, MODERATOR
 from backend.core import formats
@@ -101,9 +104,51 @@ def signed(minor: int | None, currency: str) -> str:
     return text.replace(" ", " +", 1) if minor is not None and minor > 0 else text
 
 
+def number(value: int | Decimal) -> str:
+    """A number as the reader writes it: ``12,345``."""
+    language = get_language() or ""
+    return formats.digits(format_decimal(value, "#,##0.######", formats.locale(language)), language)
+
+
+def day(value: date | None) -> str:
+    """A date: ``06 May 2027``, in the reader's months and digits; "–" for none."""
+    return "–" if value is None else _dated(value, "dd MMM y")
+
+
+def days(first: date | None, last: date | None) -> str:
+    """From one date to another, the year once: ``06 May → 10 May 2027``; "…" where an end is open."""
+    short = first is not None and last is not None and first.year == last.year
+    begin = "…" if first is None else _dated(first, "dd MMM" if short else "dd MMM y")
+    arrow = "←" if get_language_bidi() else "→"
+    return f"{begin} {arrow} {'…' if last is None else _dated(last, 'dd MMM y')}"
+
+
+def short_day(value: date) -> str:
+    """A date without its year, for axes: ``06 May``."""
+    return _dated(value, "dd MMM")
+
+
+def instant(value: datetime | None, *, seconds: bool = False) -> str:
+    """A moment on the clock that it is given in: ``06 May 2027, 15:00``; "–" for none."""
+    return "–" if value is None else _dated(value, "dd MMM y, HH:mm:ss" if seconds else "dd MMM y, HH:mm")
+
+
+def _dated(value: date | datetime, pattern: str) -> str:
+    language = get_language() or ""
+    made = format_datetime if isinstance(value, datetime) else format_date
+    return formats.digits(made(value, pattern, locale=formats.locale(language)), language)
+
+
 def percent(value: Decimal | None) -> str:
     """A percentage without needless decimals: ``12.5 %``; "–" for none."""
-    return "–" if value is None else f"{value.normalize():f} %"
+    return "–" if value is None else f"{number(value)} %"
+
+
+def share(value: Decimal) -> str:
+    """A percentage with all the decimals that it was counted to: ``10.0 %``."""
+    language = get_language() or ""
+    pattern = f"0.{'0' * max(0, -int(value.as_tuple().exponent))}".rstrip(".")
+    return f"{formats.digits(format_decimal(value, pattern, formats.locale(language)), language)} %"
 
 
 def weekdays(days: Sequence[int]) -> str:

@@ -9,12 +9,9 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from admin_site import waiting
-from admin_site.custom import PAGES
+from admin_site.custom import OWN, PAGES
 from backend.accounts.models import ADMIN
 from backend.core import access
-
-OWN = "page:"
-"""What names a page of ``custom`` among the labels of models."""
 
 Page = tuple[Any, str, str, tuple[str, ...]]
 """Title, icon, ``app.model`` (or ``page:key`` of ``custom``) and the kinds of waiting things that its badge counts."""

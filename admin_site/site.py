@@ -18,14 +18,15 @@ from django.contrib.auth.views import PasswordChangeView
 from django.db.models import Model
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
-from django.urls import URLPattern, reverse
+from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_POST
 from unfold.dataclasses import SearchResult
 from unfold.forms import AdminOwnPasswordChangeForm
 from unfold.sites import UnfoldAdminSite
 
-from admin_site import custom
+from admin_site import custom, languages
 from admin_site.custom import CustomPage as CustomPage
 from admin_site.custom import register_page as register_page
 from admin_site.masking import for_reader
@@ -119,7 +120,8 @@ class BackOffice(UnfoldAdminSite):
 
     def extra_urls(self) -> list[URLPattern]:
         """Pages that are no lists of rows; asked for once all of them are registered."""
-        return custom.urls(self.admin_view)
+        language = path("language/", self.admin_view(require_POST(languages.choose)), name="language")
+        return [language, *custom.urls(self.admin_view)]
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
         inner = super().admin_view(for_reader(view), cacheable)
@@ -132,6 +134,7 @@ class BackOffice(UnfoldAdminSite):
                 return HttpResponseRedirect(request.path)
             if _is_over(request):
                 logout(request)
+            languages.speak_to(request)
             return _with_policy(inner(request, *args, **kwargs))
 
         return guarded

@@ -8,11 +8,15 @@ from __future__ import annotations
 from typing import Any
 
 from django.templatetags.static import static
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
 
 UNFOLD: dict[str, Any] = {
     "SITE_TITLE": "Karibu",
     "SITE_HEADER": "Karibu",
-    "SITE_SUBHEADER": "Back office",
+    "SITE_SUBHEADER": _("Back office"),
+    "SHOW_LANGUAGES": True,
+    "LANGUAGES": {"action": lambda request: reverse("admin:language")},
     "SITE_URL": "/api/docs",
     "SITE_ICON": lambda request: static("admin_site/karibu.svg"),
     "SITE_FAVICONS": [

@@ -43,6 +43,11 @@ class AccountBackend(ModelBackend):
         except (credentials.InvalidCredentials, Throttled):
             return None
 
+    def get_user(self, user_id: int) -> User | None:
+        """The user of a session, with what every page wants to know of them."""
+        user = User.objects.select_related("profile").filter(pk=user_id).first()
+        return user if user is not None and self.user_can_authenticate(user) else None
+
     def user_can_authenticate(self, user: Any) -> bool:
         """Asked at every page of a cookie session too."""
         return bool(user.is_active) and getattr(user, "suspended_at", None) is None
