@@ -24,6 +24,7 @@ from admin_site.masking import full_name
 from admin_site.policies import named
 from admin_site.refund_forms import REFUND, RefundForm, give_back
 from admin_site.simulator import shown
+from admin_site.today import TodayFilter
 from backend.bookings import services as bookings
 from backend.bookings.models import Booking, BookingTransition, HostPenalty, Inquiry
 from backend.bookings.states import BookingStatus
@@ -103,7 +104,7 @@ class Timeline(Rows):
 class BookingPage(Page):
     icon = "event_available"
     list_display = ("reference", "listing_link", "guest", "host", "stay_dates", "state", "total", "made_on")
-    list_filter = (("status", ChoicesDropdownFilter), WaitsFilter, ("check_in", RangeDateFilter))
+    list_filter = (("status", ChoicesDropdownFilter), WaitsFilter, TodayFilter, ("check_in", RangeDateFilter))
     list_filter_submit = True
     list_select_related = ("listing", "guest", "host")
     search_fields = ("reference",)
