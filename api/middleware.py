@@ -17,33 +17,47 @@ from django.http.response import HttpResponseBase
 from api import headers, problems, throttling
 from api.bodies import body_limit
 from api.headers import is_api
-from backend.core import addresses, limits
+from backend.core import addresses, limits, platform
 from backend.core.errors import DomainError, NotFound
+from backend.telemetry.recorder import Answered, Slow, recorder
 
 log = structlog.get_logger("access")
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
+
+METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 
 SANE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
 DOCUMENTS = re.compile(r"/api/(docs|[^/]+\.json)/?|/api/.+\.(ics|pdf|csv)/?")
 """Paths whose canonical form has no slash at the end."""
 
 
-class Asked:
-    """What a request asked of the database: how many statements, and the seconds until their answers were there."""
+SLOW_AT_LEAST_S = 0.01
+"""Faster statements are never slow, so that hardly one asks the setting."""
 
-    __slots__ = ("seconds", "statements")
+
+class Asked:
+    """What a request asked of the database: how many statements, and the seconds until their answers were there.
+
+    ``slow`` keeps those that took long, as (statement without its values, seconds).
+    """
+
+    __slots__ = ("seconds", "slow", "statements")
 
     def __init__(self) -> None:
         self.statements, self.seconds = 0, 0.0
+        self.slow: list[tuple[str, float]] = []
 
     def __call__(self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
         started = time.perf_counter()
         try:
             return execute(sql, params, many, context)
         finally:
+            took = time.perf_counter() - started
             self.statements += 1
-            self.seconds += time.perf_counter() - started
+            self.seconds += took
+            if took >= SLOW_AT_LEAST_S and len(self.slow) < 20:
+                self.slow.append((str(sql), took))
 
 
 class RequestContextMiddleware:
@@ -86,15 +100,45 @@ class RequestContextMiddleware:
         ``ms`` is all of it, ``sql_ms`` the part in which the database's answers were waited for.
         """
         match = request.resolver_match
+        route = f"/{match.route}" if match else ""
+        ms, sql_ms = (time.perf_counter() - started) * 1000, asked.seconds * 1000
         log.info(
             "request",
             method=request.method,
-            route=f"/{match.route}" if match else "",
+            route=route,
             status=response.status_code,
-            ms=round((time.perf_counter() - started) * 1000, 1),
+            ms=round(ms, 1),
             statements=asked.statements,
-            sql_ms=round(asked.seconds * 1000, 2),
+            sql_ms=round(sql_ms, 2),
         )
+        if recorder.enabled:
+            note(request, route, response.status_code, ms, sql_ms, asked)
+
+
+def note(request: HttpRequest, route: str, status: int, ms: float, sql_ms: float, asked: Asked) -> None:
+    """Leave a note of the request for the figures of the back office."""
+    at, request_id = time.time(), request.request_id  # type: ignore[attr-defined]
+    bound = structlog.contextvars.get_contextvars()
+    # Who signed in: by a token, or by the cookie of the back office where somebody has looked at it.
+    user = getattr(request, "_bearer", None) or getattr(request, "_cached_user", None)
+    recorder.answer(
+        Answered(
+            at,
+            request_id,
+            bound["door"] if route else "none",
+            request.method if request.method in METHODS else "OTHER",
+            route,
+            status,
+            ms,
+            sql_ms,
+            asked.statements,
+            getattr(user, "pk", None),
+            bound["address"],
+        )
+    )
+    for sql, seconds in asked.slow:
+        if seconds * 1000 >= platform.get("slow_statement_ms"):
+            recorder.lag(Slow(at, sql, seconds * 1000, route, request_id))
 
 
 def door_of(request: HttpRequest) -> str:

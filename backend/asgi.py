@@ -16,6 +16,8 @@ from django.db import connections  # noqa: E402
 from django.urls import get_resolver  # noqa: E402
 
 from api.bridge import Bridge, Lifespan  # noqa: E402
+from backend.analytics import visits  # noqa: E402
+from backend.telemetry.recorder import recorder  # noqa: E402
 from realtime.routing import websocket  # noqa: E402
 
 THREADS = 16
@@ -27,6 +29,7 @@ http = Bridge(wsgi, threads=THREADS)
 def start() -> None:
     """Load every route now, so that the first request does not, and let the collector leave alone what stays for ever."""
     assert get_resolver().url_patterns  # noqa: S101 - asked for its side effect
+    visits.writer.start()
     gc.collect()
     gc.freeze()
 
@@ -34,6 +37,8 @@ def start() -> None:
 def stop() -> None:
     """Let running requests end, then close the database's connections."""
     http.shutdown()
+    visits.writer.stop()
+    recorder.stop()
     for connection in connections.all(initialized_only=True):
         connection.close()
         connection.close_pool()  # type: ignore[attr-defined]

@@ -266,6 +266,7 @@ INSTALLED_APPS = [
     "procrastinate.contrib.django",
     "storages",
     "backend.core",
+    "backend.telemetry",
     "backend.accounts",
     "backend.audit",
     "backend.notifications",
@@ -627,8 +628,11 @@ LOGGING: dict[str, Any] = {
             ],
         }
     },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "json"}},
-    "root": {"handlers": ["console"], "level": ENV.log_level},
+    "handlers": {
+        "console": {"class": "logging.StreamHandler", "formatter": "json"},
+        "kept": {"class": "backend.telemetry.handler.KeepErrors", "level": "ERROR"},
+    },
+    "root": {"handlers": ["console", "kept"], "level": ENV.log_level},
     "loggers": {
         "django.request": {"level": "ERROR"},
         "procrastinate": {"level": "WARNING"},

@@ -288,6 +288,21 @@ PERSONAL: Sequence[Personal] = (
     _of("payments.PayoutHold", "payout__receiver", Fate.KEPT, "note", "payout_holds", why=BOOKS),
     # What we noted of what they did
     _of("audit.AuditEntry", "actor", Fate.BLANKED, "address", "acts"),
+    _of(
+        "telemetry.AccessLine",
+        "user_id",
+        Fate.KEPT,
+        "network",
+        why="Security: which door was used and when, by number, with the network instead of the address; dropped after"
+        " access_log_hours.",
+    ),
+    _of(
+        "telemetry.ErrorLine",
+        "user_id",
+        Fate.KEPT,
+        "event trace",
+        why="Security: what failed, without secrets, addresses and values of rows; dropped after error_log_days.",
+    ),
     _of("audit.AuditEntry", "actor", Fate.KEPT, "before after reason", "acts", why=CHAINED),
 )
 

@@ -30,6 +30,7 @@ from backend.notifications.models import Delivery, Notification
 from backend.payments import reconciliation
 from backend.payments.models import ProviderEvent
 from backend.privacy.models import RetentionRun
+from backend.telemetry import retention as telemetry
 
 BATCH = 5000
 """Rows that one statement drops or empties."""
@@ -45,7 +46,7 @@ PROOFS_KEPT = timedelta(days=1)
 class Rule:
     """``run`` drops (or empties) what is too old at an instant, and answers how many. ``what`` tells staff what that is.
 
-    It is kept as many days as ``setting`` says, else for ``kept``. ``hourly``: cheap, and done every hour; else every night.
+    It is kept as many days (``in_hours``: hours) as ``setting`` says, else for ``kept``. ``hourly``: cheap, and done every hour; else every night.
     """
 
     name: str
@@ -57,8 +58,12 @@ class Rule:
 
     @property
     def days(self) -> timedelta:
+    in_hours: bool = False
         """How long it is kept now."""
-        return timedelta(days=platform.get(self.setting)) if self.setting else self.kept
+        if not self.setting:
+            return self.kept
+        number = platform.get(self.setting)
+        return timedelta(hours=number) if self.in_hours else timedelta(days=number)
 
 
 def _days(setting: str) -> timedelta:
@@ -182,6 +187,9 @@ RULES: tuple[Rule, ...] = (
     Rule("unsent_attachments", "files that were uploaded and never sent", lambda now: attaching.purge(now=now), kept=attaching.UNSENT_KEPT, hourly=True),
     Rule("messages", "texts and files of conversations that have ended", _messages, "retention_messages_days"),
     Rule("inquiries", "questions to hosts that ended without a booking", _inquiries, "retention_inquiries_days"),
+    Rule("figures", "figures of the system", lambda now: telemetry.purge_figures(now=now), kept=telemetry.HOURS_KEPT, hourly=True),
+    Rule("access_lines", "lines of requests, in parts of six hours", lambda now: telemetry.purge_lines(now=now), "access_log_hours", hourly=True, in_hours=True),
+    Rule("error_lines", "errors with their traces", lambda now: telemetry.purge_errors(now=now), "error_log_days"),
     Rule("reports", "the words of reports that were decided", _reports, "retention_reports_days"),
     Rule("guest_lists", "companions, arrival notes and messages of stays that are over", _guest_lists, "retention_guest_lists_days"),
 )  # fmt: skip

@@ -1,0 +1,123 @@
+"""What the processes tell of themselves: counts of requests, figures of the minute, lines of requests and errors."""
+
+from __future__ import annotations
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class RequestFigure(models.Model):
+    """Requests of one span of time. ``span`` is its length in minutes; 0: since ever, for counters that only rise.
+
+    Minutes are kept for whole doors (``method`` is empty then, and ``route`` names the door), hours and days for each
+    route too. ``spans`` counts by ``histogram``.
+    """
+
+    EVER, MINUTE, HOUR, DAY = 0, 1, 60, 1440
+
+    span = models.PositiveSmallIntegerField(_("length"))
+    starts_at = models.DateTimeField(_("from"))
+    method = models.CharField(_("method"), max_length=10)
+    route = models.CharField(_("route"), max_length=200)
+    status_class = models.PositiveSmallIntegerField(_("status"))
+    requests = models.BigIntegerField(_("requests"))
+    ms = models.FloatField(_("milliseconds"))
+    sql_ms = models.FloatField(_("milliseconds of the database"))
+    statements = models.BigIntegerField(_("statements"))
+    slowest_ms = models.FloatField(_("slowest"))
+    spans = ArrayField(models.BigIntegerField())
+
+    class Meta:
+        db_table = "request_figures"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["span", "starts_at", "method", "route", "status_class"], name="request_figures_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.route} {self.starts_at:%Y-%m-%d %H:%M}"
+
+
+class Sample(models.Model):
+    """One figure of the platform, read once a minute: how far the jobs lag behind, how many sockets are open."""
+
+    name = models.CharField(_("figure"), max_length=40)
+    at = models.DateTimeField(_("at"))
+    value = models.FloatField(_("value"))
+
+    class Meta:
+        db_table = "samples"
+        constraints = [models.UniqueConstraint(fields=["name", "at"], name="samples_once")]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.value}"
+
+
+class AccessLine(models.Model):
+    """One answered request: by whom, from which network, how long it took. Never its query, body or address.
+
+    The table lies in parts of six hours, which are dropped whole, and outside of the write-ahead log: it is in no
+    backup, and empty after a crash of the database.
+    """
+
+    at = models.DateTimeField(_("at"))
+    request_id = models.CharField(_("request"), max_length=64)
+    method = models.CharField(_("method"), max_length=10)
+    route = models.CharField(_("route"), max_length=200)
+    status = models.PositiveSmallIntegerField(_("status"))
+    ms = models.FloatField(_("milliseconds"))
+    sql_ms = models.FloatField(_("milliseconds of the database"))
+    statements = models.PositiveIntegerField(_("statements"))
+    user_id = models.BigIntegerField(_("user"), null=True)
+    network = models.CharField(_("network"), max_length=50)
+
+    class Meta:
+        db_table = "access_lines"
+        managed = False
+        verbose_name = _("request")
+        verbose_name_plural = _("requests")
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.route} {self.status}"
+
+
+class ErrorLine(models.Model):
+    """Something that went wrong and was not foreseen, with its trace; secrets and addresses are taken out."""
+
+    at = models.DateTimeField(_("at"), db_index=True)
+    request_id = models.CharField(_("request"), max_length=64, db_index=True)
+    door = models.CharField(_("door"), max_length=20)
+    logger = models.CharField(_("logger"), max_length=80)
+    event = models.CharField(_("what happened"), max_length=300)
+    exception = models.CharField(_("exception"), max_length=120)
+    trace = models.TextField(_("trace"))
+    user_id = models.BigIntegerField(_("user"), null=True, db_index=True)
+
+    class Meta:
+        db_table = "error_lines"
+        verbose_name = _("error")
+        verbose_name_plural = _("errors")
+
+    def __str__(self) -> str:
+        return f"{self.exception} {self.event}"
+
+
+class SlowStatement(models.Model):
+    """A statement that took long, without its values: how often, how long, and the last request that asked it."""
+
+    digest = models.CharField(max_length=32, primary_key=True)
+    sql = models.TextField(_("statement"))
+    times = models.BigIntegerField(_("times"))
+    ms = models.FloatField(_("milliseconds"))
+    slowest_ms = models.FloatField(_("slowest"))
+    route = models.CharField(_("route"), max_length=200)
+    request_id = models.CharField(_("request"), max_length=64)
+    last_at = models.DateTimeField(_("last at"), db_index=True)
+
+    class Meta:
+        db_table = "slow_statements"
+
+    def __str__(self) -> str:
+        return self.sql[:80]
