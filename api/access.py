@@ -39,6 +39,7 @@ KNOWN_TO: dict[str, tuple[str, ...]] = {
     "hidden listing": (HOST, *COHOSTS, *STAFF),
     "offer": (ANYONE,),
     "booking": (GUEST, HOST, BOOKINGS, *STAFF),
+    "listing's texts": (HOST, CALENDAR),
     "inquiry": (GUEST, HOST, BOOKINGS, *STAFF),
     "conversation": (GUEST, HOST, MESSAGES),
     "payment": (GUEST, HOST, PAYOUTS, *MONEY),
@@ -148,6 +149,10 @@ ACCESS: dict[str, Access] = {
     "properties_put_property": _kept,
     "properties_patch_property": _kept,
     "properties_delete_property": Access((HOST, MODERATOR, ADMIN), "listing"),
+    **dict.fromkeys(
+        (f"property_texts_{name}" for name in ("list_texts", "read_text", "put_text", "remove_text")),
+        Access((HOST, CALENDAR), "listing's texts"),
+    ),
     "photos_add_photo": _kept,
     "photos_patch_photo": _kept,
     "photos_delete_photo": _kept,

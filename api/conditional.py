@@ -20,6 +20,22 @@ def etag(*source: Any) -> str:
     return f'"{hashlib.blake2b(dumps(source), digest_size=12).hexdigest()}"'
 
 
+def version_tag(version: int, body: bytes) -> str:
+    """A strong ETag of a row that counts its versions: the version, which ``versions_of`` reads again, and the bytes."""
+    return f'"{version}-{hashlib.blake2b(body, digest_size=8).hexdigest()}"'
+
+
+def versions_of(request: HttpRequest) -> set[int] | None:
+    """The versions that ``If-Match`` names; None when it names none or any.
+
+    Only the version counts: a thumbnail that was finished since the client looked is no lost update.
+    """
+    header = request.headers.get("If-Match", "").strip()
+    if not header or header == "*":
+        return None
+    return {int(version) for version in re.findall(r'(?<!W/)"(\d{1,18})-[0-9a-f]{16}"', header)}
+
+
 def not_modified(request: HttpRequest, tag: str) -> bool:
     """Whether ``If-None-Match`` names ``tag`` (weak comparison) or any version at all."""
     header = request.headers.get("If-None-Match", "").strip()

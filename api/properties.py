@@ -5,8 +5,6 @@ Search hangs its GET on the same router, since one path belongs to one router (`
 
 from __future__ import annotations
 
-import hashlib
-import re
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -16,9 +14,9 @@ from django.utils.translation import gettext_lazy as _
 from ninja import Body, Query, Router
 from pydantic import Field
 
-from api import pagination
+from api import languages, pagination
 from api.auth import optional_bearer
-from api.conditional import etag_response
+from api.conditional import etag_response, version_tag, versions_of
 from api.pagination import Page, PageQuery
 from api.problems import responses
 from api.property_types import (
@@ -30,6 +28,7 @@ from api.property_types import (
     property_payload,
 )
 from api.rendering import dumps
+from api.types import Params
 from backend.availability import subscribers
 from backend.bookings import services as bookings
 from backend.core import access
@@ -59,6 +58,14 @@ class MineQuery(PageQuery):
     """One's own listings, newest first."""
 
     status: Status | None = Field(default=None, description="Only those in this state.")
+
+
+class OneQuery(Params):
+    """How a listing is shown."""
+
+    language: Literal["en", "fr", "es", "sw", "ar"] | None = Field(
+        default=None, description="Its texts in this language; else in the one of the answer."
+    )
 
 
 @router.post("/properties/", response=responses(PropertyOut, 403, status=201), summary="Offer a place")
@@ -100,12 +107,14 @@ def list_own_properties(request: HttpRequest, params: Query[MineQuery]) -> dict[
     auth=optional_bearer,
     summary="A listing",
 )
-def get_property(request: HttpRequest, property_id: int) -> HttpResponse:
+def get_property(request: HttpRequest, property_id: int, params: Query[OneQuery]) -> HttpResponse:
     """A listing with its pictures, its host, its rules and its rating.
 
-    The exact address is shown to its host and to guests with a confirmed booking.
+    The exact address is shown to its host and to guests with a confirmed booking. Title, description and house rules
+    are in the reader's language where the listing has them in it (`text_language` says which it is); who keeps the
+    listing sees what they wrote themselves, unless `language` asks for another.
     """
-    return _answer(request, property_id)
+    return _answer(request, property_id, language=params.language)
 
 
 @router.put(
@@ -142,7 +151,7 @@ def delete_property(request: HttpRequest, property_id: int) -> HttpResponse:
     user = request.auth  # type: ignore[attr-defined]
     listing = _visible(user, property_id)
     access.require(user, "listing.withdraw", listing)
-    versions = _versions(request)
+    versions = versions_of(request)
     if versions is not None and listing.version not in versions:
         raise Stale
     bookings.withdraw_listing(actor=user, listing=listing, now=timezone.now())
@@ -159,7 +168,7 @@ def _change(request: HttpRequest, property_id: int, body: PropertyIn) -> HttpRes
         listing=listing,
         changes=_without_echoes(_domain(body), shown),
         now=timezone.now(),
-        versions=_versions(request),
+        versions=versions_of(request),
     )
     return _answer(request, property_id)
 
@@ -176,15 +185,18 @@ def _visible(viewer: Any, property_id: int) -> Listing:
     return found
 
 
-def _answer(request: HttpRequest, property_id: int, *, status: int = 200) -> HttpResponse:
+def _answer(
+    request: HttpRequest, property_id: int, *, status: int = 200, language: str | None = None
+) -> HttpResponse:
     """The listing as the caller may see it, with its ETag: the version, which ``If-Match`` asks for, and the content."""
     viewer = request.auth  # type: ignore[attr-defined]
-    listing: Any = reading.by_ids([property_id]).get(property_id)
+    spoken, own = language or languages.code(request), None if language else viewer
+    listing: Any = reading.by_ids([property_id], spoken, sources_for=own).get(property_id)
     if listing is None or not (reading.may_know(viewer, listing) or bookings.counts_on(viewer, listing)):
         raise NotFound
     exact = viewer.is_authenticated and bookings.knows_address(viewer, listing)
     body = dumps(_payload(listing, viewer, exact))
-    tag = f'"{listing.version}-{hashlib.blake2b(body, digest_size=8).hexdigest()}"'
+    tag = version_tag(listing.version, body)
     if status == 200 and request.method == "GET":
         return etag_response(request, tag, body)
     response = HttpResponse(body, status=status, content_type="application/json; charset=utf-8")
@@ -198,17 +210,6 @@ def _payload(listing: Any, viewer: Any, exact: bool) -> dict[str, Any]:
     if viewer.is_authenticated and stands_in(viewer, listing):
         payload["calendar_url"] = subscribers.default_urls([listing.pk], now=timezone.now())[listing.pk]
     return payload
-
-
-def _versions(request: HttpRequest) -> set[int] | None:
-    """The versions that ``If-Match`` names; None when it names none or any.
-
-    Only the version counts: a thumbnail that was finished since the client looked is no lost update.
-    """
-    header = request.headers.get("If-Match", "").strip()
-    if not header or header == "*":
-        return None
-    return {int(version) for version in re.findall(r'(?<!W/)"(\d{1,18})-[0-9a-f]{16}"', header)}
 
 
 def _domain(body: PropertyIn) -> dict[str, Any]:

@@ -100,6 +100,10 @@ class PropertyIn(In):
     instant_book: bool = True
     cancellation_policy: Policy = "flexible"
     house_rules: Annotated[str, _words("house_rules", lines=True)] = ""
+    language: Annotated[str, Text(8)] = Field(
+        default="en",
+        description="What title, description and house rules are written in. Left out: the host's own language.",
+    )
 
     timezone: Annotated[str, Text(64)] = Field(
         default="Europe/Lisbon", description="Left out: that of the point, else of the city."
@@ -113,7 +117,7 @@ class PropertyIn(In):
 
 READ_ONLY = (
     *("id", "status", "status_reason", "is_exact", "photos", "rating", "review_count", "owner", "host"),
-    *("published_at", "created_at", "updated_at", "calendar_url"),
+    *("published_at", "created_at", "updated_at", "calendar_url", "text_language"),
 )
 """Shown, and taken back unchanged."""
 
@@ -219,6 +223,14 @@ class PropertyOut(Out):
     instant_book: bool
     cancellation_policy: Policy
     house_rules: str
+    language: str = Field(
+        description="The listing's own language, in which its host writes.", examples=["en"]
+    )
+    text_language: str = Field(
+        description="What `title`, `description` and `house_rules` are in here: the reader's language where the listing"
+        " has texts in it, else its own, which its host always sees unless another is asked for.",
+        examples=["en"],
+    )
     timezone: str
     latitude: float | None
     longitude: float | None
@@ -329,6 +341,8 @@ def property_payload(listing: Listing | Shown, viewer: Any, exact: bool) -> dict
         "instant_book": listing.instant_book,
         "cancellation_policy": listing.cancellation_policy,
         "house_rules": listing.house_rules,
+        "language": listing.language,
+        "text_language": listing.text_language,
         "timezone": listing.timezone,
         "latitude": listing.latitude if is_exact else listing.public_latitude,
         "longitude": listing.longitude if is_exact else listing.public_longitude,

@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from ninja import Query, Router
 from pydantic import BaseModel, Field
 
-from api import pagination
+from api import languages, pagination
 from api.auth import ANONYMOUS, optional_bearer
 from api.conditional import etag_response
 from api.pagination import Cursor, Page, PageQuery
@@ -151,7 +151,8 @@ def search_properties(request: HttpRequest, params: Query[SearchParams]) -> Http
         query = replace(query, position=Position(cursor.direction == "after", cursor.values))
     now = timezone.now()
     found = find(query, now)
-    cards = pages.load(found.hits, guests=query.guests or 1, now=now)
+    language = languages.code(request)
+    cards = pages.load(found.hits, guests=query.guests or 1, now=now, language=language)
     body = dumps(
         pagination.envelope(
             request,

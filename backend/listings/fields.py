@@ -13,6 +13,7 @@ from functools import cache, partial
 from typing import Any
 from zoneinfo import available_timezones
 
+from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
@@ -71,7 +72,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
 }
 WEEKDAYS = ("arrival_weekdays", "departure_weekdays")
 PLACE = ("location", "city", "country", "address", "latitude", "longitude")
-OTHERS = ("currency", "amenities", "bathrooms", "min_nights_by_weekday", "timezone")
+OTHERS = ("currency", "amenities", "bathrooms", "min_nights_by_weekday", "timezone", "language")
 SETTABLE = frozenset([*TEXTS, *NUMBERS, *AMOUNTS, *FLAGS, *TIMES, *CHOICES, *WEEKDAYS, *PLACE, *OTHERS])
 
 NULLABLE = frozenset({"weekend_price", "same_day_cutoff_hour", "latitude", "longitude"})
@@ -191,7 +192,16 @@ def _value(name: str, value: Any) -> tuple[str, Any]:
         return name, value
     if name == "bathrooms":
         return name, _bathrooms(value)
+    if name == "language":
+        return name, language(value)
     raise AssertionError(name)
+
+
+def language(value: Any) -> str:
+    """The code of a language that listings may speak. Raises: Refused."""
+    if value not in (codes := [code for code, _name in settings.LANGUAGES]):
+        raise Refused("unknown_language", _("One of: %(choices)s.") % {"choices": ", ".join(codes)})
+    return str(value)
 
 
 def _digits(nights: Mapping[Any, Any]) -> list[tuple[str, Any]]:

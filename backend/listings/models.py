@@ -138,6 +138,14 @@ class Listing(models.Model):
         _("status"), max_length=16, choices=ListingStatus.choices, default=ListingStatus.DRAFT, editable=False
     )
     status_reason = models.CharField(_("reason of the status"), max_length=500, blank=True, editable=False)
+    language = models.CharField(
+        _("language"),
+        max_length=8,
+        choices=settings.LANGUAGES,
+        default="en",
+        db_default="en",
+        help_text=_("What the title, the description and the house rules are written in."),
+    )
     title = models.CharField(_("title"), max_length=100)
     description = models.TextField(_("description"), max_length=10_000)
     property_type = models.CharField(_("property type"), max_length=40, default="apartment")
@@ -293,6 +301,36 @@ class Listing(models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+    @property
+    def text_language(self) -> str:
+        """What its words are in as they stand here; ``reading`` puts those of other languages in their place."""
+        return self.language
+
+
+class ListingText(models.Model):
+    """What a listing says in a language that is not its own. Parts that are empty are said in the listing's own."""
+
+    listing = models.ForeignKey(
+        Listing, on_delete=models.CASCADE, related_name="texts", verbose_name=_("listing")
+    )
+    language = models.CharField(_("language"), max_length=8, choices=settings.LANGUAGES)
+    title = models.CharField(_("title"), max_length=100)
+    description = models.TextField(_("description"), max_length=10_000, blank=True)
+    house_rules = models.TextField(_("house rules"), max_length=5000, blank=True)
+    version = models.PositiveIntegerField(default=1, editable=False)
+    created_at = models.DateTimeField(_("created at"))
+    updated_at = models.DateTimeField(_("updated at"))
+
+    class Meta:
+        db_table = "property_texts"
+        ordering = ["language"]
+        verbose_name = _("text in another language")
+        verbose_name_plural = _("texts in other languages")
+        constraints = [models.UniqueConstraint(fields=["listing", "language"], name="property_texts_once")]
+
+    def __str__(self) -> str:
+        return f"{self.title} ({self.language})"
 
 
 class ListingTransition(models.Model):

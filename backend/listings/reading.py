@@ -26,10 +26,35 @@ _QUERY = """
 SELECT {columns},
     (SELECT json_agg(json_build_array(f.id, f.file, f.sizes, f.caption, f.position, f.is_cover)
                      ORDER BY f.position, f.id)
-     FROM photos f WHERE f.listing_id = l.id)
-FROM properties l JOIN users u ON u.id = l.host_id JOIN profiles p ON p.user_id = l.host_id
+     FROM photos f WHERE f.listing_id = l.id),
+    {words}
+FROM (SELECT %s::text AS language) AS asked,
+    properties l JOIN users u ON u.id = l.host_id JOIN profiles p ON p.user_id = l.host_id
 WHERE l.id = ANY(%s)
 """
+
+
+WORDS = ("title", "description", "house_rules")
+"""What a listing may say in several languages."""
+
+
+def words_in(listing: str, language: str) -> str:
+    """SQL: what ``listing`` (alias) says in ``language`` as a JSON array of ``WORDS``; null when that is its own or none.
+
+    The table of texts is looked into only for another language than the listing's own.
+    """
+    return f"""CASE WHEN {language} <> '' AND {language} <> {listing}.language THEN
+        (SELECT json_build_array(t.title, t.description, t.house_rules) FROM property_texts t
+        WHERE t.listing_id = {listing}.id AND t.language = {language}) END"""  # noqa: S608 - names of our own
+
+
+def speak(values: dict[str, Any], words: Sequence[str] | None, language: str) -> None:
+    """Put the words that a listing has in ``language`` in the place of its own; what is empty there stays.
+
+    ``text_language`` says in which language it speaks then.
+    """
+    values["text_language"] = language if words else values["language"]
+    values.update((name, text) for name, text in zip(WORDS, words or (), strict=False) if text)
 
 
 class Shown:
@@ -69,14 +94,18 @@ def _query() -> str:
         *(f"u.{name}" for name in _HOST),
         *(f"p.{name}" for name in _PROFILE),
     ]
-    return _QUERY.format(columns=", ".join(columns))
+    return _QUERY.format(columns=", ".join(columns), words=words_in("l", "asked.language"))
 
 
-def by_ids(ids: Sequence[int]) -> dict[int, Shown]:
-    """The listings of ``ids`` that exist, whatever their state, by id. One query."""
+def by_ids(ids: Sequence[int], language: str = "", *, sources_for: Any = None) -> dict[int, Shown]:
+    """The listings of ``ids`` that exist, whatever their state, by id. One query.
+
+    They speak ``language`` where they can, else their own; "" is their own. Those that ``sources_for`` keeps speak their
+    own to them, who would write a translation over it otherwise.
+    """
     with prepared() as cursor:
-        cursor.execute(_query(), [list(ids)])
-        return {row[0]: _shown(row) for row in cursor.fetchall()}
+        cursor.execute(_query(), [language, list(ids)])
+        return {row[0]: _shown(row, language, sources_for) for row in cursor.fetchall()}
 
 
 def by_id(listing_id: int, viewer: Any) -> Shown | None:
@@ -125,7 +154,7 @@ def pinned(listing_id: int, viewer: Any) -> Listing | None:
     return listing if may_ask(viewer, listing) else None
 
 
-def _shown(row: Sequence[Any]) -> Shown:
+def _shown(row: Sequence[Any], language: str, sources_for: Any) -> Shown:
     names = _listing_columns()
     values = dict(zip(names, row, strict=False))
     rest = row[len(names) :]
@@ -137,8 +166,15 @@ def _shown(row: Sequence[Any]) -> Shown:
     host["pk"] = host["id"]
     host["profile"] = Shown(dict(zip(_PROFILE, rest[len(_HOST) :], strict=False)))
     values["host"] = Shown(host)
-    photos = rest[-1] or []
+    photos = rest[-2] or []
     if isinstance(photos, str):
         photos = json.loads(photos)
     values["photos"] = [Shown(dict(zip(_PHOTO, photo, strict=True))) for photo in photos]
-    return Shown(values, sealed)
+    shown = Shown(values, sealed)
+    words = rest[-1]
+    if isinstance(words, str):
+        words = json.loads(words)
+    if words and sources_for is not None and stands_in(sources_for, shown):
+        words = None
+    speak(shown.__dict__, words, language)
+    return shown

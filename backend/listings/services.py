@@ -2,35 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import F, Max
-from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
 
-from backend.accounts.models import Profile, User
+from backend.accounts.models import Profile
 from backend.audit import services as audit
 from backend.core import access, fx, platform
 from backend.core.db import lock, retrying
-from backend.core.errors import Conflict, Invalid, NotFound, Stale, WrongState
+from backend.core.errors import Conflict, NotFound, Stale, WrongState
 from backend.identity import budgets
 from backend.listings import access as listing_access
-from backend.listings import fields, placing
+from backend.listings import fields, placing, texts
 from backend.listings.correcting import tell_host
+from backend.listings.judging import approve, flag, reject, request_changes, suspend
 from backend.listings.models import Listing, ListingTransition
-from backend.listings.states import TRANSITIONS, ListingStatus
-from backend.notifications import services as notifications
+from backend.listings.states import ListingStatus
+from backend.listings.stepping import REASON_LONGEST, living, move, person
 
-REASON_LONGEST = 500
+__all__ = [
+    "CalendarPrices",
+    "RatesInCurrency",
+    "approve",
+    "archive",
+    "create",
+    "flag",
+    "is_to_be_changed",
+    "pause",
+    "publish",
+    "reject",
+    "request_changes",
+    "suspend",
+    "update",
+]
 
 _UNAUDITED = frozenset(
     {"description", "house_rules", "line1", "line2", "postal_code", "latitude", "longitude"}
 )
 """Long texts, and what says where somebody lives: the audit log notes that they changed, not to what."""
+
+
+MAY_OFFER: list[Callable[[int, datetime], None]] = []
+"""What else a host must be allowed to offer a place (their id, now): each raises when not. Packages above fill it."""
 
 
 class CalendarPrices(Conflict):
@@ -63,9 +80,11 @@ def create(
     ``availability`` publishes it at once, or sends it to the moderators where the platform demands approval;
     without it a draft is kept. The currency is the host's own, else the platform's.
 
-    Raises: NotAllowed, Invalid (see ``fields.fill``), Throttled over the day's budget of the host.
+    Raises: NotAllowed, Invalid (see ``fields.fill``), Throttled over the day's budget of the host, and what
+    ``MAY_OFFER`` raises.
     """
     access.require(actor, "listing.create")
+    _require_may_offer(actor.pk, now)
     listing = Listing(host=actor, created_at=now, updated_at=now)
     said = {
         "title": title,
@@ -73,6 +92,7 @@ def create(
         "price_per_night": price,
         "location": location,
         "currency": optional.pop("currency", None) or _own_currency(actor),
+        "language": optional.pop("language", None) or texts.own_language(actor),
         **optional,
     }
     fields.fill(listing, said)
@@ -92,7 +112,7 @@ def _insert(
             listing.published_at = now
         listing.save(force_insert=True)
         ListingTransition.objects.create(
-            listing=listing, seq=1, new=listing.status, actor=_person(actor), at=now
+            listing=listing, seq=1, new=listing.status, actor=person(actor), at=now
         )
         audit.record(
             actor=actor,
@@ -119,7 +139,8 @@ def update(
     ``versions`` are the ones that the caller has seen; any other refuses. A change of nothing changes nothing. Staff who
     act in the host's stead say why in ``reason``.
 
-    Raises: NotAllowed, NotFound (withdrawn), Stale, Invalid, CalendarPrices, RatesInCurrency, WrongState (offering a flagged one).
+    Raises: NotAllowed, NotFound (withdrawn), Stale, Invalid, CalendarPrices, RatesInCurrency, WrongState (offering a flagged one),
+    TextExists (a new language of its own in which it has a translation).
     """
     listing_access.require_change(actor, "listing.edit", listing, reason)
     with transaction.atomic():
@@ -131,6 +152,7 @@ def update(
         changes = dict(changes)
         offered = changes.pop("availability", None)
         before = _settable(current)
+        texts.require_free(current, changes.get("language", current.language))
         currency = current.currency
         fields.fill(current, changes)
         if current.currency != currency and _has_calendar_prices(current):
@@ -167,11 +189,11 @@ def update(
 def publish(*, actor: Any, listing: Listing, now: datetime) -> Listing:
     """Offer a draft, paused or rejected listing; one that waits for the moderators goes on waiting.
 
-    Raises: NotAllowed, NotFound, WrongState (flagged).
+    Raises: NotAllowed, NotFound, WrongState (flagged), and what ``MAY_OFFER`` raises.
     """
     access.require(actor, "listing.edit", listing)
     with transaction.atomic():
-        return _offer(_living(listing), True, actor, now)
+        return _offer(living(listing), True, actor, now)
 
 
 @retrying
@@ -179,7 +201,7 @@ def pause(*, actor: Any, listing: Listing, now: datetime) -> Listing:
     """Take a published listing out of the search; its bookings stand. Raises: NotAllowed, NotFound, WrongState."""
     access.require(actor, "listing.edit", listing)
     with transaction.atomic():
-        return _move(_living(listing), ListingStatus.PAUSED, actor, now)
+        return move(living(listing), ListingStatus.PAUSED, actor, now)
 
 
 @retrying
@@ -190,9 +212,9 @@ def archive(*, actor: Any, listing: Listing, now: datetime, reason: str = "") ->
     """
     access.require(actor, "listing.withdraw", listing)
     with transaction.atomic():
-        current = _living(listing)
+        current = living(listing)
         before = {"status": str(current.status)}
-        withdrawn = _move(current, ListingStatus.ARCHIVED, actor, now, reason[:REASON_LONGEST])
+        withdrawn = move(current, ListingStatus.ARCHIVED, actor, now, reason[:REASON_LONGEST])
         audit.record(
             actor=actor,
             action="listing.archive",
@@ -206,94 +228,11 @@ def archive(*, actor: Any, listing: Listing, now: datetime, reason: str = "") ->
         return withdrawn
 
 
-def approve(*, actor: Any, listing: Listing, now: datetime, reason: str = "") -> Listing:
-    """Publish a listing that waits for review, was flagged or was rejected. Raises: NotAllowed, NotFound, WrongState."""
-    judged = {ListingStatus.PENDING_REVIEW, ListingStatus.FLAGGED, ListingStatus.REJECTED}
-    return _judge(actor, listing, ListingStatus.PUBLISHED, now, reason, judged)
-
-
-def flag(*, actor: Any, listing: Listing, now: datetime, reason: str) -> Listing:
-    """Hide a listing while it is looked at; only a moderator can bring it back.
-
-    Raises: NotAllowed, NotFound, WrongState, Invalid (``reason_required``).
-    """
-    return _judge(actor, listing, ListingStatus.FLAGGED, now, _required(reason))
-
-
-def reject(*, actor: Any, listing: Listing, now: datetime, reason: str) -> Listing:
-    """Refuse a listing; its host may change it and offer it again, which asks the moderators.
-
-    Raises: NotAllowed, NotFound, WrongState, Invalid (``reason_required``).
-    """
-    return _judge(actor, listing, ListingStatus.REJECTED, now, _required(reason))
-
-
-_NOTICES: dict[str, str] = {
-    ListingStatus.PUBLISHED: "listing.approved",
-    ListingStatus.FLAGGED: "listing.flagged",
-    ListingStatus.REJECTED: "listing.rejected",
-}
-
-
-@retrying
-def _judge(
-    actor: Any,
-    listing: Listing,
-    status: ListingStatus,
-    now: datetime,
-    reason: str,
-    sources: Collection[str] | None = None,
-) -> Listing:
-    access.require(actor, "listing.moderate", listing)
-    with transaction.atomic():
-        current = _living(listing)
-        old = current.status
-        if sources is not None and old not in sources:
-            raise WrongState(extra={"state": old})
-        step = _move(current, status, actor, now, reason.strip()[:REASON_LONGEST])
-        kind = _NOTICES[status]
-        audit.record(
-            actor=actor,
-            action=kind,
-            subject=step,
-            now=now,
-            before={"status": str(old)},
-            after={"status": str(status)},
-            reason=reason,
-        )
-        notifications.notify(
-            user=User.objects.get(pk=step.host_id),
-            kind=kind,
-            object_key=f"listing:{step.pk}:{_steps(step)}",
-            now=now,
-            params={"listing": step.title, "reason": step.status_reason},
-            data={"property_id": step.pk},
-            url=f"/api/properties/{step.pk}/",
-        )
-    return step
-
-
-def _required(reason: str) -> str:
-    if not reason.strip():
-        raise Invalid.field("reason", "reason_required", _("Say why."))
-    if len(reason) > REASON_LONGEST:
-        raise Invalid.field("reason", "too_long", _("The reason is too long."))
-    return reason
-
-
-def _living(listing: Listing) -> Listing:
-    """The locked row of a listing that is not withdrawn. Raises: NotFound, Unavailable."""
-    current = lock(Listing.objects.all(), pk=listing.pk)
-    if current.status == ListingStatus.ARCHIVED:
-        raise NotFound
-    return current
-
-
 def _offer(listing: Listing, wanted: bool, actor: Any, now: datetime) -> Listing:
     """Bring a locked listing to where the host wants it: offered or not. Raises: WrongState."""
     if not wanted:
         return (
-            _move(listing, ListingStatus.PAUSED, actor, now)
+            move(listing, ListingStatus.PAUSED, actor, now)
             if listing.status == ListingStatus.PUBLISHED
             else listing
         )
@@ -301,47 +240,26 @@ def _offer(listing: Listing, wanted: bool, actor: Any, now: datetime) -> Listing
         return listing
     if listing.status == ListingStatus.FLAGGED:
         raise WrongState(_("It is hidden while the moderators look at it."), extra={"state": listing.status})
-    return _move(listing, _when_offered(listing), actor, now)
+    _require_may_offer(listing.host_id, now)
+    return move(listing, _when_offered(listing), actor, now)
 
 
 def _when_offered(listing: Listing) -> ListingStatus:
-    """What offering it leads to: the moderators see rejected ones, and new ones where the platform demands it."""
+    """What offering it leads to: the moderators see what they rejected or wanted changed, and new ones where they must."""
     unseen = listing.published_at is None and platform.get("listing_approval")
-    if listing.status == ListingStatus.REJECTED or unseen:
+    if listing.status == ListingStatus.REJECTED or is_to_be_changed(listing) or unseen:
         return ListingStatus.PENDING_REVIEW
     return ListingStatus.PUBLISHED
 
 
-def _move(listing: Listing, new: ListingStatus, actor: Any, now: datetime, reason: str = "") -> Listing:
-    """Take a locked listing along one edge, by compare-and-set, and note the step. Raises: WrongState."""
-    old = listing.status
-    TRANSITIONS.require(old, new)
-    values: dict[str, Any] = {
-        "status": new,
-        "status_reason": reason,
-        "version": F("version") + 1,
-        "updated_at": now,
-    }
-    if new == ListingStatus.PUBLISHED:
-        values["published_at"] = Coalesce(F("published_at"), now)
-    if not Listing.objects.filter(pk=listing.pk, status=old).update(**values):
-        raise WrongState(extra={"state": old})
-    ListingTransition.objects.create(
-        listing=listing,
-        seq=_steps(listing) + 1,
-        old=old,
-        new=new,
-        actor=_person(actor),
-        reason=reason,
-        at=now,
-    )
-    listing.refresh_from_db(fields=[*values])
-    return listing
+def is_to_be_changed(listing: Listing) -> bool:
+    """Whether moderators have asked for changes: no host gives a reason for a draft."""
+    return listing.status == ListingStatus.DRAFT and bool(listing.status_reason)
 
 
-def _steps(listing: Listing) -> int:
-    found = ListingTransition.objects.filter(listing_id=listing.pk).aggregate(last=Max("seq"))
-    return int(found["last"] or 0)
+def _require_may_offer(host_id: int, now: datetime) -> None:
+    for require in MAY_OFFER:
+        require(host_id, now)
 
 
 def _next_id() -> int:
@@ -354,10 +272,6 @@ def _next_id() -> int:
 def _own_currency(actor: Any) -> str:
     own = Profile.objects.filter(pk=actor.pk).values_list("currency", flat=True).first()
     return own if own and own in fx.rates() else platform.get("currency")
-
-
-def _person(actor: Any) -> User | None:
-    return actor if isinstance(actor, User) else None
 
 
 def _has_calendar_prices(listing: Listing) -> bool:

@@ -88,6 +88,8 @@ def _of(
 SECRET = "A secret of ours about a device or a proof; it is worth nothing to its owner."  # noqa: S105 - a sentence
 BOOKKEEPING = "How often and when we tried; the section shows what was told."
 
+PRINTS = "Digests by which a copy of their listing is recognized; they say nothing by themselves."
+
 PERSONAL: Sequence[Personal] = (
     # The account
     _of("accounts.User", "id", Fate.PSEUDONYM, "username email first_name last_name", "profile"),
@@ -165,6 +167,13 @@ PERSONAL: Sequence[Personal] = (
         "source source_id",
         "listings",
         why="By these a repeated import knows what it must not bring back.",
+    ),
+    _of(
+        "listings.ListingText",
+        "listing__host",
+        Fate.DELETED,
+        "title description house_rules",
+        "listing_texts",
     ),
     _of("listings.ListingTransition", "listing__host", Fate.BLANKED, "reason", "listing_steps"),
     _of("listings.Photo", "listing__host", Fate.DELETED, "file sizes caption", "photos"),
@@ -258,6 +267,28 @@ PERSONAL: Sequence[Personal] = (
         "evidence",
         why="A copy of what stands among their messages. That somebody reported it is that person's to know.",
     ),
+    # What was decided about them
+    _of("moderation.Decision", "person", Fate.KEPT, "words", "decisions", why=DECIDED),
+    _of("moderation.Decision", "person", Fate.KEPT, "before", why="The state that a listing was in."),
+    _of(
+        "moderation.Decision",
+        "person",
+        Fate.BLANKED,
+        "snapshot",
+        why="A copy of what their listing said; the listing shows it.",
+    ),
+    _of("moderation.Appeal", "person", Fate.BLANKED, "words", "appeals"),
+    _of("moderation.Appeal", "person", Fate.KEPT, "note", "appeals", why=DECIDED),
+    _of("moderation.Strike", "person", Fate.KEPT, "paused", why="Which listings a strike has paused."),
+    _of(
+        "moderation.Flag",
+        "listing__host",
+        Fate.BLANKED,
+        "found",
+        why="Words and numbers of their own listing, for those who decide about it.",
+    ),
+    _of("moderation.ListingPrint", "listing__host", Fate.DELETED, "text spot", why=PRINTS),
+    _of("moderation.PhotoPrint", "listing__host", Fate.DELETED, "digest look", why=PRINTS),
     # Their money
     _of(
         "payments.PayoutAccount",
@@ -287,7 +318,6 @@ PERSONAL: Sequence[Personal] = (
     _of("payments.Dispute", "payment__folio__guest", Fate.KEPT, "reason note", "disputes", why=BOOKS),
     _of("payments.PayoutHold", "payout__receiver", Fate.KEPT, "note", "payout_holds", why=BOOKS),
     # What we noted of what they did
-    _of("audit.AuditEntry", "actor", Fate.BLANKED, "address", "acts"),
     _of(
         "telemetry.AccessLine",
         "user_id",
@@ -303,6 +333,7 @@ PERSONAL: Sequence[Personal] = (
         "event trace",
         why="Security: what failed, without secrets, addresses and values of rows; dropped after error_log_days.",
     ),
+    _of("audit.AuditEntry", "actor", Fate.BLANKED, "address", "acts"),
     _of("audit.AuditEntry", "actor", Fate.KEPT, "before after reason", "acts", why=CHAINED),
 )
 

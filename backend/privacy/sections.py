@@ -138,12 +138,19 @@ SECTIONS: tuple[Section, ...] = (
         _("Listings"),
         "listings.Listing",
         "host",
-        "id status status_reason title description property_type room_type currency"
+        "id status status_reason language title description property_type room_type currency"
         " price_minor@currency=price_per_night weekend_price_minor@currency=weekend_price"
         " cleaning_fee_minor@currency=cleaning_fee extra_guest_fee_minor@currency=extra_guest_fee"
         " max_guests bedrooms beds bathrooms min_nights max_nights check_in_time check_out_time"
         " cancellation_policy house_rules location line1 line2 city region postal_code country latitude longitude"
         " timezone rating review_count source source_id created_at updated_at published_at",
+    ),
+    table(
+        "listing_texts",
+        _("Listings in other languages"),
+        "listings.ListingText",
+        "listing__host",
+        "listing_id=property_id language title description house_rules created_at updated_at",
     ),
     table(
         "listing_steps",
@@ -302,6 +309,28 @@ SECTIONS: tuple[Section, ...] = (
         "moderation.Report",
         "reporter",
         "id reason details listing_id=property_id user_id message_id review_id status created_at decided_at",
+    ),
+    table(
+        "decisions",
+        _("Decisions of our team"),
+        "moderation.Decision",
+        "person",
+        "id case__listing_id=property_id case__message_id=message_id case__review_id=review_id action reason_code words"
+        " decided_at appeal_until reversed_at",
+    ),
+    table(
+        "appeals",
+        _("Appeals"),
+        "moderation.Appeal",
+        "person",
+        "id decision_id words status note created_at decided_at",
+    ),
+    table(
+        "strikes",
+        _("Strikes"),
+        "moderation.Strike",
+        "person",
+        "id decision_id points reason_code created_at expires_at removed_at",
     ),
     table(
         "saved_searches",

@@ -24,7 +24,7 @@ from backend.core.db import prepared
 from backend.core.money import MoneyError
 from backend.core.stay import Stay
 from backend.listings.models import Listing
-from backend.listings.reading import Shown
+from backend.listings.reading import Shown, speak, words_in
 from backend.rates import reading
 from backend.search.query import Hit
 
@@ -60,13 +60,14 @@ _offer_of = itemgetter(*map(list(LISTING).index, Offer._fields))
 _PAGE = f"""
     SELECT {", ".join(f"p.{column}{'::text' * (name in INSTANTS)}" for name, column in LISTING.items())},
         u.id, u.username, u.first_name, u.created_at::text, {", ".join(f"h.{column}" for column in PROFILE)},
+        ({words_in("p", "asked.language")})::text,
         (SELECT json_agg(json_build_array(f.id, f.file, f.sizes, f.caption, f.position, f.is_cover)
             ORDER BY f.position, f.id)::text
         FROM photos f WHERE f.listing_id = p.id),
         (SELECT json_object_agg(d.date, d.price_minor)::text FROM calendar_days d
         WHERE d.listing_id = p.id AND d.date >= hit.first AND d.date < hit.past AND d.price_minor IS NOT NULL),
         CASE WHEN hit.first IS NOT NULL THEN {reading.packed(listing="p.id", host="p.host_id", now="asked.now")} END
-    FROM (SELECT %s::timestamptz AS now) AS asked,
+    FROM (SELECT %s::timestamptz AS now, %s::text AS language) AS asked,
         unnest(%s::bigint[], %s::date[], %s::date[]) AS hit (id, first, past)
     JOIN properties p ON p.id = hit.id JOIN users u ON u.id = p.host_id JOIN profiles h ON h.user_id = p.host_id
     WHERE p.status = 'published'
@@ -87,8 +88,10 @@ class Card:
     total_minor: int | None
 
 
-def load(hits: Sequence[Hit], *, guests: int, now: datetime) -> list[Card]:
+def load(hits: Sequence[Hit], *, guests: int, now: datetime, language: str = "") -> list[Card]:
     """The cards of ``hits`` in their order, with the prices of their stays for ``guests`` people at ``now`` (UTC).
+
+    They speak ``language`` where they can, else their own; "" is their own.
 
     One query, and with dates one more where a listing has a discount for new ones. A listing that was withdrawn since it
     was found is left out.
@@ -101,6 +104,7 @@ def load(hits: Sequence[Hit], *, guests: int, now: datetime) -> list[Card]:
             _PAGE,
             [
                 now,
+                language,
                 _array(hit.listing_id for hit in hits),
                 _array(stay.check_in if stay else None for stay in stays),
                 _array(stay.check_out if stay else None for stay in stays),
@@ -111,7 +115,7 @@ def load(hits: Sequence[Hit], *, guests: int, now: datetime) -> list[Card]:
     cards = []
     for hit in hits:
         if row := rows.get(hit.listing_id):
-            cards.append(Card(_listing(row), hit.distance_km, hit.stay, totals.get(hit.listing_id)))
+            cards.append(Card(_listing(row, language), hit.distance_km, hit.stay, totals.get(hit.listing_id)))
     return cards
 
 
@@ -120,7 +124,7 @@ def _array(values: Iterable[int | date | None]) -> str:
     return f"{{{','.join('NULL' if value is None else str(value) for value in values)}}}"
 
 
-def _listing(row: tuple[Any, ...]) -> Shown:
+def _listing(row: tuple[Any, ...], language: str) -> Shown:
     values = dict(zip(LISTING, row, strict=False))
     hosted = row[len(LISTING) :]
     for name in INSTANTS:
@@ -134,6 +138,7 @@ def _listing(row: tuple[Any, ...]) -> Shown:
     host["created_at"] = datetime.fromisoformat(host["created_at"])
     host["profile"] = _shown(dict(zip(PROFILE, hosted[len(HOST) :], strict=False)))
     values["host"] = _shown(host)
+    speak(values, orjson.loads(row[-4]) if row[-4] else None, language)
     photos = orjson.loads(row[-3]) if row[-3] else ()
     values["photos"] = [_shown(dict(zip(PHOTO, photo, strict=True))) for photo in photos]
     return _shown(values)

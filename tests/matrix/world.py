@@ -21,7 +21,7 @@ from backend.core import limits
 from backend.core.stay import Stay
 from backend.identity import services as identity
 from backend.identity import suspension, tokens
-from backend.listings import cohosts, photos
+from backend.listings import cohosts, photos, texts
 from backend.listings import services as listings
 from backend.listings.cohosts import GRANTS
 from backend.listings.models import Listing
@@ -138,6 +138,7 @@ KEEPERS = {
 def _listing(world: World, title: str, **fields: Any) -> Listing:
     listing = make_listing(world.people["host"], title=title, **fields)
     _keep(world, listing)
+    texts.put(actor=listing.host, listing=listing, language="fr", changes={"title": title}, now=NOW)
     return listing
 
 

@@ -132,6 +132,11 @@ def _offer(host: Person, end: FarEnd) -> Listing:
         "line2": "Zebraline2 left",
         "postal_code": "1100-ZEB",
     }  # type: ignore[dict-item]
+    french = host.api.put(
+        f"/api/properties/{pk}/texts/fr/", {"title": "zebratitre", "description": "zebratexte de ma grand-mère"}
+    )
+    assert french.status_code == 200, french.content
+    host.planted |= {"french_title": "zebratitre", "french": "zebratexte de ma grand-mère"}
     photo = host.api.upload(f"/api/properties/{pk}/photos/", {"file": _picture(), "caption": "zebracaption"})
     assert photo.status_code == 201, photo.content
     host.planted["caption"] = "zebracaption"
