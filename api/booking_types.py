@@ -294,6 +294,7 @@ SENTENCES = {
     "confirmed": gettext_lazy("Paid and confirmed."),
     "payment_failed": gettext_lazy("A payment was refused."),
     "held_on": gettext_lazy("The nights are held longer, while a payment is cleared up."),
+    "extended": gettext_lazy("There is more time to answer or to pay."),
     "late_payment": gettext_lazy("A payment came too late and goes back."),
     "expired": gettext_lazy("The time ran out; the nights are free again."),
     "canceled": gettext_lazy("The booking was canceled."),

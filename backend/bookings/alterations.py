@@ -29,7 +29,7 @@ from backend.bookings.steps import GUEST, HOST, PLATFORM, hold_still, on_record,
 from backend.core import access, platform
 from backend.core.access import SYSTEM
 from backend.core.db import retrying
-from backend.core.errors import Conflict, NotAllowed, NotFound, Stale, Throttled, WrongState
+from backend.core.errors import Conflict, Invalid, NotAllowed, NotFound, Stale, Throttled, WrongState
 from backend.core.stay import Stay
 from backend.payments.models import MoneyOp
 
@@ -69,35 +69,58 @@ CHANGES_WINDOW = timedelta(days=1)
 
 
 def ask(
-    *, actor: Any, booking_id: int, change: Change, now: datetime, version: int | None = None
+    *,
+    actor: Any,
+    booking_id: int,
+    change: Change,
+    now: datetime,
+    version: int | None = None,
+    in_stead: bool = False,
+    expected: str = "",
 ) -> Alteration:
     """The guest of a confirmed stay asks for other dates or guests.
 
     Where the listing books instantly and nothing speaks for asking the host, it is accepted at once: in force, or
     waiting for the payment of the difference (``accepted_payment_hours``, never past check-in). What speaks for it: the
     host's notice, another calendar that is out of date, and a later check-in once canceling would cost the guest
-    something. ``version`` refuses a booking that has changed since it was read.
-    Raises: NotFound, NotAllowed, WrongState, Stale, AlterationOpen, TooManyChanges, NothingChanges, NotAvailable, StayRefused,
-    Preparation, DatesUnavailable, PriceOutOfRange.
+    something. ``version`` refuses a booking that has changed since it was read. Staff ask ``in_stead`` of the guest, with a
+    reason, under the same rules; ``expected`` (the digest of ``in_stead.preview``) refuses other terms than were told.
+    Raises: NotFound, NotAllowed, WrongState, Stale, EffectChanged, AlterationOpen, TooManyChanges, NothingChanges,
+    NotAvailable, StayRefused, Preparation, DatesUnavailable, PriceOutOfRange, Invalid (no reason of staff).
     """
-    _refresh_feeds(actor, booking_id, now)
-    return _ask(actor=actor, booking_id=booking_id, change=change, now=now, version=version)
+    _refresh_feeds(actor, booking_id, now, in_stead)
+    return _ask(actor, booking_id, change, now, version, in_stead, expected)
 
 
 @retrying
-def _ask(*, actor: Any, booking_id: int, change: Change, now: datetime, version: int | None) -> Alteration:
+def _ask(
+    actor: Any,
+    booking_id: int,
+    change: Change,
+    now: datetime,
+    version: int | None,
+    in_stead: bool,
+    expected: str,
+) -> Alteration:
     with transaction.atomic(durable=True):
         booking = hold_still(actor, booking_id)
-        access.require(actor, "booking.alter", booking)
+        _require_right(actor, "booking.alter", booking, change, in_stead)
         if version is not None and version != booking.version:
             raise Stale
         _require_none_open(booking, now)
         _require_few(booking, GUEST, now)
         terms = rules.asked(booking, change, now)
+        altering.effect_of(booking, terms.cost).require(expected)
         alteration = _write(booking, GUEST, terms, change.reason, now)
         step(booking, event="alteration_proposed", by=GUEST, actor=actor, now=now, reason=change.reason)
         audit.record(
-            actor=actor, action="booking.alter", subject=booking, now=now, after=_summary(alteration)
+            actor=actor,
+            action="booking.alter",
+            subject=booking,
+            now=now,
+            after=_summary(alteration),
+            reason=on_record(actor, change.reason),
+            in_stead_of=booking.guest_id,
         )
         if terms.asks_host:
             _tell(booking, alteration, (HOST,), "booking.change_requested", now)
@@ -108,23 +131,33 @@ def _ask(*, actor: Any, booking_id: int, change: Change, now: datetime, version:
 
 @retrying
 def propose(
-    *, actor: Any, booking_id: int, change: Change, now: datetime, version: int | None = None
+    *,
+    actor: Any,
+    booking_id: int,
+    change: Change,
+    now: datetime,
+    version: int | None = None,
+    in_stead: bool = False,
+    expected: str = "",
 ) -> Alteration:
     """The host of a confirmed stay proposes other dates, guests or another price to the guest.
 
     The listing's own rules do not bind its host, only the nights must be free and the guests find room. What gets
-    cheaper comes back whole. Without ``change.total`` the new terms cost what the guest's own change would.
-    Raises: NotFound, NotAllowed, WrongState, Stale, AlterationOpen, TooManyChanges, NothingChanges, StayRefused, Preparation,
-    DatesUnavailable, PriceOutOfRange, Invalid (a total that the fees alone pass, too precise).
+    cheaper comes back whole. Without ``change.total`` the new terms cost what the guest's own change would. Staff propose
+    ``in_stead`` of the host as they ``ask`` for the guest.
+    Raises: NotFound, NotAllowed, WrongState, Stale, EffectChanged, AlterationOpen, TooManyChanges, NothingChanges,
+    StayRefused, Preparation, DatesUnavailable, PriceOutOfRange, Invalid (a total that the fees alone pass, too precise; no
+    reason of staff).
     """
     with transaction.atomic(durable=True):
         booking = hold_still(actor, booking_id)
-        access.require(actor, "booking.propose", booking)
+        _require_right(actor, "booking.propose", booking, change, in_stead)
         if version is not None and version != booking.version:
             raise Stale
         _require_none_open(booking, now)
         _require_few(booking, HOST, now)
         terms = rules.proposed(booking, change, now)
+        altering.effect_of(booking, terms.cost).require(expected)
         alteration = _write(booking, HOST, terms, change.reason, now)
         step(booking, event="alteration_proposed", by=HOST, actor=actor, now=now, reason=change.reason)
         audit.record(
@@ -133,6 +166,7 @@ def propose(
             subject=booking,
             now=now,
             after=_summary(alteration),
+            reason=on_record(actor, change.reason),
             in_stead_of=booking.host_id,
         )
         _tell(booking, alteration, (GUEST,), "booking.change_proposed", now)
@@ -274,9 +308,17 @@ def _require_few(booking: Booking, side: str, now: datetime) -> None:
         raise TooManyChanges(retry_after=ceil(left.total_seconds()))
 
 
-def _refresh_feeds(actor: Any, booking_id: int, now: datetime) -> None:
+def _require_right(actor: Any, rule: str, booking: Booking, change: Change, in_stead: bool) -> None:
+    """Raises: NotAllowed; Invalid where staff do not say why they act ``in_stead`` of somebody."""
+    access.require(actor, "booking.stand_in" if in_stead else rule, booking)
+    if in_stead and not change.reason.strip():
+        raise Invalid.field("reason", "required", _("Say why."))
+
+
+def _refresh_feeds(actor: Any, booking_id: int, now: datetime, in_stead: bool) -> None:
     """Look at the other calendars of the listing first, where that is long ago. Outside of any transaction."""
-    mine = Booking.objects.as_guest(actor).filter(pk=booking_id).values_list("listing_id", flat=True).first()
+    about = Booking.objects.visible_to(actor) if in_stead else Booking.objects.as_guest(actor)
+    mine = about.filter(pk=booking_id).values_list("listing_id", flat=True).first()
     if mine is not None:
         feeds.refresh_before_booking(listing_id=mine, now=now)
 

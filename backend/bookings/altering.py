@@ -25,6 +25,7 @@ from backend.core.money import MoneyError, share
 from backend.core.stay import Stay
 from backend.payments import folios
 from backend.payments import services as payments
+from backend.payments.effects import Effect, Standing
 from backend.payments.folios import Line
 from backend.payments.models import MoneyOp
 
@@ -100,6 +101,18 @@ def lines_of(cost_price: Price, kept: int, priced: Priced) -> list[Line]:
         if fee:
             lines.append(Line(folios.HOST, pricing.SERVICE_FEE, 1, fee, fee, rule))
     return lines
+
+
+def effect_of(booking: Booking, cost: Cost) -> Effect:
+    """What a change that comes to ``cost`` does to the money of ``booking``, once it counts."""
+    before = folios.shares(booking.folio)
+    after = folios.shares_of(lines_of(cost.price, cost.kept, cost.priced))
+    return Effect(
+        booking.currency,
+        Standing(host=before.host, platform=before.revenue, taxes=before.tax),
+        Standing(back=cost.refund, host=after.host, platform=after.revenue, taxes=after.tax),
+        more=max(0, cost.difference),
+    )
 
 
 def put_in_force(

@@ -26,8 +26,9 @@ from backend.core.db import lock, retrying
 from backend.core.errors import Invalid, NotAllowed, Stale, WrongState
 from backend.core.money import Money, MoneyError
 from backend.core.stay import Stay
-from backend.payments import bearing
+from backend.payments import bearing, effects, refund_requests
 from backend.payments import services as payments
+from backend.payments.effects import Effect
 from backend.payments.models import Folio
 
 CLOSED = "Closed after a cancellation by the host"
@@ -98,68 +99,138 @@ def cancel(
     reason: str = "",
     version: int | None = None,
     refund: Decimal | None = None,
+    side: str | None = None,
+    expected: str = "",
 ) -> None:
     """Cancel a booking and give back what its policy owes.
 
     The guest gets what ``policies.decide`` says at ``now`` (UTC); when the host or the platform cancels, everything.
     What is kept is divided at once, the refund is written now and asked of the provider after it. Nights are free on
     commit, except those up to and including tonight of a stay that has begun; those of a confirmed stay that its host
-    cancels stay closed, and he owes a penalty. Staff must say why, and may set ``refund`` (in major units) between
-    what the policy gives back and everything. ``version`` refuses a booking that has changed since it was read.
+    cancels stay closed, and he owes a penalty.
 
-    Raises: NotFound, NotAllowed, WrongState (canceled before, over, or checked out), Stale, Invalid (reason, refund).
+    Staff must say why. They cancel in the platform's name, or for whoever asked them to (``side``: guest or host),
+    which then counts as theirs. In the platform's name they may set ``refund`` (in major units) between what the policy
+    gives back and everything; what is more than the policy gives, and above the limit of refunds by hand, waits for a
+    second person. ``version`` refuses a booking that has changed since it was read, ``expected`` (the digest of
+    ``rehearse``) a cancellation that moves other money than what was told.
+
+    Raises: NotFound, NotAllowed, WrongState (canceled before, over, or checked out), Stale, EffectChanged, Invalid
+    (reason, refund).
     """
     with transaction.atomic(durable=True):
-        booking = hold_still(actor, booking_id)
-        access.require(actor, "booking.cancel", booking)
-        side = side_of(actor, booking)
-        if version is not None and version != booking.version:
-            raise Stale
-        was_confirmed = booking.status == BookingStatus.CONFIRMED
-        if was_confirmed and now >= booking.check_out_at:
-            raise WrongState(extra={"state": booking.status})
-        if side == PLATFORM and not reason:
-            raise Invalid.field("reason", "reason_required", _("Say why."))
-        if refund is not None and side != PLATFORM:
-            raise NotAllowed
-        # Staff refund under the account's lock alone: what is left to split must not change while it is split.
-        folio = lock(Folio.objects.all(), pk=booking.folio_id)
-        terms = replace(terms_of(booking), paid_minor=payments.paid(folio))
-        decision = _decided(terms, side, refund, booking.currency, now)
-        step(
-            booking,
-            new=BookingStatus.CANCELED,
-            event="canceled",
-            by=side,
-            actor=actor,
-            reason=reason,
-            now=now,
-            canceled_by=side,
-            refund_minor=decision.refund_minor,
-            host_keeps_minor=decision.host_keeps_minor,
-            taxes_kept_minor=decision.taxes_kept_minor,
-            ended_at=now,
+        effect = _cancel(
+            actor, booking_id, now, reason, side, refund, version=version, measures=bool(expected)
         )
-        closed = _let_nights_go(booking, terms, closes=was_confirmed and side == HOST, now=now)
-        settlement.settle_later(_move_money(booking, decision, side, now))
-        audit.record(
-            actor=actor,
-            action="booking.cancel",
-            subject=booking,
-            now=now,
-            after={
-                "canceled_by": side,
-                "refund_minor": decision.refund_minor,
-                "host_keeps_minor": decision.host_keeps_minor,
-                "taxes_kept_minor": decision.taxes_kept_minor,
-            },
-            reason=on_record(actor, reason),
-            in_stead_of=booking.host_id if side == HOST else None,
+        if effect is not None:
+            effect.require(expected)
+
+
+@retrying
+def rehearse(
+    *,
+    actor: Any,
+    booking_id: int,
+    now: datetime,
+    refund: Decimal | None = None,
+    side: str | None = None,
+) -> Effect:
+    """What ``cancel`` would do to the money at ``now``, found by doing it and taking it back. Raises: as ``cancel``."""
+    with transaction.atomic(durable=True):
+        effect = _cancel(actor, booking_id, now, "rehearsed", side, refund, measures=True)
+        transaction.set_rollback(True)
+    assert effect is not None, "it was measured"  # noqa: S101
+    return effect
+
+
+def _cancel(
+    actor: Any,
+    booking_id: int,
+    now: datetime,
+    reason: str,
+    wanted_side: str | None,
+    refund: Decimal | None,
+    *,
+    version: int | None = None,
+    measures: bool = False,
+) -> Effect | None:
+    """Cancel within the transaction around; with ``measures`` say what that does to the money."""
+    booking = hold_still(actor, booking_id)
+    access.require(actor, "booking.cancel", booking)
+    own_side = side_of(actor, booking)
+    side = wanted_side or own_side
+    if side != own_side and (own_side != PLATFORM or side not in (GUEST, HOST)):
+        raise NotAllowed
+    if version is not None and version != booking.version:
+        raise Stale
+    was_confirmed = booking.status == BookingStatus.CONFIRMED
+    if was_confirmed and now >= booking.check_out_at:
+        raise WrongState(extra={"state": booking.status})
+    if own_side == PLATFORM and not reason:
+        raise Invalid.field("reason", "reason_required", _("Say why."))
+    if refund is not None and side != PLATFORM:
+        raise NotAllowed
+    # Staff refund under the account's lock alone: what is left to split must not change while it is split.
+    folio = lock(Folio.objects.all(), pk=booking.folio_id)
+    before = effects.standing(folio) if measures else None
+    terms = replace(terms_of(booking), paid_minor=payments.paid(folio))
+    decision = _decided(terms, side, refund, booking.currency, now)
+    decision, waiting_minor = _for_one_person(actor, side, terms, decision, folio, now)
+    step(
+        booking,
+        new=BookingStatus.CANCELED,
+        event="canceled",
+        by=side,
+        actor=actor,
+        reason=reason,
+        now=now,
+        canceled_by=side,
+        refund_minor=decision.refund_minor,
+        host_keeps_minor=decision.host_keeps_minor,
+        taxes_kept_minor=decision.taxes_kept_minor,
+        ended_at=now,
+    )
+    closed = _let_nights_go(booking, terms, closes=was_confirmed and side == HOST, now=now)
+    settlement.settle_later(_move_money(booking, decision, side, now))
+    if waiting_minor:
+        refund_requests.put_forward(
+            actor=actor, folio=folio, amount_minor=waiting_minor, reason=reason, now=now
         )
-        canceled = ["booking.canceled"]
-        announce(booking, now=now, guest=canceled, host=canceled, reason=reason, said="booking.canceled")
-        if was_confirmed and side == HOST:
-            penalties.impose(booking, terms, block=closed, now=now)
+    audit.record(
+        actor=actor,
+        action="booking.cancel",
+        subject=booking,
+        now=now,
+        after={
+            "canceled_by": side,
+            "refund_minor": decision.refund_minor,
+            "host_keeps_minor": decision.host_keeps_minor,
+            "taxes_kept_minor": decision.taxes_kept_minor,
+        },
+        reason=on_record(actor, reason),
+        in_stead_of={GUEST: booking.guest_id, HOST: booking.host_id}.get(side),
+    )
+    canceled = ["booking.canceled"]
+    announce(booking, now=now, guest=canceled, host=canceled, reason=reason, said="booking.canceled")
+    if was_confirmed and side == HOST:
+        penalties.impose(booking, terms, block=closed, now=now)
+    return Effect(booking.currency, before, effects.standing(folio)) if before is not None else None
+
+
+def _for_one_person(
+    actor: Any, side: str, terms: Terms, decision: Decision, folio: Folio, now: datetime
+) -> tuple[Decision, int]:
+    """What one person may decide alone of ``decision``, and how much more waits for a second one, in minor units.
+
+    What the policy owes is nobody's generosity; neither is what the platform itself does.
+    """
+    if side != PLATFORM or actor.pk is None:
+        return decision, 0
+    owed = policies.decide(terms, now)
+    more = decision.refund_minor - owed.refund_minor
+    if more <= 0 or not refund_requests.needs_second(folio, more):
+        return decision, 0
+    return owed, min(more, payments.refundable(folio) - owed.refund_minor)
 
 
 def _decided(terms: Terms, side: str, refund: Decimal | None, currency: str, now: datetime) -> Decision:

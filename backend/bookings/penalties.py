@@ -39,8 +39,9 @@ from backend.core.db import lock, retrying
 from backend.core.errors import Invalid, NotFound, WrongState
 from backend.core.money import Money, share
 from backend.notifications import services as notifications
-from backend.payments import payouts
+from backend.payments import effects, payouts
 from backend.payments import services as payments
+from backend.payments.effects import Effect
 
 AT_LEAST, AT_MOST = Money(50_00, "USD"), Money(1_000_00, "USD")
 SHARES = ((2, Decimal(50)), (30, Decimal(25)))
@@ -109,38 +110,62 @@ def impose(booking: Booking, terms: Terms, *, block: Block | None, now: datetime
 
 
 @retrying
-def waive(*, actor: Any, penalty_id: int, reason: str, now: datetime, free_nights: bool = False) -> None:
+def waive(
+    *,
+    actor: Any,
+    penalty_id: int,
+    reason: str,
+    now: datetime,
+    free_nights: bool = False,
+    expected: str = "",
+) -> None:
     """Let a host off a penalty, and open the nights again where ``free_nights``. The books are reversed, not erased.
 
-    Raises: NotFound, NotAllowed, WrongState (waived before), Invalid (no reason).
+    ``expected`` (the digest of ``rehearse``) refuses to move other money than what was told.
+    Raises: NotFound, NotAllowed, WrongState (waived before), EffectChanged, Invalid (no reason).
     """
     with transaction.atomic(durable=True):
-        booking_id = HostPenalty.objects.filter(pk=penalty_id).values_list("booking_id", flat=True).first()
-        if booking_id is None:
-            raise NotFound
-        booking = hold_still(actor, booking_id)
-        penalty = lock(HostPenalty.objects.select_related("block", "host"), pk=penalty_id)
-        access.require(actor, "penalty.waive", penalty)
-        if not reason.strip():
-            raise Invalid.field("reason", "required", _("Say why."))
-        if penalty.waived_at is not None:
-            raise WrongState(extra={"state": "waived"})
-        penalty.waived_at, penalty.waived_by, penalty.waiver_reason = now, actor, reason.strip()[:500]
-        penalty.save(update_fields=["waived_at", "waived_by", "waiver_reason"])
-        payments.forgive(folio=booking.folio, amount_minor=penalty.amount_minor, now=now)
-        # Where it had been taken from a payout already, it is owed to the host again.
-        payouts.schedule(folio=booking.folio, due_at=now, now=now)
-        if free_nights and penalty.block is not None:
-            availability.release(block=penalty.block, now=now)
-        audit.record(
-            actor=actor,
-            action="penalty.waive",
-            subject=penalty,
-            now=now,
-            after={"amount_minor": penalty.amount_minor, "free_nights": free_nights},
-            reason=penalty.waiver_reason,
-        )
-        _tell(penalty, booking, "host.penalty_waived", now)
+        _waive(actor, penalty_id, reason, now, free_nights).require(expected)
+
+
+@retrying
+def rehearse(*, actor: Any, penalty_id: int, now: datetime) -> Effect:
+    """What ``waive`` would do to the money at ``now``, found by doing it and taking it back. Raises: as ``waive``."""
+    with transaction.atomic(durable=True):
+        effect = _waive(actor, penalty_id, "rehearsed", now, free_nights=False)
+        transaction.set_rollback(True)
+    return effect
+
+
+def _waive(actor: Any, penalty_id: int, reason: str, now: datetime, free_nights: bool) -> Effect:
+    booking_id = HostPenalty.objects.filter(pk=penalty_id).values_list("booking_id", flat=True).first()
+    if booking_id is None:
+        raise NotFound
+    booking = hold_still(actor, booking_id)
+    penalty = lock(HostPenalty.objects.select_related("block", "host"), pk=penalty_id)
+    access.require(actor, "penalty.waive", penalty)
+    if not reason.strip():
+        raise Invalid.field("reason", "required", _("Say why."))
+    if penalty.waived_at is not None:
+        raise WrongState(extra={"state": "waived"})
+    before = effects.standing(booking.folio)
+    penalty.waived_at, penalty.waived_by, penalty.waiver_reason = now, actor, reason.strip()[:500]
+    penalty.save(update_fields=["waived_at", "waived_by", "waiver_reason"])
+    payments.forgive(folio=booking.folio, amount_minor=penalty.amount_minor, now=now)
+    # Where it had been taken from a payout already, it is owed to the host again.
+    payouts.schedule(folio=booking.folio, due_at=now, now=now)
+    if free_nights and penalty.block is not None:
+        availability.release(block=penalty.block, now=now)
+    audit.record(
+        actor=actor,
+        action="penalty.waive",
+        subject=penalty,
+        now=now,
+        after={"amount_minor": penalty.amount_minor, "free_nights": free_nights},
+        reason=penalty.waiver_reason,
+    )
+    _tell(penalty, booking, "host.penalty_waived", now)
+    return Effect(booking.currency, before, effects.standing(booking.folio))
 
 
 def _tell(penalty: HostPenalty, booking: Booking, kind: str, now: datetime) -> None:

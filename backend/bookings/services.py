@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from backend.bookings.answers import accept, decline
 from backend.bookings.cancellation import Preview, cancel, preview
+from backend.bookings.cancellation import rehearse as rehearse_cancel
 from backend.bookings.creation import OwnListing, TooManyHolds, Wish, create
 from backend.bookings.guests import counts_on
 from backend.bookings.lapses import complete, expire
@@ -30,6 +31,7 @@ __all__ = [
     "knows_address",
     "pay",
     "preview",
+    "rehearse_cancel",
     "side_of",
     "status_of",
     "waive_penalty",

@@ -75,6 +75,12 @@ def may_cancel(actor: Any, booking: Booking) -> bool:
     return stands_in(actor, booking.listing, BOOKINGS)
 
 
+@access.rule("booking.stand_in")
+def may_stand_in(actor: Any, booking: Booking) -> bool:
+    """Staff who do for guest or host what these have asked them to; nobody in a stay of their own."""
+    return bool(actor.has_role(SUPPORT, ADMIN)) and actor.pk not in (booking.guest_id, booking.host_id)
+
+
 def side_of(actor: Any, booking: Booking) -> str:
     """In whose name ``actor`` acts on ``booking``: guest, host (also their co-hosts) or platform."""
     if actor.pk is not None and actor.pk == booking.guest_id:

@@ -52,6 +52,9 @@ EARNERS = (ledger.HOST_PAYABLE, ledger.REVENUE, ledger.TAX)
 SHARED_CAUSES = Q(transaction__cause__startswith="stay.") | Q(transaction__cause__startswith=ledger.REFUNDED)
 """What was divided among all, and what all have given back."""
 
+PAID_OUT_OR_OWED = Q(transaction__cause__startswith="payout") | Q(transaction__cause__startswith="host.")
+"""What moves nobody's part of a stay: what was sent of it, and penalties."""
+
 
 def bearer_of(refund: Payment) -> str:
     """Who bears a refund: what its request says; all together where a policy owes it."""
@@ -93,15 +96,36 @@ def host_part(folio: Folio) -> int:
     What was paid out counts, and so does the part in what is still held. Penalties do not: they are owed apart.
     """
     own = folio_entries(folio).filter(account=ledger.HOST_PAYABLE)
-    booked = own.exclude(
-        Q(transaction__cause__startswith="payout") | Q(transaction__cause__startswith="host.")
-    )
+    booked = own.exclude(PAID_OUT_OR_OWED)
     divided = -int(booked.aggregate(sum=Sum("amount_minor"))["sum"] or 0)
-    coming = 0
+    return max(0, divided + _coming(folio)[0] - _underway(folio, Q(refund_request__bearer=HOST)))
+
+
+def parts_of(folio: Folio) -> list[int]:
+    """What of the stay is the host's, the platform's and the taxes' (``EARNERS``) as things stand, in minor units.
+
+    As ``host_part``, and with refunds that are under way taken from those who will bear them.
+    """
+    booked = folio_entries(folio).filter(account__in=EARNERS).exclude(PAID_OUT_OR_OWED)
+    rows = booked.values_list("account").annotate(sum=Sum("amount_minor"))
+    parts = dict.fromkeys(EARNERS, 0) | {account: -total for account, total in rows.order_by()}
+    for account, coming in zip(EARNERS, _coming(folio), strict=True):
+        parts[account] += coming
+    for bearer, account in ALONE.items():
+        parts[account] -= _underway(folio, Q(refund_request__bearer=bearer))
+    owed_back = reserved_minor(folio) - max(0, held_minor(folio))
+    if owed_back > 0:
+        for account, part in zip(EARNERS, allocate(owed_back, _weights(folio)), strict=True):
+            parts[account] -= part
+    return list(parts.values())
+
+
+def _coming(folio: Folio) -> list[int]:
+    """How what is held, and on its way to nobody, will be divided among ``EARNERS``, in minor units."""
     held, parts = held_minor(folio) - reserved_minor(folio), folios.shares(folio)
-    if held > 0 and parts.total:
-        coming = allocate(held, [parts.host, parts.revenue, parts.tax])[0]
-    return max(0, divided + coming - _underway(folio, Q(refund_request__bearer=HOST)))
+    if held <= 0 or not parts.total:
+        return [0] * len(EARNERS)
+    return allocate(held, [parts.host, parts.revenue, parts.tax])
 
 
 def release(

@@ -109,6 +109,20 @@ def ask(
     return request
 
 
+def put_forward(
+    *, actor: Any, folio: Folio, amount_minor: int, reason: str, now: datetime
+) -> RefundRequest | None:
+    """Let ``amount_minor`` of a folio that the caller has locked wait for a second person, borne by all together.
+
+    Part of another operation of ``actor``, which has asked for the right to it. None for nothing.
+    """
+    if amount_minor <= 0:
+        return None
+    request = _write(actor, folio, amount_minor, bearing.SHARED, reason, now, RefundRequestStatus.WAITING)
+    _audit(actor, request, "refund.ask", reason, now)
+    return request
+
+
 @retrying
 def approve(*, actor: Any, request_id: int, reason: str, now: datetime) -> RefundRequest:
     """The second person agrees: the refund is written down and sent.
