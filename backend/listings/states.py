@@ -22,11 +22,13 @@ TRANSITIONS = Transitions.of(
     {
         "draft": "pending_review published archived",
         "pending_review": "draft published flagged rejected archived",
-        "published": "paused flagged rejected archived",
-        "paused": "published pending_review flagged rejected archived",
-        "flagged": "published rejected archived",
+        "published": "draft paused flagged rejected archived",
+        "paused": "draft published pending_review flagged rejected archived",
+        "flagged": "draft published rejected archived",
         "rejected": "draft pending_review published archived",
         "archived": "",
     }
 )
-"""Hosts move between draft, pending_review, published, paused and archived; flagged and rejected are a moderator's."""
+"""Hosts move between draft, pending_review, published, paused and archived; flagged and rejected are a moderator's.
+
+Moderators who ask for changes make a draft of what they see, with a reason; offered again, it waits for them."""
