@@ -17,9 +17,13 @@ def masked(text: str) -> tuple[str, bool]:
     """
     if not text or not platform.get("mask_contact_data"):
         return text, False
-    own = {urlsplit(page).hostname or "" for page in (settings.PUBLIC_URL, *settings.CORS_ORIGINS)}
     parts, end = [], 0
-    for start, stop in spans(text, own_hosts=own):
+    for start, stop in spans(text, own_hosts=own_hosts()):
         parts += [text[end:start], PLACEHOLDER]
         end = stop
     return "".join([*parts, text[end:]]), bool(parts)
+
+
+def own_hosts() -> set[str]:
+    """The hosts of our own pages and of the front ends that we serve: links to them are nobody's contact data."""
+    return {urlsplit(page).hostname or "" for page in (settings.PUBLIC_URL, *settings.CORS_ORIGINS)}

@@ -1,4 +1,4 @@
-"""What people report to the moderators, and what became of it."""
+"""What people report to the moderators, and what became of it. Cases and what is decided in them: ``case_models``."""
 
 from __future__ import annotations
 
@@ -10,17 +10,38 @@ from django.utils.translation import gettext_lazy as _
 from backend.core.sealed import SealedTextField
 from backend.listings.models import Listing
 from backend.messaging.models import Message
+from backend.moderation.case_models import Appeal, Case, Decision, Strike
+from backend.moderation.flag_models import Flag, ListingPrint, PhotoPrint, TextRule, Unlooked
+from backend.moderation.subjects import (
+    LISTING,
+    MESSAGE,
+    REVIEW,
+    SUBJECTS,
+    USER,
+    exactly_one,
+    owner_id,
+)
 from backend.reviews.models import Review
 
-LISTING, USER, MESSAGE, REVIEW = SUBJECTS = ("listing", "user", "message", "review")
-"""What can be reported: the columns of a report that name it."""
+__all__ = [
+    "LISTING",
+    "MESSAGE",
+    "REVIEW",
+    "SUBJECTS",
+    "USER",
+    "Appeal",
+    "Case",
+    "Decision",
+    "Flag",
+    "ListingPrint",
+    "PhotoPrint",
+    "Report",
+    "Strike",
+    "TextRule",
+    "Unlooked",
+]
 
 DETAILS_LONGEST, NOTE_LONGEST = 2000, 500
-
-
-def _only(subject: str) -> Q:
-    """The report is about a ``subject`` and nothing else."""
-    return Q(**{f"{each}__isnull": each != subject for each in SUBJECTS})
 
 
 class Report(models.Model):
@@ -69,6 +90,9 @@ class Report(models.Model):
     review = models.ForeignKey(
         Review, null=True, on_delete=models.CASCADE, related_name="reports", verbose_name=_("review")
     )
+    case = models.ForeignKey(
+        Case, null=True, on_delete=models.SET_NULL, related_name="reports", verbose_name=_("case")
+    )
     evidence = SealedTextField(_("what it said"), blank=True)
     status = models.CharField(
         _("status"), max_length=9, choices=Status.choices, default=Status.OPEN, editable=False
@@ -100,10 +124,7 @@ class Report(models.Model):
                 )
                 for subject in SUBJECTS
             ),
-            models.CheckConstraint(
-                condition=_only(LISTING) | _only(USER) | _only(MESSAGE) | _only(REVIEW),
-                name="reports_one_subject",
-            ),
+            models.CheckConstraint(condition=exactly_one(), name="reports_one_subject"),
             models.CheckConstraint(
                 condition=Q(status="open", decided_at=None, decided_by=None, step="none")
                 | Q(status="upheld", decided_at__isnull=False)
@@ -129,8 +150,4 @@ class Report(models.Model):
     @property
     def person_id(self) -> int:
         """Whose it is that was reported: the host, the person themselves, the sender, the author."""
-        if self.listing is not None:
-            return int(self.listing.host_id)
-        if self.message is not None:
-            return int(self.message.sender_id or 0)
-        return int(self.review.author_id if self.review is not None else self.user_id or 0)
+        return owner_id(self.kind, getattr(self, self.kind))

@@ -1,4 +1,6 @@
-"""Reporting a place, a person, a message or a review to the moderators, and deciding about it.
+"""Reporting a place, a person, a message or a review to the moderators, and deciding about one report by itself.
+
+What is reported is gathered in a case (``cases``), which is decided as a whole (``deciding``).
 
 Nobody reports what is their own or what they may not see. Whoever is reported hears of what is done to them, with the
 moderator's reason, and never that somebody reported it, or who.
@@ -19,23 +21,21 @@ from backend.core import access, limits, platform
 from backend.core.db import constraint_errors, lock, retrying
 from backend.core.errors import Conflict, DomainError, Invalid, NotAllowed, NotFound, WrongState
 from backend.identity import profiles, suspension
-from backend.listings import services as listings
 from backend.listings.cohosts import stands_in
 from backend.listings.models import Listing
-from backend.messaging import services as messaging
 from backend.messaging.models import Conversation, Message
+from backend.moderation import cases, deciding, reasons
 from backend.moderation.models import (
     DETAILS_LONGEST,
     LISTING,
     MESSAGE,
-    NOTE_LONGEST,
     REVIEW,
     SUBJECTS,
     USER,
+    Case,
+    Decision,
     Report,
 )
-from backend.notifications import services as notifications
-from backend.reviews import services as reviews
 from backend.reviews.models import Review
 
 DAY_S = 86_400
@@ -132,9 +132,12 @@ def _write(
     once: dict[str, Callable[[], DomainError]] = {
         f"reports_open_{each}": AlreadyReported for each in SUBJECTS
     }
+    priority = cases.OF_REPORTS.get(Report.Reason(reason), Case.Priority.NORMAL)
     with transaction.atomic():
-        with constraint_errors(once):
+        case = cases.gather(kind, subject, priority=priority, now=now)
+        with constraint_errors(once, savepoint=False):
             report = Report.objects.create(
+                case=case,
                 reporter=reporter,
                 reason=reason,
                 details=details,
@@ -172,72 +175,81 @@ def uphold(
     the operation that there is for it, with its own rules; when that refuses, nothing is decided. Whom it concerns
     reads ``reason`` where that operation tells it; the reporter is told that there is a decision.
 
-    Raises: NotFound, NotAllowed, Invalid (no reason; a person cannot be hidden), WrongState (decided already, or the
-    step is not possible).
+    A flagged listing stays in its case until somebody approves or rejects it; what is hidden and who is suspended is
+    decided by that, with all that is reported about it.
+
+    Raises: NotFound, NotAllowed, Invalid (no reason; a person cannot be hidden), Taken, WrongState (decided already,
+    or the step is not possible).
     """
     why = suspension.required_reason(reason)
     with transaction.atomic():
-        report = _open(actor, report_id)
-        if step == Report.Step.HIDE:
-            _hide(actor, report, why, now)
-        elif step == Report.Step.SUSPEND:
-            person = User.objects.get(pk=report.person_id)
-            suspension.suspend(actor=actor, user=person, reason=why, now=now)
-        return _decide(actor, report, Report.Status.UPHELD, step, why, now)
+        case, report = _open(actor, report_id, now)
+        if step == Report.Step.HIDE and report.user_id is not None:
+            raise Invalid.field("step", "not_possible", _("A person cannot be hidden."))
+        if step == Report.Step.NONE or (step == Report.Step.HIDE and report.listing_id is not None):
+            if step == Report.Step.HIDE:
+                _decide(actor, case, Decision.Action.FLAG, report, why, now)
+            return _settle(actor, case, report, Report.Status.UPHELD, step, why, now)
+        action = Decision.Action.HIDE if step == Report.Step.HIDE else Decision.Action.SUSPEND_PERSON
+        _decide(actor, case, action, report, why, now)
+    report.refresh_from_db()
+    return report
 
 
 @retrying
 def dismiss(*, actor: Any, report_id: int, reason: str, now: datetime) -> Report:
     """Find that there is nothing in a report. Its reporter is told that there is a decision, nobody else anything.
 
-    Raises: NotFound, NotAllowed, Invalid (no reason), WrongState (decided already).
+    Raises: NotFound, NotAllowed, Invalid (no reason), Taken, WrongState (decided already).
     """
     why = suspension.required_reason(reason)
     with transaction.atomic():
-        report = _open(actor, report_id)
-        return _decide(actor, report, Report.Status.DISMISSED, Report.Step.NONE, why, now)
+        case, report = _open(actor, report_id, now)
+        return _settle(actor, case, report, Report.Status.DISMISSED, Report.Step.NONE, why, now)
 
 
-def _open(actor: Any, report_id: int) -> Report:
-    """The locked row of a report that ``actor`` may decide now. Raises: NotFound, NotAllowed, WrongState."""
+def _open(actor: Any, report_id: int, now: datetime) -> tuple[Case, Report]:
+    """The locked case and row of a report that ``actor`` may decide now.
+
+    Raises: NotFound, NotAllowed, WrongState, Taken.
+    """
     related = ("reporter", "listing", "user", "message", "review")
-    report = lock(Report.objects.select_related(*related), pk=report_id)
+    report = Report.objects.select_related(*related).filter(pk=report_id).first()
+    if report is None:
+        raise NotFound
     access.require(actor, "report.decide", report)
     if report.status != Report.Status.OPEN:
         raise WrongState(_("This report is decided already."), extra={"state": report.status})
-    return report
+    case = _case_of(report, now)
+    report = lock(Report.objects.select_related(*related), pk=report_id)
+    if report.status != Report.Status.OPEN:
+        raise WrongState(_("This report is decided already."), extra={"state": report.status})
+    if case.assignee_id not in (None, actor.pk):
+        raise cases.Taken
+    return case, report
 
 
-def _hide(actor: Any, report: Report, reason: str, now: datetime) -> None:
-    if report.listing is not None:
-        listings.flag(actor=actor, listing=report.listing, reason=reason, now=now)
-    elif report.message_id is not None:
-        messaging.hide_message(actor=actor, message_id=report.message_id, reason=reason, now=now)
-    elif report.review_id is not None:
-        reviews.hide(actor=actor, review_id=report.review_id, reason=reason, now=now)
-    else:
-        raise Invalid.field("step", "not_possible", _("A person cannot be hidden."))
-
-
-def _decide(actor: Any, report: Report, status: str, step: str, reason: str, now: datetime) -> Report:
-    report.status, report.step, report.note = status, step, reason[:NOTE_LONGEST]
-    report.decided_by_id, report.decided_at = actor.pk, now
-    report.save(update_fields=["status", "step", "note", "decided_by", "decided_at"])
-    audit.record(
-        actor=actor,
-        action="report.uphold" if status == Report.Status.UPHELD else "report.dismiss",
-        subject=report,
-        now=now,
-        after={"about": report.kind, "id": report.subject_id, "step": str(step)},
-        reason=reason,
+def _case_of(report: Report, now: datetime) -> Case:
+    if report.case_id is None:
+        # It is older than cases.
+        case = cases.gather(report.kind, getattr(report, report.kind), priority=Case.Priority.NORMAL, now=now)
+        Report.objects.filter(pk=report.pk).update(case=case)
+        return case
+    return lock(
+        Case.objects.select_related("listing", "message", "review", "user", "person"), pk=report.case_id
     )
-    notifications.notify(
-        user=report.reporter,
-        kind="report.decided",
-        object_key=f"report:{report.pk}",
-        now=now,
-        params={"number": report.pk},
-        data={"report_id": report.pk},
-        url=f"/reports/{report.pk}",
-    )
-    return report
+
+
+def _decide(actor: Any, case: Case, action: str, report: Report, why: str, now: datetime) -> None:
+    code = "" if action == Decision.Action.FLAG else reasons.OF_REPORTS[report.reason]
+    if code and case.kind not in reasons.REASONS[code].subjects.split():
+        code = reasons.OTHER
+    deciding.against(actor=actor, case=case, action=action, code=code, words=why, now=now)
+
+
+def _settle(
+    actor: Any, case: Case, report: Report, status: str, step: str, why: str, now: datetime
+) -> Report:
+    decided = cases.settle_report(actor=actor, report=report, status=status, step=step, reason=why, now=now)
+    cases.settle(case, now)
+    return decided

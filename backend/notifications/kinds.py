@@ -8,7 +8,8 @@ Texts are translated when they are read. Values in them come from the notice's `
 ``check_in check_out``  ISO dates
 ``guests``              a number
 ``total amount``        minor units of ``currency``
-``reason message``      what a person wrote
+``reason message``      what a person wrote; with a ``reason_code`` behind that one's sentence
+``points``              what a strike counts; ``count`` what all come to
 ``number``              a document's, or a report's
 ``until``               an ISO date
 ``device address``      of a sign-in
@@ -75,6 +76,9 @@ CATEGORIES = {
     "host": "hosting",
     "search": "searches",
     "report": "account",
+    "appeal": "account",
+    "strike": "account",
+    "account": "account",
     "identity": "account",
     "security": "account",
 }
@@ -418,6 +422,59 @@ KINDS: dict[str, Kind] = {
         _("Rejected: %(listing)s"),
         _("Your listing %(listing)s was not accepted."),
         _("Your listing %(listing)s was not accepted: %(reason)s"),
+        email=True,
+        mandatory=True,
+    ),
+    "listing.changes_requested": Kind(
+        _("Please change %(listing)s"),
+        _("Before your listing %(listing)s can be published, something is to be changed. Change it and offer it again; we look at it then."),
+        _("Before your listing %(listing)s can be published, something is to be changed: %(reason)s Change it and offer it again; we look at it then."),
+        email=True,
+        mandatory=True,
+    ),
+    "listing.suspended": Kind(
+        _("Taken down: %(listing)s"),
+        _("Your listing %(listing)s is taken down and is not found any more. Bookings that stand go on."),
+        _("Your listing %(listing)s is taken down and is not found any more: %(reason)s Bookings that stand go on."),
+        email=True,
+        mandatory=True,
+    ),
+    "account.suspended": Kind(
+        _("Your account is suspended"),
+        _("You cannot sign in any more. This mail says how you can appeal."),
+        _("You cannot sign in any more: %(reason)s This mail says how you can appeal."),
+        email=True,
+        mandatory=True,
+    ),
+    "message.hidden": Kind(
+        _("A message of yours is hidden"),
+        _("Our team has hidden a message that you wrote about %(listing)s."),
+        _("Our team has hidden a message that you wrote about %(listing)s: %(reason)s"),
+        email=True,
+        mandatory=True,
+    ),
+    "appeal.decided": Kind(
+        _("We have decided about your appeal"),
+        _("We have looked at it again."),
+        _("%(reason)s"),
+        email=True,
+        mandatory=True,
+    ),
+    "strike.added": Kind(
+        _("A decision counts against your account"),
+        _("It counts %(points)s until %(until)s; all that counts comes to %(count)s."),
+        email=False,
+    ),
+    "strike.warning": Kind(
+        _("Much was decided against your account"),
+        _("A decision counts %(points)s until %(until)s; all that counts comes to %(count)s. If it becomes more, you can no longer offer places."),
+        _("A decision counts %(points)s until %(until)s: %(reason)s All that counts comes to %(count)s. If it becomes more, you can no longer offer places."),
+        email=True,
+        mandatory=True,
+    ),
+    "host.blocked": Kind(
+        _("You cannot offer places at the moment"),
+        _("Too much was decided against your account: all that counts comes to %(count)s. Your listings are paused; bookings that stand go on. You can offer places again when enough of it has run out."),
         email=True,
         mandatory=True,
     ),

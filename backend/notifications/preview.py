@@ -33,6 +33,7 @@ _WORDS: dict[str, Any] = {
     "message": "Is there a cot for our daughter?",
     "number": "KRB-I-2027-000042",
     "place": "Rua da Bica 12, Lisboa",
+    "points": 3,
     "provider": "Stripe",
     "reason": "The roof leaks",
     "reference": "KB7Q2M",

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.utils.translation import get_supported_language_variant, override
 
 from backend.core import formats
+from backend.core.errors import Text
 from backend.notifications.kinds import KINDS
 from backend.notifications.models import LiveEvent, Notification
 
@@ -21,6 +22,9 @@ AMOUNTS = ("total", "amount")
 BODIES: dict[str, Callable[[Mapping[str, Any], str], dict[str, Any]]] = {}
 """Type of a live event → its ``data`` on the wire, from what is stored and the reader's language. Packages above this
 one fill it for events whose texts are not the same in all languages; the others are told as they are stored."""
+
+REASONS: dict[str, Text] = {}
+"""A notice's ``reason_code`` → what it says, before the words of its ``reason``. Packages above fill it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,8 @@ def render(notification: Notification | Notice, language: str) -> tuple[str, str
     """Title and body in ``language``."""
     kind, language = KINDS[notification.kind], supported(language)
     shown = values(notification.params, language)
-    body = kind.body_with_reason if kind.body_with_reason and notification.params.get("reason") else kind.body
+    has_reason = notification.params.get("reason") or notification.params.get("reason_code")
+    body = kind.body_with_reason if kind.body_with_reason and has_reason else kind.body
     with override(language):
         return str(kind.title) % shown, str(body) % shown
 
@@ -122,4 +127,8 @@ def values(params: Mapping[str, Any], language: str) -> dict[str, str]:
             written[name] = dates.format_date(date.fromisoformat(value), format="medium", locale=locale)
         else:
             written[name] = str(value)
+    if params.get("reason_code") in REASONS:
+        with override(language):
+            sentence = str(REASONS[params["reason_code"]])
+        written["reason"] = f"{sentence} {written.get('reason', '')}".strip()
     return written

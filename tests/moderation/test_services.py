@@ -249,8 +249,16 @@ def test_a_person_cannot_be_hidden() -> None:
     assert report.status == "open"
 
 
-@pytest.mark.parametrize("kind", ["listing", "user", "message", "review"])
-def test_uphold_and_suspend_shuts_out_whose_it_is(kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [
+        ("listing", "We found signs of fraud. Threats"),
+        ("user", "It is not safe for guests or others as it is. Threats"),
+        ("message", "It insults, harasses or threatens somebody. Threats"),
+        ("review", "Threats"),
+    ],
+)
+def test_uphold_and_suspend_shuts_out_whose_it_is(kind: str, why: str) -> None:
     if kind == "listing":
         listing = make_listing()
         report, person = _report(make_user(), listing.pk), listing.host
@@ -272,7 +280,7 @@ def test_uphold_and_suspend_shuts_out_whose_it_is(kind: str) -> None:
 
     person.refresh_from_db()
     report.refresh_from_db()
-    assert (person.suspended_at, person.suspended_reason) == (LATER, "Threats")
+    assert (person.suspended_at, person.suspended_reason) == (LATER, why)
     assert (report.status, report.step) == ("upheld", "suspend")
 
 

@@ -10,4 +10,4 @@ GUARD = guard_trigger("properties", "status", TRANSITIONS)
 
 class Migration(migrations.Migration):
     dependencies = [("listings", "0010_texts_in_other_languages")]
-    operations = [migrations.RunSQL(GUARD.reverse_sql, GUARD.sql), GUARD]
+    operations = [migrations.RunSQL(GUARD.reverse_sql or "", GUARD.sql), GUARD]
