@@ -26,6 +26,7 @@ from admin_site import (  # noqa: F401
     provider_events,
     rates,
     reconciliation,
+    reference,
     refunds,
     reports,
     reviews,

@@ -22,7 +22,10 @@ UNFOLD: dict[str, Any] = {
     "SITE_FAVICONS": [
         {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("admin_site/karibu.svg")}
     ],
-    "STYLES": [lambda request: static("admin_site/back-office.css")],
+    "STYLES": [
+        lambda request: static("admin_site/back-office.css"),
+        lambda request: static("admin_site/settings.css"),
+    ],
     "LOGIN": {"image": lambda request: static("admin_site/welcome.svg")},
     "ENVIRONMENT": "admin_site.site.environment_label",
     "DASHBOARD_CALLBACK": "admin_site.dashboard.context",

@@ -133,6 +133,10 @@ class Environment:
     apple_key_id: str = ""
     apple_private_key: str = field(default="", repr=False)
     apple_base_url: str = ""
+    backup_target: str = ""
+    backup_recipients: tuple[str, ...] = ()
+    backup_identity_file: str = ""
+    backup_database_url: str = field(default="", repr=False)
     ecb_rates_url: str = ""
     second_rates_url: str = field(default="", repr=False)
     second_rates_key: str = field(default="", repr=False)
@@ -282,6 +286,7 @@ INSTALLED_APPS = [
     "backend.search",
     "backend.moderation",
     "backend.privacy",
+    "backend.administration",
     "backend.analytics",
     "backend.jobs",
     "realtime",
@@ -552,6 +557,14 @@ if ECB_RATES_URL == "off":
     ECB_RATES_URL = ""
 SECOND_RATES_URL = ENV.second_rates_url
 SECOND_RATES_KEY = ENV.second_rates_key
+
+# Backups go to a folder or to s3://bucket/prefix (with the keys of STORAGE_*), sealed for the age recipients: whoever
+# makes them cannot read them. Restoring needs an identity, which is kept elsewhere; where its file is named, drills run by
+# themselves. The database is copied by a role that may replicate: of BACKUP_DATABASE_URL, else the one that run.py made.
+BACKUP_TARGET = ENV.backup_target
+BACKUP_RECIPIENTS = ENV.backup_recipients
+BACKUP_IDENTITY_FILE = ENV.backup_identity_file
+BACKUP_DATABASE_URL = ENV.backup_database_url
 
 # The sandbox provider stands in for a real one outside production; its webhooks are signed like theirs.
 SANDBOX_ENABLED = not PRODUCTION

@@ -50,10 +50,13 @@ class ExchangeRate(models.Model):
 
 
 class PlatformSetting(models.Model):
-    """A platform setting that differs from its default. What there is to set stands in ``core.platform``."""
+    """A platform setting that was ever changed. What there is to set stands in ``core.declared``, values in its versions.
+
+    ``number`` counts its changes: whoever changes it says which one they saw, so that no change goes unseen.
+    """
 
     key = models.CharField(_("key"), max_length=60, primary_key=True)
-    value = models.JSONField(_("value"))
+    number = models.PositiveIntegerField(_("changes"), default=0)
     changed_at = models.DateTimeField(_("changed at"), auto_now=True)
 
     class Meta:
@@ -64,6 +67,61 @@ class PlatformSetting(models.Model):
 
     def __str__(self) -> str:
         return self.key
+
+
+class SettingVersion(models.Model):
+    """A value of a setting from an instant on, written once. The latest that has begun and was not withdrawn holds.
+
+    No value is the default. ``created_by_id`` is no foreign key: core stands below accounts. Empty: the command line.
+    """
+
+    setting = models.ForeignKey(
+        PlatformSetting, on_delete=models.PROTECT, related_name="versions", verbose_name=_("platform setting")
+    )
+    number = models.PositiveIntegerField(_("change"))
+    value = models.JSONField(_("value"), null=True)
+    effective_from = models.DateTimeField(_("in force from"))
+    created_at = models.DateTimeField(_("created at"))
+    created_by_id = models.BigIntegerField(_("created by"), null=True, blank=True)
+    reason = models.CharField(_("reason"), max_length=500, blank=True)
+
+    class Meta:
+        db_table = "setting_versions"
+        ordering = ["-number"]
+        verbose_name = _("version of a setting")
+        verbose_name_plural = _("versions of settings")
+        constraints = [
+            models.UniqueConstraint(fields=["setting", "number"], name="setting_versions_numbered"),
+        ]
+        indexes = [
+            models.Index(fields=["setting", "effective_from", "number"], name="setting_versions_in_force"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.setting_id} #{self.number}"
+
+
+class SettingWithdrawal(models.Model):
+    """A planned version that will not come into force after all, written once and before its time."""
+
+    version = models.OneToOneField(
+        SettingVersion,
+        on_delete=models.PROTECT,
+        primary_key=True,
+        related_name="withdrawal",
+        verbose_name=_("version of a setting"),
+    )
+    created_at = models.DateTimeField(_("created at"))
+    created_by_id = models.BigIntegerField(_("created by"), null=True, blank=True)
+    reason = models.CharField(_("reason"), max_length=500, blank=True)
+
+    class Meta:
+        db_table = "setting_withdrawals"
+        verbose_name = _("withdrawn version of a setting")
+        verbose_name_plural = _("withdrawn versions of settings")
+
+    def __str__(self) -> str:
+        return f"{self.version_id} withdrawn"
 
 
 class RateCounter(models.Model):

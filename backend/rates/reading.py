@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import date, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any, Protocol
 
 import orjson
@@ -62,9 +63,12 @@ def packed(*, listing: str, host: str, now: str) -> str:
     )
 
 
-def unpacked(texts: Iterable[str]) -> list[Rates]:
-    """The rates of each text that ``packed`` has read; whether a listing counts as new is left open as in ``terms_of``."""
-    general = platform_service_fee()
+def unpacked(texts: Iterable[str], *, now: datetime | None = None) -> list[Rates]:
+    """The rates of each text that ``packed`` has read; whether a listing counts as new is left open as in ``terms_of``.
+
+    ``now`` is the instant that they were read for; without it they are those of this very moment.
+    """
+    general = platform_service_fee(now)
     # Most listings have nothing set, and so equal texts.
     known: dict[str, Rates] = {}
     found = []
@@ -104,7 +108,7 @@ def terms_of(listings: Iterable[Rated], *, now: datetime) -> dict[int, Rates]:
     with prepared() as cursor:
         cursor.execute(_ALL, [now, list(hosts), list(hosts.values())])
         rows = cursor.fetchall()
-    return dict(zip((row[0] for row in rows), unpacked(row[1] for row in rows), strict=True))
+    return dict(zip((row[0] for row in rows), unpacked((row[1] for row in rows), now=now), strict=True))
 
 
 def of(listing: Rated, *, now: datetime) -> Rates:
@@ -117,7 +121,7 @@ def service_fee_in_force(host_id: int | None, *, now: datetime) -> ServiceFee:
     with connection.cursor() as cursor:
         cursor.execute(_FEE_ALONE, {"host": host_id, "now": now})
         (text,) = cursor.fetchone()
-    return _service_fee(orjson.loads(text)) if text else platform_service_fee()
+    return _service_fee(orjson.loads(text)) if text else platform_service_fee(now)
 
 
 _FEE_ALONE = f"""
@@ -126,13 +130,26 @@ _FEE_ALONE = f"""
 """
 
 
-def platform_service_fee() -> ServiceFee:
-    """The service fee of the platform settings, which holds where no terms have been written."""
-    if platform.get("service_fee_model") == SPLIT:
-        return ServiceFee(
-            SPLIT, platform.get("split_host_fee_percent"), platform.get("split_guest_fee_percent")
-        )
-    return ServiceFee(host_percent=platform.get("host_fee_percent"))
+def platform_service_fee(now: datetime | None = None) -> ServiceFee:
+    """The service fee of the platform settings at ``now`` (default: this moment): it holds where no terms are written."""
+    asked = platform.get if now is None else partial(platform.at, moment=now)
+    if asked("service_fee_model") == SPLIT:
+        return ServiceFee(SPLIT, asked("split_host_fee_percent"), asked("split_guest_fee_percent"))
+    return ServiceFee(host_percent=asked("host_fee_percent"))
+
+
+def platform_terms(*, at: datetime) -> tuple[datetime, ServiceFee] | None:
+    """The platform's own written terms at ``at``, with since when they hold; None where the settings do."""
+    with connection.cursor() as cursor:
+        cursor.execute(_PLATFORM_TERMS, [at])
+        row = cursor.fetchone()
+    return None if row is None else (row[0], ServiceFee(*row[1:]))
+
+
+_PLATFORM_TERMS = """
+    SELECT effective_from, model, host_percent, guest_percent FROM service_fee_terms
+    WHERE host_id IS NULL AND effective_from <= %s ORDER BY effective_from DESC, id DESC LIMIT 1
+"""
 
 
 def _number(text: str | None) -> Decimal | None:

@@ -14,8 +14,6 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 from backend.accounts.models import User
 from backend.audit.models import AuditEntry
 from backend.bookings.models import Booking
-from backend.core import platform
-from backend.core.models import PlatformSetting
 from backend.identity import services as identity
 from backend.listings.models import Amenity, Listing
 from backend.notifications.models import Notification
@@ -279,49 +277,6 @@ def test_cancel_is_for_support(role: str) -> None:
 
     assert act(signed_in(staff(role)), booking, "cancel", reason="x").status_code == 403
     assert Booking.objects.get(pk=booking.pk).status == "confirmed"
-
-
-def test_setting_is_changed_with_a_reason_and_within_its_bounds() -> None:
-    boss = staff("admin")
-    client = signed_in(boss)
-    row = PlatformSetting(key="hold_minutes")
-    assert client.get(url(row, "set_value")).status_code == 200
-
-    refused = act(client, row, "set_value", value="0", reason="Shorter")
-    assert "This value does not fit the setting." in refused.content.decode()
-    assert not PlatformSetting.objects.exists()
-    answer = act(client, row, "set_value", value="20", reason="Longer")
-
-    assert answer["HX-Redirect"] == reverse("admin:core_platformsetting_changelist")
-    assert platform.get("hold_minutes") == 20
-    entry = audited("setting.changed")
-    assert (entry.object_id, entry.before, entry.after) == ("hold_minutes", {"value": 15}, {"value": 20})
-    assert (entry.actor, entry.reason) == (boss, "Longer")
-
-
-@pytest.mark.parametrize(
-    ("key", "value", "kept"),
-    [("listing_approval", "true", True), ("currency", "KES", "KES"), ("host_fee_percent", "12.5", "12.5")],
-)
-def test_setting_takes_every_kind(key: str, value: str, kept: Any) -> None:
-    act(signed_in(staff("admin")), PlatformSetting(key=key), "set_value", value=value, reason="So")
-
-    assert PlatformSetting.objects.get(pk=key).value == kept
-
-
-def test_setting_that_does_not_exist_is_not_found() -> None:
-    client = signed_in(staff("admin"))
-
-    assert client.get(url(PlatformSetting(key="nonsense"), "set_value")).status_code == 404
-
-
-def test_settings_are_for_administrators() -> None:
-    row = PlatformSetting(key="hold_minutes")
-
-    for role in ("support", "moderator", "finance"):
-        client = signed_in(staff(role))
-        assert act(client, row, "set_value", value="20", reason="x").status_code == 403
-    assert not PlatformSetting.objects.exists()
 
 
 def test_amenity_names_are_bettered_by_administrators() -> None:

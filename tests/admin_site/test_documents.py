@@ -8,12 +8,10 @@ import pytest
 from django.urls import reverse
 
 from backend.audit.models import AuditEntry
-from backend.core import platform
-from backend.core.models import PlatformSetting
 from backend.notifications.models import Notification
 from backend.payments.documents import storing
 from backend.payments.models import Document
-from tests.admin_site.test_actions import act, shown_actions, url
+from tests.admin_site.test_actions import act, shown_actions
 from tests.admin_site.world import make_booking, signed_in, staff
 
 pytestmark = pytest.mark.usefixtures("db")
@@ -73,43 +71,3 @@ def test_a_document_is_mailed_again_with_a_reason() -> None:
     entry = AuditEntry.objects.get(action="document.send")
     assert (entry.actor, entry.reason) == (helper, "The guest lost it")
     assert act(signed_in(staff("moderator")), document, "send_again", reason="x").status_code == 403
-
-
-def test_the_issuers_address_is_written_in_lines() -> None:
-    client = signed_in(staff("admin"))
-    row = PlatformSetting(key="issuer_address")
-    assert "<textarea" in client.get(url(row, "set_value")).content.decode()
-
-    act(client, row, "set_value", value="Rue Haute 12\r\n1000 Bruxelles", reason="Moved")
-    assert platform.get("issuer_address") == "Rue Haute 12\n1000 Bruxelles"
-    page = client.get(reverse("admin:core_platformsetting_changelist")).content.decode()
-    assert "Rue Haute 12<br>1000 Bruxelles" in page
-
-    act(client, row, "set_value", value="", reason="Nowhere")
-    assert platform.get("issuer_address") == ""
-
-
-@pytest.mark.parametrize(
-    ("key", "value", "kept"),
-    [
-        ("issuer_name", "true", "true"),
-        ("law_language", "", ""),
-        ("law_language", "ar", "ar"),
-        ("issuer_tax_id", "", ""),
-    ],
-)
-def test_texts_and_empty_choices_are_settings_too(key: str, value: str, kept: str) -> None:
-    act(signed_in(staff("admin")), PlatformSetting(key=key), "set_value", value=value, reason="So")
-
-    assert PlatformSetting.objects.get(pk=key).value == kept
-
-
-@pytest.mark.parametrize("value", ["", "x" * 13])
-def test_a_text_keeps_its_bounds(value: str) -> None:
-    client = signed_in(staff("admin"))
-
-    answer = act(client, PlatformSetting(key="issuer_code"), "set_value", value=value, reason="So")
-
-    assert answer.status_code == 200
-    assert not PlatformSetting.objects.exists()
-    assert platform.get("issuer_code") == "KRB"

@@ -19,7 +19,7 @@ anyone = ApiClient()
 
 def make(count: int) -> list[str]:
     keys = [f"k{number:04}" for number in range(count)]
-    PlatformSetting.objects.bulk_create(PlatformSetting(key=key, value=1) for key in keys)
+    PlatformSetting.objects.bulk_create(PlatformSetting(key=key, number=1) for key in keys)
     return keys
 
 
@@ -52,7 +52,7 @@ def test_list_stays_whole_while_rows_come_and_go() -> None:
     first = anyone.get("/api/things/").json()
 
     PlatformSetting.objects.filter(key__in=keys[:5]).delete()
-    PlatformSetting.objects.create(key="a-new-first", value=1)
+    PlatformSetting.objects.create(key="a-new-first", number=1)
 
     assert anyone.get(first["next"]).json()["results"] == keys[20:40]
 

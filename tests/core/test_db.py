@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("db")
 
 
 def make(key: str) -> PlatformSetting:
-    return PlatformSetting.objects.create(key=key, value=1)
+    return PlatformSetting.objects.create(key=key, number=1)
 
 
 def test_lock_holds_the_row_until_the_end() -> None:
@@ -130,7 +130,7 @@ def test_retrying_gets_over_deadlocks() -> None:
             core_db.lock(PlatformSetting.objects.all(), key=first)
             if tries[name] == 1:
                 met.wait()
-            PlatformSetting.objects.filter(key=second).update(value=name)
+            PlatformSetting.objects.filter(key=second).update(number=len(name))
 
     def run(first: str, second: str) -> None:
         try:

@@ -105,7 +105,10 @@ ACTIONS: dict[str, set[str]] = {
     "payments_providerroute_remove": MONEY,
     "core_exchangerate_fetch": MONEY,
     "core_exchangerate_put": MONEY,
+    "core_platformsetting_effect": {ADMIN},
+    "core_platformsetting_set_default": {ADMIN},
     "core_platformsetting_set_value": {ADMIN},
+    "core_platformsetting_withdraw": {ADMIN},
     "rates_servicefeeterms_set_terms": MONEY,
     "rates_promocode_add_code": MONEY,
     **{
@@ -145,8 +148,7 @@ UNLIKE = {
 
 FORMS: dict[str, dict[str, set[str]]] = {
     "listings_amenity": {"change": {ADMIN}},
-    # Their rows have no page of their own: whatever is asked, the whole list is shown, and nothing done.
-    "core_platformsetting": {"change": {ADMIN}},
+    # Its rows have no page of their own: whatever is asked, the whole list is shown, and nothing done.
     "privacy_retentionrun": {"change": {ADMIN}},
 }
 """Pages whose own form may be sent; every other one is closed to all."""
@@ -160,8 +162,13 @@ PAGES: dict[str, int] = {
     "autocomplete": 403,
     "logout": 405,
     "language": 405,
+    "keep_filter": 405,
+    "forget_filter": 405,
 }
 """Pages of the site itself → what every member of the staff hears by GET."""
+
+WANTED = {"forget_filter": (MISSING,)}
+"""Pages of the site whose address names a row."""
 
 OWN: dict[str, tuple[set[str], tuple[Any, ...]]] = {}
 """Pages that are no lists of rows (``admin_site.custom``) → who may, and what their address needs: words of ``rows``."""
@@ -357,7 +364,7 @@ def test_pages(office: Office, page: str) -> None:
 def test_pages_of_the_site(office: Office) -> None:
     for name, status in PAGES.items():
         heard = {
-            who: _heard(office, client.get(reverse(f"admin:{name}")))
+            who: _heard(office, client.get(reverse(f"admin:{name}", args=WANTED.get(name, ()))))
             for who, client in office.clients.items()
         }
         assert heard == {who: _of(office, who, {*ROLES, ""}, status) for who in office.clients}, name

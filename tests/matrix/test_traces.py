@@ -184,7 +184,9 @@ OFFICE = {
     "bookings_hostpenalty_waive": "penalty.waive",
     "core_exchangerate_fetch": "exchange_rates.fetched",
     "core_exchangerate_put": "exchange_rates.set",
+    "core_platformsetting_set_default": "setting.changed",
     "core_platformsetting_set_value": "setting.changed",
+    "core_platformsetting_withdraw": "setting.plan_withdrawn",
     "accounts_user_unlink": "identity.unlinked",
     "accounts_user_erase": "user.erased",
     "accounts_user_reveal": "user.revealed",
@@ -258,6 +260,7 @@ READS = {
     "core_firewallrule_try_address": "It asks.",
     "listings_listing_price_a_stay": "It computes.",
     "notifications_delivery_preview": "It composes.",
+    "core_platformsetting_effect": "It computes.",
     "notifications_delivery_sheet": "It composes.",
     "payments_document_pdf": "A document as it was issued, for those who may see all of it on its page.",
 }

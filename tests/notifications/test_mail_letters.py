@@ -17,7 +17,7 @@ from django.test import Client
 from backend.accounts.models import User
 from backend.bookings import services as bookings
 from backend.bookings.models import Booking
-from backend.core.models import PlatformSetting
+from backend.core import platform
 from backend.listings.models import Photo
 from backend.notifications import deliveries, preview, unsubscribing
 from backend.notifications import services as notifications
@@ -234,7 +234,7 @@ def with_photo(listing: Any) -> str:
 
 def test_a_confirmation_shows_the_facts_of_the_stay(box: Postbox, settings: Any, tmp_path: Path) -> None:
     settings.MEDIA_ROOT = tmp_path
-    PlatformSetting.objects.create(key="issuer_address", value="Mtaa wa Uhuru 1\n00100 Nairobi")
+    platform.put("issuer_address", "Mtaa wa Uhuru 1\n00100 Nairobi")
     listing = make_listing(line1="Rua da Bica 12", postal_code="1200-054", title="Flat 100% <b>new</b>")
     picture = with_photo(listing)
     booking = confirmed(listing, make_user(first_name="Ana"))
