@@ -29,6 +29,8 @@ from api.property_types import (
 )
 from api.rendering import dumps
 from api.types import Params
+from api.visiting import visitor
+from backend.analytics import visits
 from backend.availability import subscribers
 from backend.bookings import services as bookings
 from backend.core import access
@@ -198,6 +200,7 @@ def _answer(
     body = dumps(_payload(listing, viewer, exact))
     tag = version_tag(listing.version, body)
     if status == 200 and request.method == "GET":
+        visits.viewed(listing, visitor(request), now=timezone.now())
         return etag_response(request, tag, body)
     response = HttpResponse(body, status=status, content_type="application/json; charset=utf-8")
     response["ETag"] = tag

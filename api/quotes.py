@@ -19,6 +19,8 @@ from api.lines import LineOut, line_payload, shower
 from api.problems import responses
 from api.timelines import CancellationOut
 from api.types import DateIn, In, MoneyOut, Out, Text
+from api.visiting import visitor
+from backend.analytics import visits
 from backend.availability.services import DatesUnavailable
 from backend.bookings import policies, pricing, promotions, quotes
 from backend.bookings.policies import Decision
@@ -114,6 +116,7 @@ def make(request: HttpRequest, property_id: int, body: QuoteIn) -> Any:
             pets=body.pets,
             guest=actor,
         )
+    visits.quoted(listing, visitor(request), now=timezone.now())
     with override(languages.code(request)):
         return quote_payload(quote, actor)
 
