@@ -26,7 +26,7 @@ from unfold.dataclasses import SearchResult
 from unfold.forms import AdminOwnPasswordChangeForm
 from unfold.sites import UnfoldAdminSite
 
-from admin_site import custom, languages
+from admin_site import custom, languages, saved_filters
 from admin_site.custom import CustomPage as CustomPage
 from admin_site.custom import register_page as register_page
 from admin_site.masking import for_reader
@@ -120,8 +120,16 @@ class BackOffice(UnfoldAdminSite):
 
     def extra_urls(self) -> list[URLPattern]:
         """Pages that are no lists of rows; asked for once all of them are registered."""
-        language = path("language/", self.admin_view(require_POST(languages.choose)), name="language")
-        return [language, *custom.urls(self.admin_view)]
+        posted = {
+            "language": ("language/", languages.choose),
+            "keep_filter": ("filters/", saved_filters.keep_view),
+            "forget_filter": ("filters/<int:filter_id>/forget/", saved_filters.forget_view),
+        }
+        own = [
+            path(route, self.admin_view(require_POST(view)), name=name)
+            for name, (route, view) in posted.items()
+        ]
+        return [*own, *custom.urls(self.admin_view)]
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
         inner = super().admin_view(for_reader(view), cacheable)

@@ -50,6 +50,10 @@ MONEY, MODERATES = {FINANCE, ADMIN}, {MODERATOR, ADMIN}
 ACTIONS: dict[str, set[str]] = {
     "accounts_user_suspend": MODERATES,
     "accounts_user_restore": MODERATES,
+    "accounts_user_sign_out": {SUPPORT, MODERATOR, ADMIN},
+    "accounts_user_sign_out_device": {SUPPORT, MODERATOR, ADMIN},
+    "accounts_user_view_as": {SUPPORT, ADMIN},
+    "accounts_user_export": {MODERATOR, FINANCE, ADMIN},
     "accounts_user_grant_role": {ADMIN},
     "accounts_user_unlink": MODERATES,
     "accounts_user_erase": {ADMIN},
@@ -170,7 +174,9 @@ PAGES: dict[str, int] = {
 WANTED = {"forget_filter": (MISSING,)}
 """Pages of the site whose address names a row."""
 
-OWN: dict[str, tuple[set[str], tuple[Any, ...]]] = {}
+OWN: dict[str, tuple[set[str], tuple[Any, ...]]] = {
+    "page_view_as": ({SUPPORT, ADMIN}, ("accounts_user",)),
+}
 """Pages that are no lists of rows (``admin_site.custom``) → who may, and what their address needs: words of ``rows``."""
 
 OPEN = {"login"}
