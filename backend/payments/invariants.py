@@ -16,6 +16,18 @@ CHECKS = [
         meaning="A ledger transaction does not balance: money appeared or vanished in the books.",
     ),
     Check(
+        name="ledger_balances_are_its_entries",
+        sql="""
+            SELECT account, currency, b.amount_minor AS balance, e.sum AS entries
+            FROM ledger_balances b FULL JOIN (
+                SELECT account, currency, sum(amount_minor) AS sum FROM ledger_entries
+                WHERE id <= (SELECT max(through) FROM ledger_closings WHERE is_done) GROUP BY 1, 2
+            ) AS e USING (account, currency)
+            WHERE b.amount_minor IS DISTINCT FROM e.sum
+        """,
+        meaning="The sums that balances are made of are not those of the entries: a closing has left one out.",
+    ),
+    Check(
         name="money_is_booked_once",
         sql="""
             SELECT o.id AS op, o.kind, o.state, o.amount_minor, o.currency, count(t.id) AS booked,

@@ -128,6 +128,29 @@ class StripeFake(StripeBooks):
     def list_disputes(self, call: Call) -> Reply:
         return self._list("dispute", call)
 
+    @on("POST", "/v1/disputes/{id}")
+    def answer_dispute(self, call: Call, id: str) -> Reply:
+        given, found = self._given(call), self._get(id, "dispute")
+        if found["status"] not in ("needs_response", "warning_needs_response"):
+            raise Refused(400, "dispute_closed", message="This dispute is already closed")
+        if found.get("submitted"):
+            raise Refused(400, "evidence_submitted", message="Evidence was submitted already")
+        found["evidence"] = {**found.get("evidence", {}), **given.get("evidence", {})}
+        found["metadata"] = {**found.get("metadata", {}), **given.get("metadata", {})}
+        if given.get("submit") in (True, "true"):
+            found |= {"submitted": True, "status": "under_review"}
+            self._event("charge.dispute.updated", found)
+        return self._say(found, given)
+
+    @on("POST", "/v1/disputes/{id}/close")
+    def close_dispute(self, call: Call, id: str) -> Reply:
+        found = self._get(id, "dispute")
+        if found["status"] not in ("needs_response", "warning_needs_response"):
+            raise Refused(400, "dispute_closed", message="This dispute is already closed")
+        found["status"] = "lost"
+        self._event("charge.dispute.closed", found)
+        return self._say(found, self._given(call))
+
     # Hosts.
 
     @on("POST", "/v1/accounts")

@@ -1,7 +1,7 @@
 """The tables of money. Amounts are minor units of the ``currency`` beside them."""
 
-from backend.payments.models.books import LedgerEntry, LedgerTransaction
-from backend.payments.models.dispute import Dispute
+from backend.payments.models.books import LedgerBalance, LedgerClosing, LedgerEntry, LedgerTransaction
+from backend.payments.models.dispute import Dispute, DisputeAnswer
 from backend.payments.models.document import Document, DocumentKind, DocumentSeries
 from backend.payments.models.event import ProviderEvent
 from backend.payments.models.folio import Folio, FolioLine
@@ -15,11 +15,14 @@ from backend.payments.models.sandbox import SandboxRecord
 
 __all__ = [
     "Dispute",
+    "DisputeAnswer",
     "Document",
     "DocumentKind",
     "DocumentSeries",
     "Folio",
     "FolioLine",
+    "LedgerBalance",
+    "LedgerClosing",
     "LedgerEntry",
     "LedgerTransaction",
     "MoneyOp",

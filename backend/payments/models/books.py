@@ -28,6 +28,7 @@ class LedgerTransaction(models.Model):
         ordering = ["-id"]
         verbose_name = _("ledger transaction")
         verbose_name_plural = _("ledger transactions")
+        indexes = [models.Index(fields=["at"], name="ledger_transactions_at")]
         constraints = [
             models.UniqueConstraint(
                 fields=["money_op"], condition=~Q(money_op=None), name="ledger_once_per_op"
@@ -94,3 +95,44 @@ class LedgerEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.account} {self.amount_minor} {self.currency}"
+
+
+class LedgerClosing(models.Model):
+    """How far the books are summed up: every entry up to ``through`` (an entry's id) stands in ``LedgerBalance``.
+
+    One that is not ``is_done`` waits until all transactions that were under way at ``seen_by`` (the database's number of
+    a transaction) have ended, since one of them may still write an entry with a lower id.
+    """
+
+    through = models.BigIntegerField(_("through entry"))
+    seen_by = models.BigIntegerField(_("seen by transaction"))
+    is_done = models.BooleanField(_("done"), default=False)
+    at = models.DateTimeField(_("at"))
+
+    class Meta:
+        db_table = "ledger_closings"
+        ordering = ["-id"]
+        verbose_name = _("closing of the books")
+        verbose_name_plural = _("closings of the books")
+
+    def __str__(self) -> str:
+        return f"#{self.through}"
+
+
+class LedgerBalance(models.Model):
+    """What an account comes to in a currency, of all entries up to the last closing; ``last_entry`` is the newest of them."""
+
+    account = models.CharField(_("account"), max_length=40)
+    currency = models.CharField(_("currency"), max_length=3)
+    amount_minor = models.BigIntegerField(_("amount"))
+    last_entry = models.BigIntegerField(_("last entry"))
+
+    class Meta:
+        db_table = "ledger_balances"
+        ordering = ["account", "currency"]
+        verbose_name = _("balance of an account")
+        verbose_name_plural = _("balances of accounts")
+        constraints = [models.UniqueConstraint(fields=["account", "currency"], name="ledger_balances_once")]
+
+    def __str__(self) -> str:
+        return f"{self.account} {self.currency}"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import uuid
+
+from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -70,3 +73,61 @@ class Dispute(models.Model):
 
     def __str__(self) -> str:
         return self.provider_ref
+
+
+class DisputeAnswer(models.Model):
+    """What was answered to a dispute: evidence, or that it is accepted. Written down before the provider is told.
+
+    Its id is the provider's idempotency key. ``version`` is the dispute's when it was given: a bank that asks again is
+    answered again. ``facts`` are the names of those that were sent beside ``text``.
+    """
+
+    class Kind(models.TextChoices):
+        EVIDENCE = "evidence", _("evidence")
+        ACCEPTANCE = "acceptance", _("accepted")
+
+    class State(models.TextChoices):
+        SENDING = "sending", _("being sent")
+        SENT = "sent", _("sent")
+        REFUSED = "refused", _("refused")
+        UNKNOWN = "unknown", _("unknown")
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    dispute = models.ForeignKey(
+        Dispute, on_delete=models.PROTECT, related_name="answers", verbose_name=_("dispute")
+    )
+    version = models.PositiveIntegerField(_("version"))
+    kind = models.CharField(_("kind"), max_length=10, choices=Kind.choices)
+    text = models.TextField(_("text"), max_length=5000, blank=True)
+    facts = models.JSONField(_("facts"), default=list)
+    state = models.CharField(_("state"), max_length=8, choices=State.choices, default=State.SENDING)
+    error_code = models.CharField(_("error"), max_length=60, blank=True)
+    attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
+    given_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", verbose_name=_("given by")
+    )
+    created_at = models.DateTimeField(_("created at"))
+    settled_at = models.DateTimeField(_("settled"), null=True, blank=True)
+
+    class Meta:
+        db_table = "dispute_answers"
+        ordering = ["-created_at"]
+        verbose_name = _("answer to a dispute")
+        verbose_name_plural = _("answers to disputes")
+        indexes = [
+            models.Index(
+                fields=["created_at"],
+                condition=Q(state__in=["sending", "unknown"]),
+                name="dispute_answers_open",
+            )
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["dispute", "version"],
+                condition=~Q(state="refused"),
+                name="dispute_answers_once",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.id}"

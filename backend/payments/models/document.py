@@ -110,6 +110,7 @@ class Document(models.Model):
         ordering = ["-id"]
         verbose_name = _("document")
         verbose_name_plural = _("documents")
+        indexes = [models.Index(fields=["issued_at"], name="documents_issued")]
         constraints = [
             models.UniqueConstraint(fields=["issuer", "kind", "year", "number"], name="documents_number"),
             models.UniqueConstraint(

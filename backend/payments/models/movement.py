@@ -102,6 +102,8 @@ class Payment(models.Model):
         verbose_name_plural = _("payments")
         indexes = [
             models.Index(fields=["status", "-id"], name="payments_status"),
+            models.Index(fields=["created_at"], name="payments_created"),
+            models.Index(fields=["currency", "amount_minor"], name="payments_amount"),
             models.Index(
                 fields=["id"], condition=Q(kind="refund", status="failed"), name="payments_refunds_failed"
             ),

@@ -160,6 +160,7 @@ class Payout(models.Model):
                 condition=Q(status__in=["scheduled", "on_hold", "failed"]),
                 name="payouts_due",
             ),
+            models.Index(fields=["due_at"], name="payouts_due_at"),
         ]
         constraints = [
             models.UniqueConstraint(
@@ -222,6 +223,11 @@ class PayoutHold(models.Model):
         ordering = ["id"]
         verbose_name = _("payout hold")
         verbose_name_plural = _("payout holds")
+        indexes = [
+            models.Index(
+                fields=["reason", "payout"], condition=Q(released_at=None), name="payout_holds_active"
+            )
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["payout", "reason"],

@@ -307,3 +307,43 @@ class TellsDisputes(Provider):
     @abc.abstractmethod
     def disputes_since(self, since: datetime) -> list[str]:
         """The references of the disputes that were opened from ``since`` on. Raises: ProviderUnavailable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What speaks for us against a dispute, in words that a bank reads. What is empty is not sent.
+
+    ``text`` is what the staff say; the others are facts of the stay: what was sold, to whom, for which days, on which
+    terms it could be canceled, and what happened when.
+    """
+
+    text: str
+    product: str = ""
+    customer_name: str = ""
+    customer_email: str = ""
+    service_days: str = ""
+    terms: str = ""
+    log: str = ""
+
+
+class AnswerRefused(Exception):
+    """The provider takes no such answer: too late, answered already, or not in this state."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class AnswersDisputes(TellsDisputes):
+    """A provider that takes our answer to a dispute. The same key is the same answer, however often it is given."""
+
+    takes_evidence: ClassVar[bool] = True
+    """Whether evidence is taken here too, or on the provider's own page only."""
+
+    @abc.abstractmethod
+    def give_evidence(self, reference: str, evidence: Evidence, *, key: str) -> None:
+        """Submit evidence; it can be done once. Raises: AnswerRefused, KeyReused, ProviderUnavailable."""
+
+    @abc.abstractmethod
+    def accept_dispute(self, reference: str, *, key: str) -> None:
+        """Give in: the dispute is lost. Raises: AnswerRefused, KeyReused, ProviderUnavailable."""

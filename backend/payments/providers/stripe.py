@@ -27,15 +27,17 @@ from backend.payments.providers import stripe_objects as objects
 from backend.payments.providers.base import (
     ABANDONED,
     AccountState,
+    AnswerRefused,
+    AnswersDisputes,
     DisputeState,
     Event,
+    Evidence,
     KeyReused,
     Movement,
     OpensAccounts,
     Order,
     ProviderUnavailable,
     Result,
-    TellsDisputes,
 )
 from backend.payments.providers.stripe_objects import CAPTURE, OP
 
@@ -61,7 +63,7 @@ class ServerError(ProviderUnavailable):
     """Stripe broke down over an order, and keeps saying so under the same key."""
 
 
-class Stripe(OpensAccounts, TellsDisputes):
+class Stripe(OpensAccounts, AnswersDisputes):
     """The adapter of Stripe. Amounts go out and come in through ``units``."""
 
     name = units.STRIPE
@@ -208,6 +210,19 @@ class Stripe(OpensAccounts, TellsDisputes):
 
     def disputes_since(self, since: datetime) -> list[str]:
         return [each["id"] for each in self._all("disputes", {"created": {"gte": int(since.timestamp())}})]
+
+    def give_evidence(self, reference: str, evidence: Evidence, *, key: str) -> None:
+        given = {"evidence": objects.evidence(evidence), "submit": True, "metadata": {OP: key}}
+        self._answer(self._api.disputes.update, reference, given, key)
+
+    def accept_dispute(self, reference: str, *, key: str) -> None:
+        self._answer(self._api.disputes.close, reference, {}, key)
+
+    def _answer(self, call: Callable[..., Any], reference: str, given: dict[str, Any], key: str) -> None:
+        try:
+            _told(call, reference, given, _under(key))
+        except Refused as refused:
+            raise AnswerRefused(refused.code) from refused
 
     def open_account(self, *, key: str, email: str, country: str, currency: str) -> AccountState:
         """An Express account: Stripe asks the host for papers and bank; fees and losses are the platform's."""

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from backend.core.money import exponent
 from backend.payments.providers import units
-from backend.payments.providers.base import ABANDONED, AccountState, DisputeState, Movement, Result
+from backend.payments.providers.base import ABANDONED, AccountState, DisputeState, Evidence, Movement, Result
 
 Object = Mapping[str, Any]
 
@@ -258,6 +258,24 @@ def dispute_state(dispute: Object) -> DisputeState:
         evidence_due_at=datetime.fromtimestamp(due, UTC) if due else None,
         fee_minor=sum(fee(each, dispute["amount"], currency) for each in taken),
     )
+
+
+LONGEST_EVIDENCE = 20_000
+"""How long one text of the evidence may be."""
+
+
+def evidence(told: Evidence) -> dict[str, str]:
+    """What speaks for us, under Stripe's names."""
+    fields = {
+        "uncategorized_text": told.text,
+        "product_description": told.product,
+        "customer_name": told.customer_name,
+        "customer_email_address": told.customer_email,
+        "service_date": told.service_days,
+        "cancellation_policy_disclosure": told.terms,
+        "access_activity_log": told.log,
+    }
+    return {name: text[:LONGEST_EVIDENCE] for name, text in fields.items() if text}
 
 
 def _canceled(intent: Object) -> str:

@@ -1,0 +1,73 @@
+"""Balances without adding up the whole ledger: equal to it before, between and after closings, also under way."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+
+from backend.payments import closing, ledger
+from backend.payments.models import LedgerBalance, LedgerClosing, LedgerEntry
+from tests.bookings.making import wrong_books
+from tests.factories import NOW
+from tests.payments.desk import make_folio, pay
+from tests.racing import race
+
+pytestmark = pytest.mark.usefixtures("db")
+
+
+def equal() -> bool:
+    return {(row.account, row.currency): row.minor for row in closing.balances()} == ledger.trial_balance()
+
+
+def test_balances_are_the_ledgers_at_any_time() -> None:
+    assert (closing.balances(), closing.close(now=NOW)) == ([], {"summed": 0})
+    pay(make_folio())
+    assert equal()
+
+    noted = closing.close(now=NOW)
+    pay(make_folio(currency="USD"))
+    summed = closing.close(now=NOW)
+    between = equal()
+    again = closing.close(now=NOW)
+
+    assert (noted, summed, again) == ({"summed": 0}, {"summed": 2}, {"summed": 2})
+    assert between
+    assert equal()
+    assert LedgerBalance.objects.count() == 4
+    assert list(LedgerClosing.objects.values_list("is_done", flat=True)) == [True]
+    assert closing.close(now=NOW) == {"summed": 0}
+    assert wrong_books() == {}
+
+
+def test_last_movement_is_that_of_the_newest_entry() -> None:
+    pay(make_folio())
+    for _ in range(2):
+        closing.close(now=NOW)
+    assert {row.last_at for row in closing.balances()} == {NOW}
+
+    later = NOW + timedelta(days=1)
+    ledger.post(
+        cause="test",
+        entries=[ledger.Entry("fx", 5, "EUR"), ledger.Entry("revenue", -5, "EUR")],
+        now=later,
+    )
+
+    moved = {row.account: row.last_at for row in closing.balances()}
+    assert moved == {"clearing:sandbox": NOW, "guest_funds": NOW, "fx": later, "revenue": later}
+
+
+def test_what_is_under_way_while_it_is_closed_is_not_lost() -> None:
+    pay(make_folio())
+    closing.close(now=NOW)
+    results = race(*[lambda: pay(make_folio())] * 2, lambda: closing.close(now=NOW))
+    assert not [each for each in results if isinstance(each, BaseException)]
+
+    for _ in range(3):
+        closing.close(now=NOW)
+
+    assert equal()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT max(through) FROM ledger_closings WHERE is_done")
+        assert cursor.fetchone()[0] == LedgerEntry.objects.order_by("-id").values_list("pk", flat=True).first()
