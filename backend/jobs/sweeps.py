@@ -16,13 +16,23 @@ import structlog
 from django.db import connection
 from django.utils import timezone
 
+from backend.analytics import market
 from backend.audit import chain
 from backend.availability import feeds
-from backend.bookings import alterations, disputing, earnings, inquiries, reminders, settlement
+from backend.bookings import (
+    alterations,
+    dispute_answers,
+    disputing,
+    earnings,
+    inquiries,
+    reminders,
+    settlement,
+)
 from backend.bookings import services as bookings
 from backend.jobs.imports import exchange_rates
 from backend.jobs.models import SweepRun
-from backend.payments import payout_accounts, payouts, reconciliation
+from backend.moderation import looking
+from backend.payments import closing, payout_accounts, payouts, reconciliation
 from backend.privacy import cleaning, retention
 from backend.reviews import services as reviews
 from backend.reviews import standing
@@ -83,7 +93,9 @@ SWEEPS = [
     Sweep("payout_accounts", lambda now: payout_accounts.refresh_pending(now=now), cron=EVERY_TEN_MINUTES),
     Sweep("reconcile_providers", lambda now: reconciliation.reconcile(now=now), cron=EVERY_TEN_MINUTES),
     Sweep("returned_refunds", lambda now: settlement.take_back(now=now), cron=EVERY_TEN_MINUTES),
+    Sweep("dispute_answers", lambda now: dispute_answers.settle(now=now), cron=EVERY_TEN_MINUTES),
     Sweep("disputes", lambda now: disputing.catch_up(now=now), cron=EVERY_HOUR),
+    Sweep("close_books", lambda now: closing.close(now=now), cron=EVERY_HOUR),
     Sweep(
         "poll_feeds",
         lambda now: feeds.poll_due(now=now, all_of_them=True),
@@ -92,7 +104,9 @@ SWEEPS = [
     ),
     Sweep("exchange_rates", lambda now: exchange_rates.keep_up(now=now), cron=WHEN_RATES_ARE_OUT),
     Sweep("search", maintenance.keep_up, cron=EVERY_TEN_MINUTES),
+    Sweep("moderation", lambda now: looking.sweep(now=now)),
     Sweep("saved_searches", lambda now: saved.sweep(now=now), cron=EVERY_HOUR),
+    Sweep("market_days", lambda now: market.keep_up(now=now), cron=EVERY_HOUR),
     Sweep("host_standing", lambda now: standing.assess(now=now), cron=EVERY_NIGHT),
     Sweep("host_responses", lambda now: standing.refresh_responses(now=now), cron=EVERY_NIGHT),
     Sweep(

@@ -29,9 +29,12 @@ class Fate(Enum):
     """It stays; ``why`` says on which ground and how long."""
 
 
-BOOKS = "Commercial and tax law: the books name the parties by number; kept for retention_documents_years."
+DOCUMENTS_YEARS = 10
+"""How long the law has invoices and the books kept; what is older goes by hand, see ``ISSUED``."""
+
+BOOKS = "Commercial and tax law: the books name the parties by number; kept for ten years."
 ISSUED = (
-    "Tax law: an issued document is not changed. It goes with its file after retention_documents_years, which needs"
+    "Tax law: an issued document is not changed. It goes with its file after ten years, which needs"
     " the database's superuser, since the application may not."
 )
 CHAINED = "Accountability: the log is chained and says who acted by number; it holds no personal texts."
@@ -316,6 +319,14 @@ PERSONAL: Sequence[Personal] = (
         why=BOOKS,
     ),
     _of("payments.Dispute", "payment__folio__guest", Fate.KEPT, "reason note", "disputes", why=BOOKS),
+    _of(
+        "payments.DisputeAnswer",
+        "dispute__payment__folio__guest",
+        Fate.KEPT,
+        "text",
+        "dispute_answers",
+        why=BOOKS,
+    ),
     _of("payments.PayoutHold", "payout__receiver", Fate.KEPT, "note", "payout_holds", why=BOOKS),
     # What we noted of what they did
     _of(

@@ -397,6 +397,13 @@ SECTIONS: tuple[Section, ...] = (
         "payment__reference=payment amount_minor@currency=amount currency reason status note opened_at closed_at",
     ),
     table(
+        "dispute_answers",
+        _("Answers to disputed payments"),
+        "payments.DisputeAnswer",
+        "dispute__payment__folio__guest",
+        "dispute__payment__reference=payment kind state text created_at",
+    ),
+    table(
         "payout_accounts",
         _("Payout accounts"),
         "payments.PayoutAccount",
