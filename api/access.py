@@ -262,6 +262,9 @@ ACCESS: dict[str, Access] = {
     "reviews_appeal": Access((GUEST,), "hidden review", note="The side that wrote it."),
     "host_see_today": _user,
     "standing_see_standing": _user,
+    "host_analytics_see_analytics": Access(
+        (USER,), note="A property_id of one's own, or of somebody else's whose payouts one was granted; others answer 404."
+    ),
     "payments_list_payments": _user,
     "payments_get_payment": Access(KNOWN_TO["payment"], "payment"),
     "payments_receive_webhook": Access((ANYONE,), note=_proven + "the provider's signature."),

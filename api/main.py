@@ -23,6 +23,7 @@ from api import (
     feeds,
     ground,
     host,
+    host_analytics,
     host_codes,
     identity_checks,
     inquiries,
@@ -142,6 +143,7 @@ api = build(
     reviews.router,
     host.router,
     standing.router,
+    host_analytics.router,
     # Before the addresses of payment providers, which take any name.
     sms_reports.router,
     mail_reports.router,

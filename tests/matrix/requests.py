@@ -298,6 +298,7 @@ REQUESTS: dict[str, list[Case]] = {
     "reviews_appeal": [Case(MADE, _says(reason="I named nobody."), at={"review_id": "hidden_review"})],
     "host_see_today": [READ],
     "standing_see_standing": [READ],
+    "host_analytics_see_analytics": [READ, Case(query="?from=2027-01-01&to=2027-03-01")],
     "payments_list_payments": [READ, Case(query="?as=host")],
     "payments_get_payment": [READ],
     "payments_receive_webhook": [Case(400, _says(id="evt_1"), at={"provider": "=sandbox"})],
