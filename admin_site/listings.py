@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.core.files.storage import default_storage
 from django.db.models import Prefetch, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -15,28 +14,24 @@ from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
 
-from admin_site import finding, masking
-from admin_site.actions import DANGER, SUCCESS, WARNING, dialog_action
+from admin_site import fields, finding, masking
+from admin_site.actions import DANGER, SUCCESS, WARNING, ReasonForm, dialog_action
 from admin_site.base import Page, Rows
 from admin_site.calendars import ListingCalendar, SetDates, TakenNights
 from admin_site.cohosts import CoHosts
 from admin_site.display import LISTING_COLOURS, label, link, money, url_of, weekdays
 from admin_site.feeds import Feeds, Subscribers
+from admin_site.listing_pictures import thumbnail_url
 from admin_site.pricing import StayForm, explain
 from admin_site.rate_actions import OVER, ListingRates
 from admin_site.rate_rows import Codes, Fees, PriceRules, Taxes
 from admin_site.revealing import Shown, reveal_action
 from backend.core import access
 from backend.listings import amenities, revealing
-from backend.listings import services as listings
 from backend.listings.models import Listing, ListingTransition, Photo
 from backend.listings.states import TRANSITIONS, ListingStatus
-
-
-def thumbnail_url(photo: Photo) -> str:
-    """The address of the smallest picture that there is of ``photo``."""
-    smallest = min(photo.sizes, key=int) if photo.sizes else None
-    return default_storage.url(photo.sizes[smallest] if smallest else photo.file.name)
+from backend.moderation import deciding, reasons
+from backend.moderation.models import LISTING, Case, Decision
 
 
 class Photos(Rows):
@@ -60,6 +55,27 @@ class Steps(Rows):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ListingTransition]:
         return super().get_queryset(request).select_related("actor")
+
+
+class RejectForm(ReasonForm):
+    """Which reason, and words of one's own behind its sentence."""
+
+    code = fields.choice(_("What is wrong"), reasons.choices(LISTING), initial=reasons.OTHER, required=False)
+    field_order = ("code", "reason")
+
+    def clean_code(self) -> str:
+        return self.cleaned_data["code"] or reasons.OTHER
+
+
+def _judge(request: HttpRequest, row: Listing, decision: str, given: dict[str, Any]) -> None:
+    deciding.judge_listing(
+        actor=request.user,
+        listing=row,
+        action=decision,
+        code=given.get("code", ""),
+        words=given["reason"],
+        now=timezone.now(),
+    )
 
 
 @admin.register(Listing)
@@ -91,7 +107,7 @@ class ListingPage(ListingRates, ListingCalendar, Page):
             {
                 "fields": (
                     ("title", "host_link"),
-                    ("state", "status_reason"),
+                    ("state", "status_reason", "last_case"),
                     ("nightly", "weekend"),
                     ("cleaning", "extra_guest"),
                     "description",
@@ -142,7 +158,7 @@ class ListingPage(ListingRates, ListingCalendar, Page):
         ),
     )
     readonly_fields = (
-        *("host_link", "state", "nightly", "weekend", "cleaning", "extra_guest", "has"),
+        *("host_link", "state", "last_case", "nightly", "weekend", "cleaning", "extra_guest", "has"),
         *("nights_by_weekday", "arrivals", "departures"),
         *("street", "door", "postcode", "lat", "lng"),
     )
@@ -173,7 +189,7 @@ class ListingPage(ListingRates, ListingCalendar, Page):
         variant=SUCCESS,
     )
     def approve(self, request: HttpRequest, row: Listing, given: dict[str, Any]) -> None:
-        listings.approve(actor=request.user, listing=row, reason=given["reason"], now=timezone.now())
+        _judge(request, row, Decision.Action.APPROVE, given)
 
     @dialog_action(
         title=_("Flag"),
@@ -184,7 +200,7 @@ class ListingPage(ListingRates, ListingCalendar, Page):
         variant=WARNING,
     )
     def flag(self, request: HttpRequest, row: Listing, given: dict[str, Any]) -> None:
-        listings.flag(actor=request.user, listing=row, reason=given["reason"], now=timezone.now())
+        _judge(request, row, Decision.Action.FLAG, given)
 
     @dialog_action(
         title=_("Reject"),
@@ -196,9 +212,10 @@ class ListingPage(ListingRates, ListingCalendar, Page):
         permission="moderate",
         icon="cancel",
         variant=DANGER,
+        form_class=RejectForm,
     )
     def reject(self, request: HttpRequest, row: Listing, given: dict[str, Any]) -> None:
-        listings.reject(actor=request.user, listing=row, reason=given["reason"], now=timezone.now())
+        _judge(request, row, Decision.Action.REJECT, given)
 
     def has_reveal_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         row = self.get_row(request, str(object_id))
@@ -275,6 +292,11 @@ class ListingPage(ListingRates, ListingCalendar, Page):
     @display(description=_("status"))
     def state(self, listing: Listing) -> str:
         return label(listing.get_status_display(), LISTING_COLOURS[listing.status])
+
+    @display(description=_("case"))
+    def last_case(self, listing: Listing) -> str:
+        case = Case.objects.filter(listing=listing).order_by("-pk").first()
+        return link(case, f"{case.pk} · {case.get_status_display()}") if case is not None else "–"
 
     @display(description=_("price per night"))
     def nightly(self, listing: Listing) -> str:

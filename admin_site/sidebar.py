@@ -31,8 +31,19 @@ GROUPS: list[tuple[Any, bool, list[Page]]] = [
             (_("Co-hosts"), "supervisor_account", "listings.cohost", ()),
             (_("Identity documents"), "badge", "accounts.identitycheck", ("identity",)),
             (_("Conversations"), "forum", "messaging.conversation", ()),
+            (_("Analytics"), "monitoring", "page:analytics", ()),
+        ],
+    ),
+    (
+        _("Moderation"),
+        False,
+        [
+            (_("Cases"), "gavel", "moderation.case", ("cases",)),
             (_("Reports"), "report", "moderation.report", ("reports",)),
+            (_("Findings"), "flag", "moderation.flag", ()),
             (_("Reviews"), "reviews", "reviews.review", ("appeals",)),
+            (_("Strikes"), "heart_broken", "moderation.strike", ()),
+            (_("Text rules"), "spellcheck", "moderation.textrule", ()),
         ],
     ),
     (
@@ -48,6 +59,7 @@ GROUPS: list[tuple[Any, bool, list[Page]]] = [
         _("Money"),
         False,
         [
+            (_("Money"), "account_balance_wallet", "page:money", ()),
             (_("Payments"), "payments", "payments.payment", ("refunds",)),
             (_("Refunds by hand"), "undo", "payments.refundrequest", ("approvals",)),
             (_("Disputes"), "gavel", "payments.dispute", ("disputes",)),
@@ -57,6 +69,7 @@ GROUPS: list[tuple[Any, bool, list[Page]]] = [
             (_("Documents"), "description", "payments.document", ()),
             (_("Ledger"), "account_balance", "payments.ledgerentry", ()),
             (_("Reconciliation"), "difference", "payments.reconciliationdifference", ("differences",)),
+            (_("Reports for the books"), "request_quote", "page:money_reports", ()),
         ],
     ),
     (
@@ -65,6 +78,9 @@ GROUPS: list[tuple[Any, bool, list[Page]]] = [
         [
             (_("Deliveries"), "outgoing_mail", "notifications.delivery", ("deliveries",)),
             (_("Suppressed addresses"), "unsubscribe", "notifications.suppressedaddress", ()),
+            (_("System"), "monitor_heart", "page:system", ()),
+            (_("Load and errors"), "speed", "page:figures", ()),
+            (_("Requests and errors"), "manage_search", "page:requests", ()),
             (_("Jobs"), "memory", "procrastinate.procrastinatejob", ("jobs",)),
             (_("Audit log"), "policy", "audit.auditentry", ()),
             (_("Erasures"), "person_remove", "privacy.erasure", ()),

@@ -84,6 +84,20 @@ KINDS = [
         since="updated_at",
     ),
     Kind(
+        "cases",
+        _("Cases to decide"),
+        "moderation/case/",
+        "moderation.view_case",
+        "gavel",
+        "warning",
+        "SELECT FROM moderation_cases WHERE status IN ('open', 'appealed')",
+        why=_(
+            "What was reported, found or offered is gathered in a case. Take it, look at both sides, and decide; the letter is shown before it is sent."
+        ),
+        since="opened_at",
+        until="due_at",
+    ),
+    Kind(
         "reports",
         _("Reports to decide"),
         "moderation/report/?status__exact=open",

@@ -57,7 +57,10 @@ MONEY = {
 }
 RATES = {"core.currency", "core.exchangerate"}
 LOG = {"audit.auditentry"}
-REPORTS = {"moderation.report", "reviews.review"}
+REPORTS = {
+    *("moderation.report", "moderation.case", "moderation.flag", "moderation.strike", "moderation.textrule"),
+    "reviews.review",
+}
 TALKS = {"messaging.conversation"}
 ABUSE = {"core.firewallrule", "core.throttledsubject"}
 PRIVACY = {"privacy.erasure", "privacy.retentionrun"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from django.db import transaction
 from django.test import Client
 from django.utils import timezone
 
@@ -19,7 +20,9 @@ from backend.availability.models import (
 )
 from backend.bookings.models import Alteration, Booking, CancellationPolicy, HostPenalty, Inquiry
 from backend.core.stay import Stay
-from backend.moderation.models import Report
+from backend.listings.models import Listing
+from backend.moderation import cases, deciding
+from backend.moderation.models import Case, Flag, Report, TextRule
 from backend.notifications.models import SuppressedAddress
 from backend.rates.models import Fee, PriceRule, PromoCode, ServiceFeeTerms, Tax
 from backend.reviews.models import Review
@@ -126,7 +129,29 @@ def make_terms(booking: Booking) -> None:
         user=make_user(), channel="email", address="gone@example.com", created_at=now
     )
     Report.objects.create(reporter=booking.guest, listing=listing, reason="fraud", created_at=now)
+    make_case(listing)
     make_review(booking)
+
+
+def make_case(listing: Listing) -> Case:
+    """A case about ``listing`` with a finding, beside one about somebody that was decided against them."""
+    now, moderator = timezone.now(), make_user("moderator")
+    with transaction.atomic():
+        about_person = cases.gather("user", make_user(), priority=Case.Priority.HIGH, now=now)
+        case = cases.gather("listing", listing, priority=Case.Priority.NORMAL, now=now)
+    deciding.decide(
+        actor=moderator, case_id=about_person.pk, action="suspend_person", code="harassment", now=now
+    )
+    rule = TextRule.objects.create(pattern=f"balcony{listing.pk}", created_at=now)
+    Flag.objects.create(
+        case=case,
+        listing=listing,
+        kind="words",
+        fingerprint=str(listing.pk),
+        found={"rule": rule.pattern, "places": [{"field": "description", "word": "balcony"}]},
+        created_at=now,
+    )
+    return case
 
 
 def make_review(booking: Booking, **fields: Any) -> Review:
