@@ -16,7 +16,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.dates import WEEKDAYS_ABBR
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from django.utils.translation import get_language, get_language_bidi
+from django.utils.translation import get_language, get_language_bidi, gettext
 
 from backend.accounts.models import ADMIN, MODERATOR
 from backend.core import formats
@@ -104,6 +104,14 @@ def signed(minor: int | None, currency: str) -> str:
     return text.replace(" ", " +", 1) if minor is not None and minor > 0 else text
 
 
+def side(minor: int, currency: str) -> str:
+    """A balance in the accountants' words: debit or credit instead of a sign; "–" for nothing."""
+    if not minor:
+        return "–"
+    words = gettext("debit") if minor > 0 else gettext("credit")
+    return f"{money(abs(minor), currency)} {words}"
+
+
 def number(value: int | Decimal) -> str:
     """A number as the reader writes it: ``12,345``."""
     language = get_language() or ""
@@ -126,6 +134,11 @@ def days(first: date | None, last: date | None) -> str:
 def short_day(value: date) -> str:
     """A date without its year, for axes: ``06 May``."""
     return _dated(value, "dd MMM")
+
+
+def month(value: date) -> str:
+    """A month: ``May 2027``."""
+    return _dated(value, "MMM y")
 
 
 def instant(value: datetime | None, *, seconds: bool = False) -> str:

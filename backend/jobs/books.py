@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
+from backend.analytics import invariants as analytics
 from backend.audit import invariants as audit
 from backend.availability import invariants as availability
 from backend.bookings import invariants as bookings
@@ -14,6 +15,7 @@ from backend.core import rotation
 from backend.core.checks import Check
 from backend.jobs.sweeps import Clock, clock
 from backend.messaging import invariants as messaging
+from backend.moderation import invariants as moderation
 from backend.notifications import invariants as notifications
 from backend.payments import invariants as payments
 from backend.payments import payout_invariants as payouts
@@ -24,10 +26,12 @@ from backend.reviews import invariants as reviews
 from backend.search import invariants as search
 
 CHECKS: list[Check] = [
+    *analytics.CHECKS,
     *audit.CHECKS,
     *availability.CHECKS,
     *bookings.CHECKS,
     *messaging.CHECKS,
+    *moderation.CHECKS,
     *notifications.CHECKS,
     *payments.CHECKS,
     *payouts.CHECKS,

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from django.db import connections
 
 from backend.accounts.models import ADMIN, MODERATOR
+from backend.analytics import market, visits
 from backend.audit import services as audit
 from backend.audit.models import AuditEntry
 from backend.core.access import SYSTEM
@@ -67,6 +68,8 @@ def make(*, now: datetime) -> Made:
     accounts.open_accounts(everybody, now=now - OPENED + timedelta(days=10))
     accounts.share(listings["Lisbon", 0], everybody["host_12"], now=now - OPENED + timedelta(days=31))
     booked = stays.tell(stays.World(everybody, listings, now))
+    visits.flush()
+    market.keep_up(now=now)
     passwords = people.give_passwords(everybody.values())
     audit.record(actor=SYSTEM, action=DONE, subject=everybody[ADMIN], now=now)
     return Made(passwords, len(homes), Photo.objects.filter(listing__in=listings.values()).count(), booked)

@@ -13,9 +13,11 @@ from datetime import datetime, timedelta
 from random import Random
 
 from backend.accounts.models import MODERATOR, SUPPORT, User
+from backend.analytics import visits
+from backend.analytics.visits import Visitor
 from backend.availability import services as availability
 from backend.availability.rules import StayRefused
-from backend.bookings import alterations, earnings, inquiries, settlement
+from backend.bookings import alterations, earnings, inquiries, quotes, settlement
 from backend.bookings import services as bookings
 from backend.bookings.models import AlterationStatus, Booking, Inquiry
 from backend.core.stay import Stay
@@ -103,7 +105,9 @@ class _Told:
         return Booking.objects.get(pk=self.booking_id)
 
     def book(self) -> None:
-        """Ask for the stay on the first day that the calendar allows."""
+        """Look at the place, ask for the price and then for the stay, on the first day that the calendar allows."""
+        visitor = Visitor(self.guest, "", "")
+        visits.viewed(self.listing, visitor, now=self.at - timedelta(minutes=6))
         today = availability.rules_of(self.listing).today(self.world.now)
         wanted = today + timedelta(days=self.visit.check_in)
         message = self.rng.choice(MESSAGES)
@@ -116,12 +120,21 @@ class _Told:
                 message=message,
             )
             try:
+                self._price(wish, visitor)
                 self.booking_id = bookings.create(guest=self.guest, wish=wish, now=self.at).pk
             except (StayRefused, availability.DatesUnavailable, availability.Preparation):
                 if later == TRIES - 1:
                     raise
             else:
                 return
+
+    def _price(self, wish: bookings.Wish, visitor: Visitor) -> None:
+        """Ask what the stay costs. Raises: what refuses the stay."""
+        asked_at = self.at - timedelta(minutes=3)
+        quotes.make(
+            listing=self.listing, stay=wish.stay, guests=wish.guests or 1, now=asked_at, guest=self.guest
+        )
+        visits.quoted(self.listing, visitor, now=asked_at)
 
     def pay(self, outcome: str = "succeed") -> None:
         """Pay with the sandbox."""
