@@ -2,120 +2,113 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.admin.utils import unquote
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, RadioFilter, RangeDateFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateFilter, RangeDateTimeFilter
 from unfold.decorators import display
 
-from admin_site import fields, finding, masking, waiting
-from admin_site.actions import DANGER, ReasonForm, dialog_action
+from admin_site import booking_finding, booking_page, masking
+from admin_site.actions import DANGER, WARNING, dialog_action
 from admin_site.agreements import Alterations
-from admin_site.base import Page, Rows
-from admin_site.display import BOOKING_COLOURS, OP_COLOURS, PAYMENT_COLOURS, label, link, money, table
+from admin_site.base import Page
+from admin_site.booking_filters import CityFilter, ProviderFilter, TroubleFilter, WaitsFilter
+from admin_site.booking_forms import (
+    HOST,
+    BookingRefundForm,
+    CancelForm,
+    ChangeForm,
+    ExtendForm,
+    SendAgainForm,
+    WaivePenaltyForm,
+    change_of,
+    side_and_refund,
+)
+from admin_site.display import (
+    BOOKING_COLOURS,
+    OP_COLOURS,
+    PAYMENT_COLOURS,
+    day,
+    days,
+    label,
+    link,
+    money,
+    table,
+)
+from admin_site.exporting import export_action, major
 from admin_site.masking import full_name
 from admin_site.policies import named
-from admin_site.refund_forms import REFUND, RefundForm, give_back
+from admin_site.refund_forms import REFUND, give_back
+from admin_site.rehearsing import told
 from admin_site.simulator import shown
 from admin_site.today import TodayFilter
+from backend.bookings import in_stead
 from backend.bookings import services as bookings
-from backend.bookings.models import Booking, BookingTransition, HostPenalty, Inquiry
+from backend.bookings.models import Booking, HostPenalty, Inquiry
 from backend.bookings.states import BookingStatus
 from backend.core import access
 from backend.payments import services as payments
 from backend.payments.models import MoneyOp
 
 
-class CancelForm(ReasonForm):
-    """Says beforehand what the guest gets back and what the policy would give, then asks how much and why."""
-
-    form_before_template = "admin_site/cancel_preview.html"
-    refund = fields.number(
-        _("Give back another amount"),
-        required=False,
-        help_text=_("Empty: everything that was paid. At least what the policy gives back."),
-    )
-    field_order = ("refund", "reason")
-
-    def get_before_template_context(self, request: HttpRequest, object_id: Any = None) -> dict[str, Any]:
-        rows = Booking.objects.select_related("listing", "guest", "folio")
-        booking = rows.filter(pk=unquote(str(object_id))).first()
-        if booking is None:
-            return {}
-        taken, now = payments.paid(booking.folio), timezone.now()
-        owed = bookings.preview(booking, paid_minor=taken, now=now)
-        policy = owed.terms.policy
-        return {
-            "booking": booking,
-            "refund": money(taken, booking.currency),
-            "owed": money(owed.now.refund_minor, booking.currency),
-            "policy": f"{named(policy.code)} v{policy.version}",
-            "total": money(booking.total_minor, booking.currency),
-            "paid": bool(taken),
-        }
-
-
-class BookingRefundForm(RefundForm):
-    holders = Booking
-
-
-class WaitsFilter(RadioFilter):
-    """Whom pending ones wait for, and which of them run out within hours."""
-
-    title = _("waits for")
-    parameter_name = "waits"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [
-            ("host_soon", _("the host, and runs out soon")),
-            ("host", _("the host")),
-            ("payment", _("the payment")),
-        ]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Booking]) -> QuerySet[Booking]:
-        if self.value() is None:
-            return queryset
-        pending = queryset.filter(status=BookingStatus.PENDING)
-        if self.value() == "host_soon":
-            soon = timezone.now() + waiting.REQUESTS_RUN_OUT_IN
-            return pending.filter(pending_reason="host", expires_at__lt=soon)
-        return pending.filter(pending_reason=self.value())
-
-
-class Timeline(Rows):
-    model = BookingTransition
-    verbose_name_plural = _("Timeline")
-    fields = ("at", "event", "old", "new", "by", "actor", "reason")
-    readonly_fields = fields
-    ordering = ("seq",)
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[BookingTransition]:
-        return super().get_queryset(request).select_related("actor")
-
-
 @admin.register(Booking)
 class BookingPage(Page):
     icon = "event_available"
     list_display = ("reference", "listing_link", "guest", "host", "stay_dates", "state", "total", "made_on")
-    list_filter = (("status", ChoicesDropdownFilter), WaitsFilter, TodayFilter, ("check_in", RangeDateFilter))
+    list_filter = (
+        ("status", ChoicesDropdownFilter),
+        *(WaitsFilter, TodayFilter, TroubleFilter, ProviderFilter, CityFilter),
+        ("check_in", RangeDateFilter),
+        ("created_at", RangeDateTimeFilter),
+    )
     list_filter_submit = True
     list_select_related = ("listing", "guest", "host")
     search_fields = ("reference",)
-    search_help_text = _("Reference, or a guest's or host's name or email")
+    search_help_text = _(
+        "Reference, a guest's or host's name, email or phone number, a payment, or a card's last four digits"
+    )
     ordering = ("-id",)
-    inlines = (Timeline, Alterations)
-    actions_detail = ("cancel", "refund")
+    inlines = (Alterations,)
+    actions_list = ("export",)
+    actions_detail = ("cancel", "move", "refund", "extend", "waive", "send_again")
     offered = {
         "cancel": lambda row: row.status in (BookingStatus.PENDING, BookingStatus.CONFIRMED),
+        "move": lambda row: row.status == BookingStatus.CONFIRMED,
         "refund": lambda row: payments.refundable(row.folio) > 0,
+        "extend": lambda row: row.status == BookingStatus.PENDING,
+        "waive": lambda row: (
+            row.canceled_by == HOST and HostPenalty.objects.filter(booking=row, waived_at=None).exists()
+        ),
+        "send_again": lambda row: row.status in (BookingStatus.CONFIRMED, BookingStatus.COMPLETED),
     }
+    export = export_action(
+        related=("listing", "guest", "host"),
+        columns=[
+            ("reference", "reference"),
+            ("status", "status"),
+            ("listing_id", "listing_id"),
+            ("listing", "listing.title"),
+            ("city", "listing.city"),
+            ("guest", lambda booking: full_name(booking.guest)),
+            ("host", lambda booking: full_name(booking.host)),
+            ("check_in", "check_in"),
+            ("check_out", "check_out"),
+            ("guests", "guests"),
+            ("total", major("total_minor")),
+            ("host_payout", major("host_payout_minor")),
+            ("refund", major("refund_minor")),
+            ("currency", "currency"),
+            ("canceled_by", "canceled_by"),
+            ("created_at", "created_at"),
+        ],
+    )
     fieldsets = (
         (
             None,
@@ -132,16 +125,18 @@ class BookingPage(Page):
                 )
             },
         ),
-        (_("If the guest cancels"), {"fields": ("policy", "timeline")}),
-        (_("Money"), {"fields": ("folio_lines", "payments", "operations")}),
+        (_("Timeline"), {"classes": ("tab",), "fields": ("story",)}),
+        (_("If the guest cancels"), {"classes": ("tab",), "fields": ("policy", "tiers")}),
+        (_("Money"), {"classes": ("tab",), "fields": ("folio_lines", "payments", "operations")}),
         (
             _("Record"),
             {
+                "classes": ("tab",),
                 "fields": (
                     ("check_in_at", "check_out_at"),
                     ("created_at", "accepted_at"),
                     ("confirmed_at", "ended_at"),
-                )
+                ),
             },
         ),
     )
@@ -155,7 +150,8 @@ class BookingPage(Page):
             "taxes_kept",
             "penalty",
             "policy",
-            "timeline",
+            "story",
+            "tiers",
             "folio_lines",
             "payments",
             "operations",
@@ -168,14 +164,7 @@ class BookingPage(Page):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Booking], search_term: str
     ) -> tuple[QuerySet[Booking], bool]:
-        term = search_term.strip()
-        if not term:
-            return queryset, False
-        by_reference = queryset.filter(reference=term.upper())
-        if by_reference.exists():
-            return by_reference, False
-        people = finding.people_ids(term)
-        return queryset.filter(Q(guest__in=people) | Q(host__in=people)), False
+        return booking_finding.bookings(search_term, queryset), False
 
     def has_cancel_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         row = self.get_row(request, str(object_id))
@@ -183,7 +172,9 @@ class BookingPage(Page):
 
     @dialog_action(
         title=_("Cancel booking"),
-        question=_("It is canceled in the platform's name; guest and host are told, with the reason."),
+        question=_(
+            "Guest and host are told, with the reason. What one person may not give alone waits for a second one."
+        ),
         done=_("The booking is canceled."),
         permission="cancel",
         icon="event_busy",
@@ -195,8 +186,89 @@ class BookingPage(Page):
             actor=request.user,
             booking_id=row.pk,
             reason=given["reason"],
-            refund=given["refund"],
             now=timezone.now(),
+            expected=told(request),
+            **side_and_refund(given),
+        )
+
+    def has_stand_in_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        row = self.get_row(request, str(object_id))
+        return row is not None and access.can(request.user, "booking.stand_in", row)
+
+    @dialog_action(
+        title=_("Change stay"),
+        question=_(
+            "You ask for whoever has asked you to; the other side answers as always. What it costs more, the guest pays."
+        ),
+        done=_("The change is asked for."),
+        permission="stand_in",
+        icon="edit_calendar",
+        form_class=ChangeForm,
+    )
+    def move(self, request: HttpRequest, row: Booking, given: dict[str, Any]) -> None:
+        in_stead.change(
+            actor=request.user,
+            booking_id=row.pk,
+            side=given["side"],
+            change=change_of(given),
+            now=timezone.now(),
+            expected=told(request),
+        )
+
+    @dialog_action(
+        title=_("Give more time"),
+        question=_("The nights stay taken for longer. Nobody is charged, and nobody is told by mail."),
+        done=_("There is more time."),
+        permission="stand_in",
+        icon="more_time",
+        form_class=ExtendForm,
+    )
+    def extend(self, request: HttpRequest, row: Booking, given: dict[str, Any]) -> None:
+        now = timezone.now()
+        until = now + timedelta(hours=given["hours"])
+        in_stead.extend(actor=request.user, booking_id=row.pk, until=until, reason=given["reason"], now=now)
+
+    @dialog_action(
+        title=_("Send confirmation again"),
+        question=_(
+            "By the ways that they have chosen; the guest's mail carries the newest invoice and receipt."
+        ),
+        done=_("The confirmation is on its way."),
+        permission="stand_in",
+        icon="forward_to_inbox",
+        form_class=SendAgainForm,
+    )
+    def send_again(self, request: HttpRequest, row: Booking, given: dict[str, Any]) -> None:
+        in_stead.send_again(
+            actor=request.user,
+            booking_id=row.pk,
+            sides=given["sides"],
+            reason=given["reason"],
+            now=timezone.now(),
+        )
+
+    def has_waive_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        row = self.get_row(request, str(object_id))
+        penalty = None if row is None else self._penalty(row)
+        return penalty is not None and access.can(request.user, "penalty.waive", penalty)
+
+    @dialog_action(
+        title=_("Waive penalty"),
+        question=_("The host owes it no more; the books are reversed, not erased. The host is told."),
+        done=_("The penalty is waived."),
+        permission="waive",
+        icon="handshake",
+        variant=WARNING,
+        form_class=WaivePenaltyForm,
+    )
+    def waive(self, request: HttpRequest, row: Booking, given: dict[str, Any]) -> None:
+        bookings.waive_penalty(
+            actor=request.user,
+            penalty_id=self._penalty_id(row),
+            reason=given["reason"],
+            free_nights=given["free_nights"],
+            now=timezone.now(),
+            expected=told(request),
         )
 
     def has_refund_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
@@ -205,7 +277,25 @@ class BookingPage(Page):
 
     @dialog_action(**REFUND, permission="refund", form_class=BookingRefundForm)
     def refund(self, request: HttpRequest, row: Booking, given: dict[str, Any]) -> None:
-        give_back(request.user, row.folio, given)
+        give_back(request.user, row.folio, given, expected=told(request))
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        booking = super().get_object(request, object_id, from_field)
+        if booking is not None:
+            # Columns are not told who reads; the story is another one for each role.
+            booking.__dict__["read_by"] = request
+        return booking
+
+    def _penalty(self, booking: Booking) -> HostPenalty | None:
+        return HostPenalty.objects.filter(booking=booking).first()
+
+    def _penalty_id(self, booking: Booking) -> int:
+        penalty = self._penalty(booking)
+        return 0 if penalty is None else penalty.pk
+
+    @display(description=_("timeline"))
+    def story(self, booking: Booking) -> str:
+        return booking_page.part(booking, booking.__dict__["read_by"])
 
     @display(description=_("listing"))
     def listing_link(self, booking: Booking) -> str:
@@ -221,11 +311,11 @@ class BookingPage(Page):
 
     @display(description=_("stay"))
     def stay_dates(self, booking: Booking) -> str:
-        return f"{booking.check_in:%d %b} → {booking.check_out:%d %b %Y}"
+        return days(booking.check_in, booking.check_out)
 
     @display(description=_("made on"))
     def made_on(self, booking: Booking) -> str:
-        return f"{booking.created_at:%d %b %Y}"
+        return day(booking.created_at.date())
 
     @display(description=_("status"))
     def state(self, booking: Booking) -> str:
@@ -285,7 +375,7 @@ class BookingPage(Page):
         return f"{named(policy.code)} v{policy.version}"
 
     @display(description=_("timeline"))
-    def timeline(self, booking: Booking) -> str:
+    def tiers(self, booking: Booking) -> str:
         """What holds from now on; nothing once there is nothing left to cancel."""
         if booking.status not in (BookingStatus.PENDING, BookingStatus.CONFIRMED):
             return "–"

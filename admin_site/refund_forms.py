@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from decimal import Decimal
+from typing import Any, ClassVar
 
 from django.contrib.admin.utils import unquote
 from django.db.models import Model
@@ -11,11 +12,13 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from admin_site import fields
-from admin_site.actions import WARNING, ReasonForm
+from admin_site.actions import WARNING
 from admin_site.display import money
-from backend.core.errors import Invalid
+from admin_site.rehearsing import RehearsedForm, Row
+from backend.core.errors import Invalid, NotFound
 from backend.core.money import Money, MoneyError
 from backend.payments import bearing, refund_requests, refunds
+from backend.payments.effects import Effect
 from backend.payments.models import Folio, RefundRequest
 
 REFUND: dict[str, Any] = {
@@ -30,17 +33,31 @@ REFUND: dict[str, Any] = {
 """What both dialogs say."""
 
 
-class RefundForm(ReasonForm):
+class RefundForm(RehearsedForm):
     """Says what there is to give back, then asks how much, who bears it and why.
 
     ``holders`` are the rows of the page that it stands on; each has the account of its stay as ``folio``.
     """
 
     holders: type[Model]
+    heeds: ClassVar = ("amount", "bearer")
     form_before_template = "admin_site/refund_preview.html"
     amount = fields.number(_("Amount"))
     bearer = fields.choice(_("Borne by"), RefundRequest.Bearer.choices, initial=RefundRequest.Bearer.SHARED)
     field_order = ("amount", "bearer", "reason")
+
+    def rehearse(self, given: dict[str, Any]) -> tuple[Effect, list[Row]]:
+        holder: Any = self.holders._default_manager.select_related("folio").filter(pk=self.row_id).first()
+        if holder is None:
+            raise NotFound
+        effect = refund_requests.rehearse(
+            actor=self.request.user,
+            folio=holder.folio,
+            amount_minor=_minor(given["amount"], holder.folio),
+            bearer=given["bearer"],
+            now=timezone.now(),
+        )
+        return effect, []
 
     def get_before_template_context(self, request: HttpRequest, object_id: Any = None) -> dict[str, Any]:
         rows = self.holders._default_manager.select_related("folio")
@@ -57,17 +74,22 @@ class RefundForm(ReasonForm):
         }
 
 
-def give_back(actor: Any, folio: Folio, given: dict[str, Any]) -> None:
+def give_back(actor: Any, folio: Folio, given: dict[str, Any], expected: str = "") -> None:
     """Ask for the refund that the dialog speaks of, as ``refund_requests.ask``. Raises: what that raises."""
-    try:
-        amount = Money.from_major(given["amount"], folio.currency)
-    except MoneyError:
-        raise Invalid.field("amount", "invalid_amount", _("This is no amount of the currency.")) from None
     refund_requests.ask(
         actor=actor,
         folio=folio,
-        amount_minor=amount.minor,
+        amount_minor=_minor(given["amount"], folio),
         bearer=given["bearer"],
         reason=given["reason"],
         now=timezone.now(),
+        expected=expected,
     )
+
+
+def _minor(amount: Decimal, folio: Folio) -> int:
+    """An amount of the dialog in minor units. Raises: Invalid."""
+    try:
+        return Money.from_major(amount, folio.currency).minor
+    except MoneyError:
+        raise Invalid.field("amount", "invalid_amount", _("This is no amount of the currency.")) from None

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from django.http import HttpRequest
 from django.utils import timezone
-from django.utils.translation import gettext_lazy, override
+from django.utils.translation import override
 from pydantic import Field
 
 from api import languages, timelines
@@ -17,6 +17,7 @@ from api.timelines import CancellationOut, Show
 from api.types import MoneyOut, Out
 from backend.bookings import services as bookings
 from backend.bookings.models import Alteration, Booking
+from backend.bookings.step_sentences import OF_STEPS
 from backend.core.errors import NotFound
 from backend.core.money import Money
 from backend.payments import folios
@@ -285,37 +286,10 @@ def _alteration(booking: Booking, show: Show) -> dict[str, Any] | None:
     }
 
 
-SENTENCES = {
-    "held": gettext_lazy("The nights are held until the payment."),
-    "requested": gettext_lazy("The guest asked to stay."),
-    "authorized": gettext_lazy("The amount is set aside."),
-    "accepted": gettext_lazy("The host accepted."),
-    "declined": gettext_lazy("The host declined."),
-    "confirmed": gettext_lazy("Paid and confirmed."),
-    "payment_failed": gettext_lazy("A payment was refused."),
-    "held_on": gettext_lazy("The nights are held longer, while a payment is cleared up."),
-    "extended": gettext_lazy("There is more time to answer or to pay."),
-    "late_payment": gettext_lazy("A payment came too late and goes back."),
-    "expired": gettext_lazy("The time ran out; the nights are free again."),
-    "canceled": gettext_lazy("The booking was canceled."),
-    "refunded": gettext_lazy("The money is on its way back to the guest."),
-    "refund_failed": gettext_lazy("The provider could not give the money back; our staff look into it."),
-    "refund_returned": gettext_lazy("The guest's bank sent the money back; our staff look into it."),
-    "completed": gettext_lazy("The stay is completed."),
-    "alteration_proposed": gettext_lazy("A change was asked for."),
-    "alteration_accepted": gettext_lazy("The change was accepted; it counts when the difference is paid."),
-    "alteration_declined": gettext_lazy("The change was declined."),
-    "alteration_withdrawn": gettext_lazy("The change was withdrawn."),
-    "alteration_expired": gettext_lazy("The change ran out; the stay is as it was agreed."),
-    "altered": gettext_lazy("The stay was changed."),
-    "guests_listed": gettext_lazy("The guest said who comes along and when they arrive."),
-}
-"""The timeline's sentence of every event."""
-
 TOLD = ("declined", "canceled", "alteration_proposed", "alteration_declined")
 """The events whose reason was written by a person for the other side."""
 
 
 def _sentence(event: str, reason: str) -> str:
-    sentence = str(SENTENCES[event])
+    sentence = str(OF_STEPS[event])
     return f"{sentence} {reason}" if reason and event in TOLD else sentence

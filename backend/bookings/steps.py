@@ -14,7 +14,7 @@ from typing import Any
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
 
-from backend.accounts.models import ADMIN, STAFF_ROLES, SUPPORT, User
+from backend.accounts.models import ADMIN, FINANCE, STAFF_ROLES, SUPPORT, User
 from backend.availability.models import Block
 from backend.bookings.models import Alteration, AlterationStatus, Booking, BookingTransition
 from backend.bookings.states import TRANSITIONS, BookingStatus
@@ -73,6 +73,12 @@ def may_cancel(actor: Any, booking: Booking) -> bool:
     if actor.pk == booking.guest_id or actor.has_role(SUPPORT, ADMIN):
         return True
     return stands_in(actor, booking.listing, BOOKINGS)
+
+
+@access.rule("booking.look")
+def may_look(actor: Any, booking: Booking | None = None) -> bool:
+    """Staff who help with stays and their money see the whole story of one."""
+    return bool(actor.has_role(SUPPORT, FINANCE, ADMIN))
 
 
 @access.rule("booking.stand_in")

@@ -67,7 +67,7 @@ def record(*, op_id: UUID, result: Result, now: datetime) -> Recorded:
     if result.status == "failed":
         _failed(op)
     elif op.kind in (MoneyOp.Kind.CHARGE, MoneyOp.Kind.CAPTURE):
-        _taken(folio, op, now)
+        _taken(folio, op, result, now)
     elif op.kind == MoneyOp.Kind.REFUND:
         _given_back(folio, op, now)
         if result.stage == "returned":
@@ -76,7 +76,7 @@ def record(*, op_id: UUID, result: Result, now: datetime) -> Recorded:
     elif op.kind == MoneyOp.Kind.VOID:
         _move(op.of_payment, PaymentStatus.FAILED)
     else:
-        _move(op.of_payment, PaymentStatus.PENDING, authorized_at=now)
+        _move(op.of_payment, PaymentStatus.PENDING, authorized_at=now, **_card(result))
     return Recorded(op, changed=True)
 
 
@@ -135,8 +135,14 @@ def _failed(op: MoneyOp) -> None:
     _move(op.of_payment, PaymentStatus.FAILED)
 
 
-def _taken(folio: Folio, op: MoneyOp, now: datetime) -> None:
-    _move(op.of_payment, PaymentStatus.COMPLETED, completed_at=now)
+def _card(result: Result) -> dict[str, str]:
+    """What is kept of the card that paid, where the provider tells."""
+    card = result.card
+    return {"card_brand": card.brand, "card_last4": card.last4} if card.last4 else {}
+
+
+def _taken(folio: Folio, op: MoneyOp, result: Result, now: datetime) -> None:
+    _move(op.of_payment, PaymentStatus.COMPLETED, completed_at=now, **_card(result))
     amount_minor = op.of_payment.amount_minor
     ledger.post(
         cause=ledger.CAPTURED,

@@ -20,7 +20,8 @@ from backend.core import access, fx, idempotency, platform
 from backend.core.db import lock, retrying
 from backend.core.errors import Invalid, NotAllowed, NotFound
 from backend.core.money import Money
-from backend.payments import bearing, refunds
+from backend.payments import bearing, effects, refunds
+from backend.payments.effects import Effect
 from backend.payments.intents import settle_later
 from backend.payments.models import Folio, MoneyOp, RefundRequest
 from backend.payments.refunds import RefundTooLarge
@@ -85,27 +86,56 @@ def give(*, actor: Any, folio: Folio, amount_minor: int, reason: str, now: datet
 
 @retrying
 def ask(
-    *, actor: Any, folio: Folio, amount_minor: int, bearer: str, reason: str, now: datetime
+    *,
+    actor: Any,
+    folio: Folio,
+    amount_minor: int,
+    bearer: str,
+    reason: str,
+    now: datetime,
+    expected: str = "",
 ) -> RefundRequest:
     """Somebody of the finance team gives ``amount_minor`` of the folio's currency back, borne by ``bearer``.
 
-    Up to the limit it is under way at once (``approved``), above it ``waiting`` for ``approve``.
-    Raises: NotAllowed, Invalid (no reason, not above zero, no such bearer), RefundTooLarge.
+    Up to the limit it is under way at once (``approved``), above it ``waiting`` for ``approve``. ``expected`` (the digest
+    of ``rehearse``) refuses to move other money than what was told.
+    Raises: NotAllowed, EffectChanged, Invalid (no reason, not above zero, no such bearer), RefundTooLarge.
     """
     with transaction.atomic(durable=True):
-        access.require(actor, "payment.refund", folio)
-        _require_sound(amount_minor, reason)
-        if bearer not in RefundRequest.Bearer.values:
-            raise Invalid.field("bearer", "invalid_choice", _("Nobody of this name bears refunds."))
-        folio = lock(Folio.objects.all(), pk=folio.pk)
-        if amount_minor > refunds.refundable(folio):
-            raise RefundTooLarge.field("amount", RefundTooLarge.code, RefundTooLarge.title)
-        if needs_second(folio, amount_minor):
-            request = _write(actor, folio, amount_minor, bearer, reason, now, RefundRequestStatus.WAITING)
-            _audit(actor, request, "refund.ask", reason, now)
-        else:
-            request = _write(actor, folio, amount_minor, bearer, reason, now, RefundRequestStatus.APPROVED)
-            _carry_out(actor, request, "payment.refund", reason, now)
+        before = effects.standing(folio) if expected else None
+        request = _ask(actor, folio, amount_minor, bearer, reason, now)
+        if before is not None:
+            Effect(folio.currency, before, effects.standing(folio)).require(expected)
+    return request
+
+
+@retrying
+def rehearse(*, actor: Any, folio: Folio, amount_minor: int, bearer: str, now: datetime) -> Effect:
+    """What ``ask`` would do to the money, found by doing it and taking it back. Raises: as ``ask``."""
+    with transaction.atomic(durable=True):
+        before = effects.standing(folio)
+        _ask(actor, folio, amount_minor, bearer, "rehearsed", now)
+        effect = Effect(folio.currency, before, effects.standing(folio))
+        transaction.set_rollback(True)
+    return effect
+
+
+def _ask(
+    actor: Any, folio: Folio, amount_minor: int, bearer: str, reason: str, now: datetime
+) -> RefundRequest:
+    access.require(actor, "payment.refund", folio)
+    _require_sound(amount_minor, reason)
+    if bearer not in RefundRequest.Bearer.values:
+        raise Invalid.field("bearer", "invalid_choice", _("Nobody of this name bears refunds."))
+    folio = lock(Folio.objects.all(), pk=folio.pk)
+    if amount_minor > refunds.refundable(folio):
+        raise RefundTooLarge.field("amount", RefundTooLarge.code, RefundTooLarge.title)
+    if needs_second(folio, amount_minor):
+        request = _write(actor, folio, amount_minor, bearer, reason, now, RefundRequestStatus.WAITING)
+        _audit(actor, request, "refund.ask", reason, now)
+    else:
+        request = _write(actor, folio, amount_minor, bearer, reason, now, RefundRequestStatus.APPROVED)
+        _carry_out(actor, request, "payment.refund", reason, now)
     return request
 
 

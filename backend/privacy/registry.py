@@ -327,6 +327,7 @@ PERSONAL: Sequence[Personal] = (
         "dispute_answers",
         why=BOOKS,
     ),
+    _of("payments.Payment", "folio__guest", Fate.KEPT, "card_brand card_last4", "payments", why=BOOKS),
     _of("payments.PayoutHold", "payout__receiver", Fate.KEPT, "note", "payout_holds", why=BOOKS),
     # What we noted of what they did
     _of(

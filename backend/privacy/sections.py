@@ -378,8 +378,8 @@ SECTIONS: tuple[Section, ...] = (
         "payments.Payment",
         "folio__guest",
         "reference kind provider status amount_minor@currency=amount currency charged_minor@charged_currency=charged"
-        " charged_currency refunded_minor@currency=refunded folio__booking__reference=booking created_at"
-        " completed_at",
+        " charged_currency refunded_minor@currency=refunded card_brand card_last4 folio__booking__reference=booking"
+        " created_at completed_at",
     ),
     table(
         "refund_requests",

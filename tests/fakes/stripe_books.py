@@ -161,6 +161,7 @@ class StripeBooks(Fake):
             status="succeeded",
             payment_intent=intent["id"],
             metadata=dict(intent["metadata"]),
+            payment_method_details={"type": "card", "card": {"brand": "visa", "last4": "4242"}},
             balance_transaction=None,
         )
         intent["latest_charge"] = charge["id"]

@@ -71,12 +71,28 @@ ACTIONS: dict[str, set[str]] = {
     "core_throttledsubject_block": MODERATES,
     "privacy_erasure_go_on": {ADMIN},
     **{
+        f"moderation_case_{act}": MODERATES
+        for act in (
+            *("take", "give_back", "approve", "ask_for_changes", "flag", "reject", "suspend", "hide"),
+            *("suspend_person", "dismiss", "take_back", "let_stand", "letter"),
+        )
+    },
+    "moderation_flag_dismiss": MODERATES,
+    **{
+        f"moderation_textrule_{act}": MODERATES for act in ("add_rule", "try_rule", "switch_on", "switch_off")
+    },
+    **{
         f"moderation_report_{act}": MODERATES
         for act in ("uphold", "uphold_and_hide", "uphold_and_suspend", "dismiss")
     },
     **{f"reviews_review_{act}": MODERATES for act in ("hide", "unhide", "uphold")},
     "accounts_user_revoke_role": {ADMIN},
     "bookings_booking_cancel": {SUPPORT, ADMIN},
+    "bookings_booking_move": {SUPPORT, ADMIN},
+    "bookings_booking_extend": {SUPPORT, ADMIN},
+    "bookings_booking_send_again": {SUPPORT, ADMIN},
+    "bookings_booking_waive": MONEY,
+    "bookings_booking_export": MONEY,
     "bookings_booking_refund": MONEY,
     "bookings_hostpenalty_waive": MONEY,
     "bookings_cancellationpolicy_simulate": {SUPPORT, FINANCE, ADMIN},
@@ -86,7 +102,17 @@ ACTIONS: dict[str, set[str]] = {
     "notifications_delivery_sheet": {SUPPORT, ADMIN},
     "notifications_delivery_retry": {SUPPORT, ADMIN},
     "notifications_suppressedaddress_release": {SUPPORT, ADMIN},
+    "payments_dispute_accept": MONEY,
+    "payments_dispute_give_evidence": MONEY,
     "payments_dispute_note_evidence": MONEY,
+    **{
+        f"payments_{kind}_export": MONEY
+        for kind in (
+            *("dispute", "document", "ledgerentry", "moneyop", "payout"),
+            *("reconciliationdifference", "refundrequest"),
+        )
+    },
+    "payments_reconciliationdifference_ask_again": MONEY,
     "payments_document_pdf": MONEY,
     "payments_document_send_again": {SUPPORT, *MONEY},
     "payments_payment_export": MONEY,
@@ -123,6 +149,7 @@ ACTIONS: dict[str, set[str]] = {
     "availability_calendarfeed_poll": {ADMIN},
     "availability_feedconflict_decide": {ADMIN},
     "procrastinate_procrastinatejob_retry": {ADMIN},
+    "procrastinate_procrastinatejob_discard": {ADMIN},
     "listings_listing_reveal": {SUPPORT},
     "messaging_conversation_reveal": {SUPPORT, MODERATOR, ADMIN},
     "listings_listing_price_a_stay": {SUPPORT, MODERATOR, ADMIN},
@@ -175,7 +202,16 @@ WANTED = {"forget_filter": (MISSING,)}
 """Pages of the site whose address names a row."""
 
 OWN: dict[str, tuple[set[str], tuple[Any, ...]]] = {
+    "page_booking_timeline": ({SUPPORT, FINANCE, ADMIN}, ("bookings_booking",)),
+    "page_listing_calendar": ({SUPPORT, MODERATOR, ADMIN}, ("listings_listing",)),
+    "page_host_calendar": ({SUPPORT, MODERATOR, ADMIN}, ("accounts_user",)),
+    "page_money": ({FINANCE, ADMIN}, ()),
+    "page_money_reports": ({FINANCE, ADMIN}, ()),
+    "page_system": ({ADMIN}, ()),
+    "page_figures": ({ADMIN}, ()),
+    "page_requests": ({SUPPORT, ADMIN}, ()),
     "page_view_as": ({SUPPORT, ADMIN}, ("accounts_user",)),
+    "page_analytics": ({*ROLES}, ()),
 }
 """Pages that are no lists of rows (``admin_site.custom``) → who may, and what their address needs: words of ``rows``."""
 

@@ -42,7 +42,8 @@ class Payment(models.Model):
     """What a guest sees of a movement: a payment, or a refund of one (``parent``).
 
     ``amount_minor`` is in the folio's currency; ``charged_minor`` is the same in the currency that the provider moves.
-    A refund that failed is made again by another one, whose ``retry_of`` it is.
+    A refund that failed is made again by another one, whose ``retry_of`` it is. ``card_brand`` and ``card_last4`` are what
+    the provider tells of the card, by which its holder finds the payment again.
     """
 
     class Kind(models.TextChoices):
@@ -69,6 +70,10 @@ class Payment(models.Model):
     currency = models.CharField(_("currency"), max_length=3)
     charged_minor = models.BigIntegerField(_("charged"))
     charged_currency = models.CharField(_("charged in"), max_length=3)
+    card_brand = models.CharField(_("card"), max_length=20, blank=True, db_default="", default="")
+    card_last4 = models.CharField(
+        _("card's last four digits"), max_length=4, blank=True, db_default="", default=""
+    )
     refund_request = models.ForeignKey(
         "payments.RefundRequest",
         null=True,
@@ -103,6 +108,7 @@ class Payment(models.Model):
         indexes = [
             models.Index(fields=["status", "-id"], name="payments_status"),
             models.Index(fields=["created_at"], name="payments_created"),
+            models.Index(fields=["card_last4", "-id"], condition=~Q(card_last4=""), name="payments_card"),
             models.Index(fields=["currency", "amount_minor"], name="payments_amount"),
             models.Index(
                 fields=["id"], condition=Q(kind="refund", status="failed"), name="payments_refunds_failed"

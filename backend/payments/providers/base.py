@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from fractions import Fraction
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 from django.utils.translation import gettext_lazy as _
 
@@ -72,6 +72,16 @@ class Order:
     since: datetime | None = None
 
 
+class Card(NamedTuple):
+    """What a provider tells of the card that paid."""
+
+    brand: str = ""
+    last4: str = ""
+
+
+NO_CARD = Card()
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """What a provider said about an order.
@@ -79,7 +89,8 @@ class Result:
     ``pending``: taken on, the outcome comes later. ``unknown``: nothing was heard. ``client`` holds what the
     guest's own client needs to go on (``client_secret``, ``approval_url``, ``message``). ``fee_minor`` is what the
     provider kept, in the order's currency. ``stage`` is about a payout that succeeded: it has been ``sent``, has
-    ``arrived`` at the bank, or was ``returned`` afterwards; for a refund too, ``returned`` says that it came back.
+    ``arrived`` at the bank, or was ``returned`` afterwards; for a refund too, ``returned`` says that it came back. ``card`` is the one that paid, where
+    there is one and the provider tells.
     """
 
     status: Status
@@ -88,6 +99,7 @@ class Result:
     client: dict[str, str] = field(default_factory=dict)
     fee_minor: int = 0
     stage: Stage = ""
+    card: Card = NO_CARD
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ from backend.core.db import outside_transaction
 from backend.core.errors import Invalid
 from backend.payments.models import SandboxRecord
 from backend.payments.providers.base import (
+    Card,
     Event,
     ForgedWebhook,
     KeyReused,
@@ -203,7 +204,13 @@ def _answer(record: SandboxRecord) -> Result:
         reference=record.reference,
         error_code=record.error_code,
         stage=stage,
+        card=_card(record.key) if record.kind in ("authorize", "charge") else Card(),
     )
+
+
+def _card(key: str) -> Card:
+    """The card of an order: another one for each, always the same."""
+    return Card("visa", f"{int(hashlib.sha256(key.encode()).hexdigest()[:8], 16) % 10_000:04d}")
 
 
 def _outcome(order: Order) -> str:

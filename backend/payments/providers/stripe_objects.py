@@ -6,6 +6,7 @@ took what an intent had set aside. Amounts are in Stripe's units and leave in ou
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
@@ -13,7 +14,15 @@ from typing import Any, Literal
 
 from backend.core.money import exponent
 from backend.payments.providers import units
-from backend.payments.providers.base import ABANDONED, AccountState, DisputeState, Evidence, Movement, Result
+from backend.payments.providers.base import (
+    ABANDONED,
+    AccountState,
+    Card,
+    DisputeState,
+    Evidence,
+    Movement,
+    Result,
+)
 
 Object = Mapping[str, Any]
 
@@ -30,6 +39,8 @@ SERVED = frozenset(_SERVED.split())
 """Where Stripe opens accounts that are paid in their own country. Which of them a platform may pay depends on its own."""
 
 _WAITS_FOR_GUEST = ("requires_payment_method", "requires_confirmation", "requires_action")
+
+_LAST4 = re.compile(r"[0-9]{4}", re.ASCII)
 
 _REFUSALS = {
     "charge_already_captured": "already_captured",
@@ -101,7 +112,9 @@ def intent_result(intent: Object, kind: str) -> Result:
     if status == "canceled":
         return Result("failed", reference=reference, error_code=_canceled(intent))
     if status == "succeeded" or (status == "requires_capture" and kind == "authorize"):
-        return Result("succeeded", reference=reference, fee_minor=_fee_of_charge(intent))
+        return Result(
+            "succeeded", reference=reference, fee_minor=_fee_of_charge(intent), card=_card_of(intent)
+        )
     client = {"client_secret": intent["client_secret"]} if status in _WAITS_FOR_GUEST else {}
     return Result("pending", reference=reference, client=client)
 
@@ -289,6 +302,15 @@ def _canceled(intent: Object) -> str:
 def _was_authorized(intent: Object) -> bool:
     charge = intent.get("latest_charge")
     return isinstance(charge, Mapping) and charge.get("status") == "succeeded"
+
+
+def _card_of(intent: Object) -> Card:
+    """The card that paid, as far as Stripe tells of it with the intent."""
+    charge = intent.get("latest_charge")
+    details = charge.get("payment_method_details") if isinstance(charge, Mapping) else None
+    card = (details or {}).get("card") or {}
+    last4 = str(card.get("last4") or "")
+    return Card(str(card.get("brand") or "")[:20], last4) if _LAST4.fullmatch(last4) else Card()
 
 
 def _fee_of_charge(intent: Object) -> int:
