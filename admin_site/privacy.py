@@ -20,8 +20,8 @@ from admin_site.base import Page, has_role
 from admin_site.display import label, link
 from admin_site.masking import full_name
 from backend.accounts.models import ADMIN, User
-from backend.core import access, platform
-from backend.privacy import cleaning, erasure, retention
+from backend.core import access
+from backend.privacy import cleaning, erasure, registry, retention
 from backend.privacy.models import Erasure, RetentionRun
 
 
@@ -139,7 +139,7 @@ class RetentionPage(Page):
                 }
                 for rule in retention.RULES
             ],
-            "years": platform.get("retention_documents_years"),
+            "years": registry.DOCUMENTS_YEARS,
             "settings_url": reverse("admin:core_platformsetting_changelist"),
             **(extra_context or {}),
         }

@@ -80,7 +80,7 @@ def list_amenities(request: HttpRequest) -> HttpResponse:
 @router.get("/currencies/", response=responses(Page[CurrencyOut]), summary="Currencies")
 def list_currencies(request: HttpRequest) -> HttpResponse:
     """The currencies that places may be priced and prices be shown in."""
-    newest = fx.newest()
+    newest, offered = fx.newest(), fx.offered()
     rows = [
         {
             "code": row.code,
@@ -91,7 +91,7 @@ def list_currencies(request: HttpRequest) -> HttpResponse:
             "source": newest[row.code].source,
         }
         for row in Currency.objects.all()
-        if row.code in newest
+        if row.code in newest and row.code in offered
     ]
     return _listed(request, rows)
 

@@ -25,7 +25,7 @@ from backend.availability.feed_polling import (
     refresh_before_booking,
 )
 from backend.availability.models import CalendarFeed, Decision, FeedConflict, FeedEvent, FeedStatus
-from backend.core import access, net
+from backend.core import access, net, platform
 from backend.core.db import lock, retrying
 from backend.core.errors import Conflict, Invalid, NotFound
 from backend.core.net import FetchFailed
@@ -81,6 +81,7 @@ def add(*, actor: Any, listing: Listing, name: str, url: str, now: datetime) -> 
     Raises: NotAllowed, BadFeedUrl, TooManyFeeds.
     """
     access.require(actor, "listing.calendar", listing)
+    platform.require("calendar_imports")
     try:
         url = net.normal(url)
         net.require_fetchable(url)

@@ -81,12 +81,13 @@ def create(*, guest: User, wish: Wish, now: datetime) -> Booking:
     the one of ``now`` and in the listing's currency; a special offer has the offered one, and whoever the host has said yes to is not asked again.
     Other calendars that feed the listing are asked first where that was long ago; while one is out of date the host is.
 
-    Raises: NotFound, OwnListing, TooManyHolds, NotAvailable, StayRefused, Preparation, InvalidQuote, InvalidInquiry,
+    Raises: FeatureOff, NotFound, OwnListing, TooManyHolds, NotAvailable, StayRefused, Preparation, InvalidQuote, InvalidInquiry,
     those of ``promotions.take`` (422), Blocked (with a message), DatesUnavailable, QuoteExpired, OfferExpired, PriceChanged (409).
     """
     made = idempotency.made_before()
     if made is not None:
         return Booking.objects.get(pk=made, guest=guest)
+    platform.require("bookings")
     feeds.refresh_before_booking(listing_id=wish.listing_id, guest=guest, now=now)
     return _create(guest=guest, wish=wish, now=now)
 

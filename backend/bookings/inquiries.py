@@ -104,11 +104,12 @@ def ask(
 
     ``message`` is the guest's in their conversation, without contact data as there.
     Raises: NotFound, OwnListing, InquiryOpen, TooManyInquiries, NotAvailable, StayRefused, DatesUnavailable,
-    Preparation, Blocked, Throttled (the day's budget of conversations).
+    Preparation, Blocked, FeatureOff, Throttled (the day's budget of conversations).
     """
     made = idempotency.made_before()
     if made is not None:
         return Inquiry.objects.get(pk=made, guest=guest)
+    platform.require("inquiries")
     budgets.spend(budgets.CONVERSATIONS, guest, now=now)
     with transaction.atomic(durable=True):
         known = Listing.objects.known_to(guest).filter(pk=listing_id)

@@ -20,7 +20,7 @@ from django.utils.translation import ngettext_lazy
 from backend.bookings.discounts import PROMO, Discount
 from backend.bookings.models import Booking
 from backend.bookings.states import BookingStatus
-from backend.core import fx
+from backend.core import fx, platform
 from backend.core.db import lock
 from backend.core.errors import Invalid, NotFound
 from backend.core.money import Money
@@ -68,8 +68,9 @@ def find(code: str, *, listing: Listing, stay: Stay, now: datetime, guest: Any =
     """The code that ``guest`` (None: nobody known) may use for ``stay`` at ``now`` (UTC), without regard to case.
 
     The listing's own goes before its host's, that before the platform's; the first that can be used wins.
-    Raises: InvalidPromoCode, PromoCodeExpired, PromoCodeUsedUp, PromoCodeMinNights (of the first one there is).
+    Raises: FeatureOff, InvalidPromoCode, PromoCodeExpired, PromoCodeUsedUp, PromoCodeMinNights (of the first one there is).
     """
+    platform.require("promo_codes")
     candidates = PromoCode.objects.filter(
         Q(listing_id=listing.pk) | Q(host_id=listing.host_id) | Q(listing=None, host=None), code__iexact=code
     ).order_by(F("listing_id").asc(nulls_last=True), F("host_id").asc(nulls_last=True))

@@ -386,9 +386,9 @@ def _invalid() -> Invalid:
 def needs_request(listing: Listing, stay: Stay, now: datetime) -> bool:
     """Whether the host must say yes first at ``now`` (UTC).
 
-    By their choice, since the check-in is inside their notice, or while a calendar that feeds the listing is out of date.
+    By their choice or the platform's, since the check-in is inside their notice, or while a calendar that feeds the listing is out of date.
     """
-    if not listing.instant_book:
+    if not listing.instant_book or not platform.is_on("instant_booking"):
         return True
     rules = availability.rules_of(listing)
     return calendar_rules.needs_request(rules, stay.check_in, now) or feeds.is_stale(listing.pk, now)

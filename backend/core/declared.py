@@ -15,7 +15,7 @@ from django.utils.translation import pgettext_lazy
 from backend.core.errors import Text
 from backend.core.setting import Group, Setting
 
-MINUTES, HOURS, DAYS, YEARS, PERCENT = _("minutes"), _("hours"), _("days"), _("years"), "%"
+MINUTES, HOURS, DAYS, PERCENT = _("minutes"), _("hours"), _("days"), "%"
 A_MINUTE, AN_HOUR, A_DAY = _("a minute"), _("an hour"), _("a day")
 HOME = _("in the platform's currency")
 
@@ -162,7 +162,6 @@ GROUPS = [
         Setting("retention_messages_days", "int", 1095, _("How long after the last message of a conversation its texts and files are kept."), 30, 3650, title=_("Conversations"), unit=DAYS),
         Setting("retention_reports_days", "int", 730, _("How long the words of a report are kept after it was decided."), 30, 3650, title=_("Reports"), unit=DAYS),
         Setting("retention_guest_lists_days", "int", 365, _("How long after the stay the names of companions, arrival notes and messages are kept."), 1, 3650, title=_("Companions and arrival notes"), unit=DAYS),
-        Setting("retention_documents_years", "int", 10, _("How long invoices and the books are kept, as the law demands it."), 1, 30, title=_("Invoices and books"), unit=YEARS),
     ]),
     Group("system", _("System"), "monitor_heart", _("What the platform notes of itself, and when it is backed up."), NEXT_CLEANING, [
         Setting("access_log_hours", "int", 48, _("How long a line about each request is kept for staff to look it up."), 6, 720, title=_("Lines of requests"), unit=HOURS),

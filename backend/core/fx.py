@@ -17,6 +17,7 @@ from types import MappingProxyType
 
 from django.utils.translation import gettext_lazy as _
 
+from backend.core import platform
 from backend.core.errors import Invalid
 from backend.core.models import ExchangeRate
 from backend.core.money import Money, exponent
@@ -81,6 +82,14 @@ def rates() -> Mapping[str, Decimal]:
     """
     newest()
     return _rates
+
+
+def offered() -> Mapping[str, Decimal]:
+    """As ``rates``, of the currencies that people may choose: those of ``currencies_offered`` and the platform's own."""
+    known, chosen = rates(), platform.get("currencies_offered")
+    if not chosen:
+        return known
+    return {code: known[code] for code in {*chosen, platform.get("currency")} if code in known}
 
 
 def forget() -> None:

@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy as _
 
 from backend.accounts.models import ADMIN, MODERATOR, IdentityCheck, Profile, User
 from backend.audit import services as audit
-from backend.core import access, images, limits
+from backend.core import access, images, limits, platform
 from backend.core.access import SYSTEM
 from backend.core.db import constraint_errors, lock, outside_transaction
 from backend.core.errors import Conflict, Invalid, NotFound, WrongState
@@ -76,6 +76,7 @@ def hand_in(*, actor: User, document: str, picture: IO[bytes], now: datetime) ->
     document; what ``images.reencode`` refuses, on ``picture``).
     """
     access.require(actor, "identity_check.hand_in", actor)
+    platform.require("identity_checks")
     if document not in IdentityCheck.Document:
         raise Invalid.field("kind", "unknown_document", _("There is no such kind of document."))
     outside_transaction("storage")

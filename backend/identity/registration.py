@@ -61,8 +61,9 @@ def register(
     ``role`` is ``guest`` or ``host``; without one the account is both. The email address is kept in lower case and
     starts unverified. The database decides who gets a name or an address that two ask for at once.
 
-    Raises: Invalid for the fields, EmailTaken, UsernameTaken, Throttled (registrations of one address in an hour).
+    Raises: Invalid for the fields, EmailTaken, UsernameTaken, FeatureOff, Throttled (registrations of one address in an hour).
     """
+    platform.require("registration")
     user = User(username=username.strip(), email=email, created_at=now)
     _require_valid(user, password, role)
     limits.hit(

@@ -238,6 +238,7 @@ def _welcome(identity: Identity, email: str, role: str | None, device: Device, n
                 # Nothing is linked before the second step; the next sign-in finds the address again.
                 raise challenge
             return signing_in.admit(owner, device, now)
+    platform.require("registration")
     limits.hit(
         f"register:{addresses.subject(device.ip or 'unknown')}",
         limit=platform.get("limit_register_address"),

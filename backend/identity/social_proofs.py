@@ -26,9 +26,10 @@ def prove(proof: Proof, *, device: Device, now: datetime) -> Identity:
     """Whom the proof proves. Never inside a transaction, since the provider may be asked.
 
     Proofs that are worth nothing count by network address, as wrong passwords do.
-    Raises: ProviderNotSetUp, IdentityRefused, ProviderSilent, Invalid (``access_token``), Throttled.
+    Raises: ProviderNotSetUp, FeatureOff, IdentityRefused, ProviderSilent, Invalid (``access_token``), Throttled.
     """
     social_providers.require_set_up(proof.provider)
+    platform.require(proof.provider)
     attempt = f"social_address:{addresses.subject(device.ip or 'unknown')}"
     limits.hit(attempt, limit=platform.get("limit_sign_in_address"), window_s=HOUR_S)
     if proof.login_code:

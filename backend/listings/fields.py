@@ -231,7 +231,7 @@ def _zones() -> frozenset[str]:
 def _amounts(listing: Listing, changes: Mapping[str, Any], errors: list[FieldError]) -> dict[str, int | None]:
     """The columns of the amounts that change, with a changed currency all of them; sets the currency."""
     old, new = listing.currency, changes.get("currency", listing.currency)
-    if new not in fx.rates():
+    if new not in fx.offered():
         errors.append(FieldError("currency", "unknown_currency", fx.UnknownCurrency.title))
         return {}
     listing.currency = new

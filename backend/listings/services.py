@@ -80,10 +80,11 @@ def create(
     ``availability`` publishes it at once, or sends it to the moderators where the platform demands approval;
     without it a draft is kept. The currency is the host's own, else the platform's.
 
-    Raises: NotAllowed, Invalid (see ``fields.fill``), Throttled over the day's budget of the host, and what
+    Raises: NotAllowed, FeatureOff, Invalid (see ``fields.fill``), Throttled over the day's budget of the host, and what
     ``MAY_OFFER`` raises.
     """
     access.require(actor, "listing.create")
+    platform.require("listings")
     _require_may_offer(actor.pk, now)
     listing = Listing(host=actor, created_at=now, updated_at=now)
     said = {
@@ -271,7 +272,7 @@ def _next_id() -> int:
 
 def _own_currency(actor: Any) -> str:
     own = Profile.objects.filter(pk=actor.pk).values_list("currency", flat=True).first()
-    return own if own and own in fx.rates() else platform.get("currency")
+    return own if own and own in fx.offered() else platform.get("currency")
 
 
 def _has_calendar_prices(listing: Listing) -> bool:

@@ -71,12 +71,13 @@ def upload(*, actor: User, conversation_id: int, file: IO[bytes], name: str, now
     """Take in a picture or a file for a message of ``actor`` to come; what is not sent within a day goes away.
 
     ``name`` is what they call it. Call it outside of transactions.
-    Raises: NotFound, Throttled, Invalid on ``file`` (``file_too_large``, ``empty_file``, ``unsupported_file``, and what
+    Raises: NotFound, FeatureOff, Throttled, Invalid on ``file`` (``file_too_large``, ``empty_file``, ``unsupported_file``, and what
     ``images.reencode`` refuses).
     """
     outside_transaction("storage")
     if not Conversation.objects.visible_to(actor).filter(pk=conversation_id).exists():
         raise NotFound
+    platform.require("attachments")
     limits.hit(f"attachments:{actor.pk}", limit=platform.get("limit_attachments_user"), window_s=HOUR_S)
     taken = _taken(file)
     ending = str(taken.content.name).rpartition(".")[2]

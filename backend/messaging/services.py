@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from backend.accounts.models import ADMIN, MODERATOR, User
 from backend.audit import services as audit
-from backend.core import access
+from backend.core import access, platform
 from backend.core.db import lock, prepared, retrying
 from backend.core.errors import Conflict, Invalid, NotAllowed, NotFound, WrongState
 from backend.identity import budgets
@@ -58,6 +58,7 @@ def open_conversation(*, guest: User, listing_id: int, now: datetime) -> tuple[C
     conversations; call it outside of transactions.
     Raises: NotFound (a listing that the guest may not see), OwnListing, Throttled.
     """
+    platform.require("messages")
     found = Conversation.objects.filter(listing_id=listing_id, guest=guest).first()
     if found is not None:
         return found, False
@@ -92,9 +93,10 @@ def start(
 ) -> tuple[Message, bool]:
     """Write to the host of a listing; the message, and whether the conversation is new. All of it, or nothing.
 
-    Raises: NotFound, OwnListing, Blocked, Gone, Throttled, Invalid (what ``send`` refuses).
+    Raises: NotFound, OwnListing, Blocked, Gone, FeatureOff, Throttled, Invalid (what ``send`` refuses).
     """
     words, word = clean_body(body), _client_id(client_id)
+    platform.require("messages")
     found = Conversation.objects.filter(listing_id=listing_id, guest=guest).first()
     if found is not None:
         return send(sender=guest, conversation_id=found.pk, body=words, now=now, client_id=word)[0], False
@@ -128,12 +130,13 @@ def send(
     the conversation gets a live event; the others are told once for each stretch that they have not read. Counts
     against the minute's budget of messages; call it outside of transactions.
 
-    Raises: NotFound, Blocked, Gone, Throttled, Invalid (``blank``, ``too_long``, ``invalid_text`` on ``body``;
+    Raises: NotFound, Blocked, Gone, FeatureOff, Throttled, Invalid (``blank``, ``too_long``, ``invalid_text`` on ``body``;
     ``invalid_client_id``; ``unknown_attachment``, ``too_many_attachments`` on ``attachment_ids``).
     """
     words = clean_body(body, may_be_empty=bool(attachment_ids))
     word = _client_id(client_id)
     attaching.require_few(attachment_ids)
+    platform.require("messages")
     budgets.spend(budgets.MESSAGES, sender, now=now)
     return _send(sender, conversation_id, words, word, tuple(attachment_ids), now)
 

@@ -36,6 +36,8 @@ def stops(*, user_id: int, phone: str, now: datetime) -> str:
     Within the transaction that takes the delivery: messages are counted one after the other, so that many workers
     at once do not send more than is allowed.
     """
+    if not platform.is_on("sms"):
+        return f"{STOPPED}short messages are switched off"
     if not serves(phone):
         return f"{STOPPED}no messages to this country"
     with connection.cursor() as cursor:

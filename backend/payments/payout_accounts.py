@@ -114,7 +114,7 @@ def add(
     outside_transaction("a payment provider")
     access.require(actor, "payout_account.add")
     sessions.require_recent(actor, now=now)
-    if currency and currency not in fx.rates():
+    if currency and currency not in fx.offered():
         raise fx.UnknownCurrency.field("currency", fx.UnknownCurrency.code, fx.UnknownCurrency.title)
     adapter = registry.choose_payout(provider, currency or usual_currency(actor), country.upper())
     address, shown = _destination(adapter, destination)

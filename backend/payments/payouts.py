@@ -17,7 +17,7 @@ from django.db.models import Exists, Max, OuterRef, Q
 from django.utils.translation import gettext_lazy as _
 
 from backend.audit import services as audit
-from backend.core import access
+from backend.core import access, platform
 from backend.core.db import lock, retrying
 from backend.core.errors import Conflict, DomainError
 from backend.payments import intents, payout_holds, payout_netting, payout_notices
@@ -108,9 +108,12 @@ def schedule_rest(*, now: datetime) -> dict[str, int]:
 def prepare_due(*, now: datetime) -> Prepared:
     """Write down the operations of all payouts that are due at ``now`` (UTC) and that nothing holds.
 
-    Each in a transaction of its own; what somebody else holds is left for the next round.
+    Each in a transaction of its own; what somebody else holds is left for the next round, and everything while the
+    sending of payouts is switched off.
     """
     done = Prepared()
+    if not platform.is_on("payouts"):
+        return done
     for payout_id in list(_due(now).values_list("pk", flat=True)):
         try:
             _prepare(payout_id, done, now)

@@ -22,7 +22,7 @@ from uuid import UUID
 from django.utils.translation import gettext_lazy as _
 
 from backend.accounts.models import ADMIN, FINANCE
-from backend.core import access
+from backend.core import access, platform
 from backend.core.db import constraint_errors, lock
 from backend.core.errors import Conflict, Invalid, WrongState
 from backend.payments import folios
@@ -109,7 +109,7 @@ def start(
     ``owed_minor`` is what the stay costs in all, where that is agreed but written to the folio only when it is paid.
     ``country`` (ISO 3166) is where the stay is, for the routes.
     A provider that needs a phone gets the guest's verified one, unless ``options`` name another.
-    Raises: ProviderUnknown, NoProvider, CannotSetAside, Invalid (an option), CannotMove, AlreadyPaid, PaymentInProgress.
+    Raises: FeatureOff, ProviderUnknown, NoProvider, CannotSetAside, Invalid (an option), CannotMove, AlreadyPaid, PaymentInProgress.
     """
     currency = folio.charge_currency or folio.currency
     adapter = registry.choose(provider, currency, country)
@@ -123,6 +123,7 @@ def start(
     pending = pending_payment(folio)
     if pending is not None:
         raise AlreadyPaid if pending.authorized_at else PaymentInProgress
+    platform.require("payments")
     owed = folios.total(folio) if owed_minor is None else owed_minor
     if amount_minor > owed - paid(folio):
         raise AlreadyPaid

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from backend.accounts.models import User
 from backend.audit import services as audit
 from backend.bookings import steps as stays
-from backend.core import access
+from backend.core import access, platform
 from backend.core.db import constraint_errors, retrying
 from backend.core.errors import Conflict, FieldError, Invalid, Stale, WrongState
 from backend.reviews import announcing, windows
@@ -79,6 +79,7 @@ def submit(*, actor: User, booking_id: int, given: Given, now: datetime) -> Revi
     with transaction.atomic(durable=True):
         booking = stays.hold_still(actor, booking_id)
         access.require(actor, "review.write", booking)
+        platform.require("reviews")
         about = PROPERTY if booking.guest_id == actor.pk else GUEST
         if Review.objects.filter(booking=booking, about=about).exists():
             raise AlreadyReviewed

@@ -20,6 +20,7 @@ from django.db.models import Max
 from django.utils.translation import gettext_lazy as _
 
 from backend.accounts.models import User
+from backend.core import platform
 from backend.core.db import lock, retrying
 from backend.core.errors import Conflict, Invalid, NotFound
 from backend.listings.models import Listing
@@ -103,6 +104,7 @@ def save(*, user: User, name: str, query: SearchQuery, now: datetime, notify: bo
 
     Raises: Invalid (name, or a search that makes no sense), CheckInPast, UnknownCurrency, TooManySavedSearches.
     """
+    platform.require("saved_searches")
     called = _named(name)
     with transaction.atomic():
         # Two at once count one after the other.
@@ -158,6 +160,8 @@ def sweep(*, now: datetime) -> dict[str, int]:
         closed_at=None, last_check_in__lt=(now - clocks.EARLIEST).date()
     ).update(closed_at=now)
     done = {"looked": 0, "told": 0, "closed": closed, "failed": 0, "left": 0}
+    if not platform.is_on("saved_searches"):
+        return done
     latest = _latest()
     due = SavedSearch.objects.filter(notify=True, closed_at=None, seen_at__lt=latest).filter(
         user__is_active=True, user__suspended_at=None

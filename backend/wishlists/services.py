@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 
 from backend.accounts.models import User
 from backend.audit import services as audit
+from backend.core import platform
 from backend.core.db import lock, retrying
 from backend.core.errors import Conflict, Invalid, NotFound
 from backend.listings.models import Listing
@@ -63,6 +64,7 @@ def create(*, user: User, now: datetime, name: str | None = None) -> Wishlist:
 
     Raises: Invalid (a name that is empty or too long), TooManyWishlists.
     """
+    platform.require("wishlists")
     called = _named(gettext("Favorites") if name is None else name)
     with transaction.atomic():
         # Two at once count one after the other.
@@ -99,6 +101,7 @@ def add(*, user: User, wishlist_id: int, listing_id: int, now: datetime) -> tupl
 
     Raises: NotFound (the list, or a listing that is not offered), WishlistFull.
     """
+    platform.require("wishlists")
     with transaction.atomic():
         wishlist = _held(user, wishlist_id)
         if WishlistPlace.objects.filter(wishlist=wishlist, listing=listing_id).exists():
