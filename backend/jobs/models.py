@@ -23,3 +23,39 @@ class SweepRun(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class BackupRun(models.Model):
+    """A backup, a shipment of what was written since, or a restore that proved that both can be used.
+
+    ``reached_at`` is until when everything is safe by it (of a drill: until when the restored rows went). Of shipments
+    only the last one is kept.
+    """
+
+    class Kind(models.TextChoices):
+        BASE = "base", _("backup")
+        WAL = "wal", _("shipment")
+        DRILL = "drill", _("restore drill")
+
+    kind = models.CharField(_("kind"), max_length=5, choices=Kind.choices)
+    name = models.CharField(_("name"), max_length=40)
+    started_at = models.DateTimeField(_("began at"))
+    ended_at = models.DateTimeField(_("ended at"), null=True)
+    bytes = models.BigIntegerField(_("size"), default=0)
+    reached_at = models.DateTimeField(_("safe until"), null=True)
+    failure = models.CharField(_("failure"), max_length=500, blank=True)
+    result = models.JSONField(_("result"), default=dict)
+
+    class Meta:
+        db_table = "backup_runs"
+        verbose_name = _("backup")
+        verbose_name_plural = _("backups")
+        indexes = [models.Index(fields=["kind", "-started_at"], name="backup_runs_latest")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["kind"], condition=models.Q(kind="wal"), name="backup_runs_one_shipment"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {self.name}"

@@ -55,6 +55,11 @@ class Postgres:
         """The (uid, gid) that the server runs as, when it is not ours."""
         return (self.account.uid, self.account.gid) if self.account else None
 
+    @property
+    def data(self) -> Path:
+        """Where the cluster's files lie, or will."""
+        return self._data_folder()
+
     def start(self) -> None:
         """Start the cluster, making it first when it is new, and wait until it takes connections.
 
@@ -128,6 +133,8 @@ class Postgres:
             "effective_cache_size": "1GB",
             "random_page_cost": "1.1",
             "max_wal_size": "2GB",
+            # What a backup that stopped keeps the server from dropping must not fill the disk.
+            "max_slot_wal_keep_size": "8GB",
             "timezone": "UTC",
             "log_timezone": "UTC",
             "log_min_messages": "warning",

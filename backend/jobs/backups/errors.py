@@ -1,0 +1,5 @@
+"""What can go wrong with a backup, as one sentence for whoever has to mend it."""
+
+
+class BackupError(Exception):
+    """A backup could not be made, or cannot be used; nothing of the platform was changed."""
