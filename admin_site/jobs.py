@@ -5,23 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.db import transaction
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
-from procrastinate.contrib.django import app
 from procrastinate.contrib.django.models import ProcrastinateEvent, ProcrastinateJob
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, FieldTextFilter
 from unfold.decorators import display
 
-from admin_site.actions import dialog_action
-from admin_site.base import Page, Rows, has_role
+from admin_site.actions import DANGER, dialog_action
+from admin_site.base import Page, Rows
 from admin_site.display import JOB_COLOURS, label, pretty
-from backend.accounts.models import ADMIN
-from backend.audit import services as audit
-from backend.core.errors import WrongState
-
-FAILED = "failed"
+from backend.core import access
+from backend.jobs import queue
 
 
 class Events(Rows):
@@ -40,8 +35,8 @@ class JobPage(Page):
     list_filter_submit = True
     ordering = ("-id",)
     inlines = (Events,)
-    actions_detail = ("retry",)
-    offered = {"retry": lambda job: job.status == FAILED}
+    actions_detail = ("retry", "discard")
+    offered = {name: lambda job: job.status == queue.FAILED for name in ("retry", "discard")}
     fields = (
         ("task_name", "queue_name", "progress"),
         ("attempts", "scheduled_at", "priority"),
@@ -50,8 +45,8 @@ class JobPage(Page):
     )
     readonly_fields = ("progress", "given")
 
-    def has_retry_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        return has_role(request, ADMIN)
+    def has_manage_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return access.can(request.user, "job.manage")
 
     @dialog_action(
         title=_("Retry"),
@@ -59,25 +54,24 @@ class JobPage(Page):
             "It is put back into the queue and runs as soon as a worker is free. Jobs may run twice without harm."
         ),
         done=_("The job is in the queue again."),
-        permission="retry",
+        permission="manage",
         icon="replay",
     )
     def retry(self, request: HttpRequest, row: ProcrastinateJob, given: dict[str, Any]) -> None:
-        now = timezone.now()
-        with transaction.atomic():
-            still = ProcrastinateJob.objects.select_for_update(no_key=True).filter(pk=row.pk, status=FAILED)
-            if not still:
-                raise WrongState(_("Only a job that failed can be tried again."))
-            app.job_manager.retry_job_by_id(row.pk, now)
-            audit.record(
-                actor=request.user,
-                action="job.retried",
-                subject=row,
-                now=now,
-                before={"status": FAILED, "attempts": row.attempts},
-                after={"task": row.task_name},
-                reason=given["reason"],
-            )
+        queue.retry(actor=request.user, job_id=row.pk, reason=given["reason"], now=timezone.now())
+
+    @dialog_action(
+        title=_("Discard"),
+        question=_(
+            "It is not tried again. What it should have done stays undone unless the next run of its kind does it."
+        ),
+        done=_("The job is discarded."),
+        permission="manage",
+        icon="delete",
+        variant=DANGER,
+    )
+    def discard(self, request: HttpRequest, row: ProcrastinateJob, given: dict[str, Any]) -> None:
+        queue.discard(actor=request.user, job_id=row.pk, reason=given["reason"], now=timezone.now())
 
     @display(description=_("status"))
     def progress(self, job: ProcrastinateJob) -> str:

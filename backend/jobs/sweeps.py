@@ -29,6 +29,8 @@ from backend.bookings import (
     settlement,
 )
 from backend.bookings import services as bookings
+from backend.jobs import sampling
+from backend.jobs.backups import schedule as backups
 from backend.jobs.imports import exchange_rates
 from backend.jobs.models import SweepRun
 from backend.moderation import looking
@@ -57,13 +59,15 @@ Run = Callable[[datetime], dict[str, Any]]
 class Sweep:
     """A named operation on everything that is due. ``cron`` says when the worker runs it; empty: in ``run_due`` only.
 
-    ``gently`` takes its place in the worker, where requests are under way at the same time.
+    ``gently`` takes its place in the worker, where requests are under way at the same time. What runs ``by_clock`` alone
+    looks after the machine, not after the market: ``run_due``, whose clock may be any, leaves it out.
     """
 
     name: str
     run: Run
     cron: str = EVERY_MINUTE
     gently: Run | None = None
+    by_clock: bool = False
 
 
 def _reconcile(now: datetime) -> dict[str, int]:
@@ -72,6 +76,14 @@ def _reconcile(now: datetime) -> dict[str, int]:
 
 def _reconcile_gently(now: datetime) -> dict[str, int]:
     return settlement.reconcile(now=now, older_than=YOUNG)
+
+
+def _check_books(now: datetime) -> dict[str, Any]:
+    """How many invariants there are and which are violated; what violates them is told by ``manage.py check_books``."""
+    from backend.jobs import books
+
+    found = {finding.check.name: finding.count for finding in books.check_books() if finding.count}
+    return {"checks": len(books.CHECKS), "violations": sum(found.values()), "violated": found}
 
 
 SWEEPS = [
@@ -119,6 +131,10 @@ SWEEPS = [
     Sweep("retention", lambda now: retention.nightly(now=now), cron=EVERY_NIGHT),
     Sweep("seal_audit_log", lambda now: chain.seal(now=now)),
     Sweep("verify_audit_log", lambda now: chain.verify(now=now), cron=EVERY_NIGHT),
+    Sweep("check_books", _check_books, cron=EVERY_NIGHT, by_clock=True),
+    Sweep("samples", lambda now: dict(sampling.sample(now)), by_clock=True),
+    Sweep("ship_backups", backups.ship, cron=backups.SHIPPED, by_clock=True),
+    Sweep("backups", backups.start_due, cron=EVERY_TEN_MINUTES, by_clock=True),
 ]
 
 
@@ -138,6 +154,8 @@ def run_due(*, now: datetime) -> dict[str, dict[str, Any]]:
     """Run every sweep once with the clock ``now``, each although another failed; what each did, by name."""
     done: dict[str, dict[str, Any]] = {}
     for sweep in SWEEPS:
+        if sweep.by_clock:
+            continue
         try:
             done[sweep.name] = run(sweep, now=now)
         except Exception as error:
