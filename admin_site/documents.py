@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import path, reverse
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
@@ -19,6 +19,9 @@ from admin_site import finding
 from admin_site.actions import dialog_action
 from admin_site.base import Page
 from admin_site.display import link, money, pretty
+from admin_site.exporting import export_action, major
+from admin_site.masking import full_name
+from admin_site.narrowing import Amounts, ByCurrency, Days
 from backend.core import access
 from backend.payments.documents import mailing, storing
 from backend.payments.models import Document, DocumentSeries
@@ -37,17 +40,40 @@ class DocumentPage(Page):
         "emailed_at",
         "pdf",
     )
-    list_filter = (("kind", ChoicesDropdownFilter),)
+    list_filter = (
+        ("kind", ChoicesDropdownFilter),
+        ByCurrency,
+        ("total_minor", Amounts),
+        ("issued_at", Days),
+    )
     list_filter_submit = True
     list_select_related = ("recipient", "folio__booking")
     search_fields = ("reference",)
     search_help_text = _("Number of the document, reference of the booking, or a person's name or email")
     ordering = ("-id",)
+    actions_list = ("export",)
+    export = export_action(
+        related=("recipient", "folio__booking", "payment", "corrects"),
+        columns=[
+            ("number", "reference"),
+            ("kind", "kind"),
+            ("issuer", "issuer"),
+            ("recipient", lambda document: full_name(document.recipient)),
+            ("booking", "folio.booking.reference"),
+            ("payment", "payment.reference"),
+            ("corrects", "corrects.reference"),
+            ("total", major("total_minor")),
+            ("currency", "currency"),
+            ("issued_at", "issued_at"),
+            ("emailed_at", "emailed_at"),
+        ],
+    )
     actions_detail = ("send_again",)
     fields = (
         ("reference", "kind", "pdf"),
         ("recipient_link", "booking"),
-        ("total", "payment_link", "corrects_link"),
+        ("total", "payment_link"),
+        ("corrects_link", "corrected_by"),
         ("language", "law_language", "month"),
         ("issued_at", "emailed_at"),
         "sha256",
@@ -59,6 +85,7 @@ class DocumentPage(Page):
         "total",
         "payment_link",
         "corrects_link",
+        "corrected_by",
         "pdf",
         "content",
     )
@@ -128,6 +155,12 @@ class DocumentPage(Page):
     @display(description=_("corrects"))
     def corrects_link(self, document: Document) -> str:
         return link(document.corrects)
+
+    @display(description=_("corrected by"))
+    def corrected_by(self, document: Document) -> str:
+        notes = document.corrections.order_by("id")[:20]
+        lines = [(link(note), money(note.total_minor, note.currency)) for note in notes]
+        return format_html_join(" · ", "{} ({})", lines) or "–"
 
     @display(description=_("PDF"))
     def pdf(self, document: Document) -> str:

@@ -11,25 +11,23 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
-from unfold.contrib.filters.admin import FieldTextFilter
+from unfold.contrib.filters.admin import TextFilter
 from unfold.decorators import display
 
 from admin_site import finding
 from admin_site.base import Page, Rows
-from admin_site.display import link, money
+from admin_site.display import link, money, side
+from admin_site.exporting import export_action
 from admin_site.masking import full_name
+from admin_site.narrowing import Amounts, ByCurrency, Days
 from backend.bookings.models import Booking
 from backend.core import access
-from backend.payments import ledger
+from backend.core.money import Money
+from backend.payments import closing, ledger
 from backend.payments.models import LedgerEntry, LedgerTransaction
 
-
-def _side(amount_minor: int, currency: str) -> str:
-    """A balance in the accountants' words: debit or credit instead of a sign."""
-    if not amount_minor:
-        return "–"
-    side = _("debit") if amount_minor > 0 else _("credit")
-    return f"{money(abs(amount_minor), currency)} {side}"
+MOST_ENTRIES = 100_000
+"""How many entries one exported journal holds."""
 
 
 def _narrowed(term: str) -> dict[str, Any] | None:
@@ -46,8 +44,52 @@ def _narrowed(term: str) -> dict[str, Any] | None:
 
 def _entries_of(account: str) -> str:
     """The account's name as a link to its entries."""
-    url = f"{reverse('admin:payments_ledgerentry_changelist')}?{urlencode({'account__icontains': account})}"
+    url = f"{reverse('admin:payments_ledgerentry_changelist')}?{urlencode({'account': account})}"
     return format_html('<a href="{}" class="text-link">{}</a>', url, account)
+
+
+def _balances(narrowed: dict[str, Any]) -> dict[tuple[str, str], int]:
+    """What each account comes to; of everybody without adding up all that was ever booked."""
+    if narrowed:
+        return ledger.trial_balance(**narrowed)
+    return {(balance.account, balance.currency): balance.minor for balance in closing.balances()}
+
+
+def _debit(entry: LedgerEntry) -> Any:
+    return Money(entry.amount_minor, entry.currency).major() if entry.amount_minor > 0 else None
+
+
+def _credit(entry: LedgerEntry) -> Any:
+    return Money(-entry.amount_minor, entry.currency).major() if entry.amount_minor < 0 else None
+
+
+class ByAccount(TextFilter):
+    """``guest_funds``"""
+
+    title = _("account")
+    parameter_name = "account"
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[LedgerEntry]) -> QuerySet[LedgerEntry]:
+        name = (self.value() or "").strip().lower()
+        return queryset.filter(account=name) if name else queryset
+
+
+class ByCause(TextFilter):
+    """``dispute.lost``, or all of a kind: ``dispute.``"""
+
+    title = _("cause")
+    parameter_name = "cause"
+    field = "transaction__cause"
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        name = (self.value() or "").strip().lower()
+        if not name:
+            return queryset
+        return queryset.filter(**{f"{self.field}__startswith" if name.endswith(".") else self.field: name})
+
+
+class ByOwnCause(ByCause):
+    field = "cause"
 
 
 class Entries(Rows):
@@ -70,7 +112,7 @@ class Entries(Rows):
 class LedgerTransactionPage(Page):
     icon = "account_balance"
     list_display = ("id", "cause", "booking", "at")
-    list_filter = (("cause", FieldTextFilter),)
+    list_filter = (ByOwnCause, ("at", Days))
     list_filter_submit = True
     list_select_related = ("folio__booking",)
     ordering = ("-id",)
@@ -89,7 +131,25 @@ class LedgerEntryPage(Page):
 
     icon = "account_balance"
     list_display = ("transaction_link", "cause", "account", "debit", "credit", "booking", "whose", "at")
-    list_filter = (("account", FieldTextFilter), ("currency", FieldTextFilter))
+    list_filter = (ByAccount, ByCurrency, ByCause, ("amount_minor", Amounts), ("transaction__at", Days))
+    actions_list = ("export",)
+    export = export_action(
+        limit=MOST_ENTRIES,
+        related=("transaction", "folio__booking", "holder"),
+        columns=[
+            ("entry", "pk"),
+            ("transaction", "transaction_id"),
+            ("at", "transaction.at"),
+            ("cause", "transaction.cause"),
+            ("account", "account"),
+            ("debit", _debit),
+            ("credit", _credit),
+            ("currency", "currency"),
+            ("booking", "folio.booking.reference"),
+            ("of", lambda entry: full_name(entry.holder) if entry.holder else None),
+            ("operation", "transaction.money_op_id"),
+        ],
+    )
     list_filter_submit = True
     list_select_related = ("transaction", "folio__booking", "holder")
     search_fields = ("holder__username",)
@@ -107,7 +167,7 @@ class LedgerEntryPage(Page):
     ) -> HttpResponse:
         narrowed = _narrowed(request.GET.get("q", ""))
         may_see = self.has_view_permission(request) and narrowed is not None
-        balances = ledger.trial_balance(**narrowed) if may_see and narrowed is not None else {}
+        balances = _balances(narrowed) if may_see and narrowed is not None else {}
         currencies = sorted({currency for _account, currency in balances})
         sums = {
             code: sum(left for (_a, currency), left in balances.items() if currency == code)
@@ -118,7 +178,7 @@ class LedgerEntryPage(Page):
             "balance_rows": [
                 [
                     _entries_of(account),
-                    *(_side(balances.get((account, code), 0), code) for code in currencies),
+                    *(side(balances.get((account, code), 0), code) for code in currencies),
                 ]
                 for account in sorted({account for account, _currency in balances})
             ],

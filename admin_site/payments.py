@@ -7,25 +7,43 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RadioFilter
 from unfold.decorators import display
 
-from admin_site import finding, waiting
+from admin_site import finding, next_steps, waiting
 from admin_site.actions import WARNING, dialog_action
 from admin_site.base import Page, Rows
-from admin_site.display import OP_COLOURS, PAYMENT_COLOURS, label, link, money, pretty
+from admin_site.display import (
+    DISPUTE_COLOURS,
+    OP_COLOURS,
+    PAYMENT_COLOURS,
+    instant,
+    label,
+    link,
+    money,
+    pretty,
+    table,
+)
 from admin_site.exporting import export_action, major
 from admin_site.masking import full_name
+from admin_site.narrowing import Amounts, ByCurrency, ByHost, ByProvider, Days
 from admin_site.refund_forms import REFUND, RefundForm, give_back
+from admin_site.rehearsing import told
 from backend.core import access
 from backend.payments import failures, refunds
 from backend.payments.models import (
+    Dispute,
+    Document,
     Folio,
     FolioLine,
+    LedgerEntry,
     MoneyOp,
     Payment,
+    ProviderEvent,
 )
 from backend.payments.states import OPEN_OPS, OpState
 
@@ -34,6 +52,9 @@ def _booking(folio: Folio) -> str:
     booking = getattr(folio, "booking", None)
     return link(booking) if booking else "–"
 
+
+MOST_LINES = 100
+"""How many ledger entries or events of a payment its page shows."""
 
 GIVES_BACK = (Payment.Status.COMPLETED, Payment.Status.PARTIALLY_REFUNDED)
 
@@ -48,6 +69,82 @@ class Operations(Rows):
     @display(description=_("amount"))
     def amount(self, op: MoneyOp) -> str:
         return money(op.amount_minor, op.currency)
+
+
+class Refunds(Rows):
+    """What was given back of a payment."""
+
+    model = Payment
+    fk_name = "parent"
+    verbose_name_plural = _("Refunds")
+    fields = ("link", "amount", "state", "request", "created_at", "completed_at")
+    readonly_fields = fields
+    ordering = ("id",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Payment]:
+        return super().get_queryset(request).select_related("refund_request")
+
+    @display(description=_("reference"))
+    def link(self, refund: Payment) -> str:
+        return link(refund)
+
+    @display(description=_("amount"))
+    def amount(self, refund: Payment) -> str:
+        return money(refund.amount_minor, refund.currency)
+
+    @display(description=_("status"))
+    def state(self, refund: Payment) -> str:
+        return label(refund.get_status_display(), PAYMENT_COLOURS[refund.status])
+
+    @display(description=_("given by hand"))
+    def request(self, refund: Payment) -> str:
+        return link(refund.refund_request)
+
+
+class Disputes(Rows):
+    """What the guest's bank asks back of it."""
+
+    model = Dispute
+    verbose_name_plural = _("Disputes")
+    fields = ("link", "amount", "reason", "state", "evidence_due_at", "closed_at")
+    readonly_fields = fields
+    ordering = ("id",)
+
+    @display(description=_("dispute"))
+    def link(self, dispute: Dispute) -> str:
+        return link(dispute)
+
+    @display(description=_("amount"))
+    def amount(self, dispute: Dispute) -> str:
+        return money(dispute.amount_minor, dispute.currency)
+
+    @display(description=_("status"))
+    def state(self, dispute: Dispute) -> str:
+        return label(dispute.get_status_display(), DISPUTE_COLOURS[dispute.status])
+
+
+class Papers(Rows):
+    """The invoice, the receipt and the credit notes for it."""
+
+    model = Document
+    fk_name = "payment"
+    verbose_name_plural = _("Documents")
+    fields = ("link", "kind", "total", "issued_at", "emailed_at", "pdf")
+    readonly_fields = fields
+    ordering = ("id",)
+
+    @display(description=_("document number"))
+    def link(self, document: Document) -> str:
+        return link(document)
+
+    @display(description=_("total"))
+    def total(self, document: Document) -> str:
+        return money(document.total_minor, document.currency)
+
+    @display(description=_("PDF"))
+    def pdf(self, document: Document) -> str:
+        url = reverse("admin:payments_document_pdf", args=(document.pk,))
+        return format_html('<a href="{}" class="text-link">{}</a>', url, _("Download"))
 
 
 class PaymentRefundForm(RefundForm):
@@ -79,24 +176,43 @@ class PaymentPage(Page):
         "make_again": lambda row: Payment.objects.needing_attention().filter(pk=row.pk).exists(),
     }
     list_display = ("reference", "booking", "kind", "provider", "amount", "state", "created_at")
-    list_filter = (AttentionFilter, ("status", ChoicesDropdownFilter), ("kind", ChoicesDropdownFilter))
+    list_filter = (
+        AttentionFilter,
+        ("status", ChoicesDropdownFilter),
+        ("kind", ChoicesDropdownFilter),
+        ByProvider,
+        ByCurrency,
+        ByHost,
+        ("amount_minor", Amounts),
+        ("created_at", Days),
+    )
     list_filter_submit = True
     search_fields = ("reference",)
-    search_help_text = _("Reference of the payment or booking, or a guest's name or email")
+    search_help_text = _("Reference of the payment or booking, the provider's, or a guest's name or email")
     ordering = ("-id",)
-    inlines = (Operations,)
-    fields = (
-        ("reference", "booking"),
-        ("guest", "host"),
-        ("kind", "provider", "state"),
-        ("amount", "charged", "refunded"),
-        ("parent_link", "request_link", "retry_link"),
-        ("failure", "disputed"),
-        ("created_at", "authorized_at", "completed_at"),
+    inlines = (Operations, Refunds, Disputes, Papers)
+    fieldsets = (
+        (
+            None,
+            {
+                "fields": (
+                    "next_step",
+                    ("reference", "booking"),
+                    ("guest", "host"),
+                    ("kind", "provider", "state"),
+                    ("amount", "charged", "refunded"),
+                    ("parent_link", "request_link", "retry_link"),
+                    ("failure", "disputed"),
+                    ("created_at", "authorized_at", "completed_at"),
+                )
+            },
+        ),
+        (_("Books"), {"classes": ("tab",), "fields": ("booked",)}),
+        (_("What the provider told"), {"classes": ("tab",), "fields": ("told",)}),
     )
     readonly_fields = (
-        *("booking", "guest", "host", "state", "amount", "charged", "refunded"),
-        *("parent_link", "request_link", "retry_link", "failure", "disputed"),
+        *("next_step", "booking", "guest", "host", "state", "amount", "charged", "refunded"),
+        *("parent_link", "request_link", "retry_link", "failure", "disputed", "booked", "told"),
     )
 
     export = export_action(
@@ -130,6 +246,9 @@ class PaymentPage(Page):
         by_reference = queryset.filter(Q(reference=term.upper()) | Q(folio__booking__reference=term.upper()))
         if by_reference.exists():
             return by_reference, False
+        by_provider = queryset.filter(pk__in=MoneyOp.objects.filter(provider_ref=term).values("payment"))
+        if by_provider.exists():
+            return by_provider, False
         return queryset.filter(folio__booking__guest__in=finding.people_ids(term)), False
 
     def has_refund_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
@@ -142,7 +261,7 @@ class PaymentPage(Page):
 
     @dialog_action(**REFUND, permission="refund", form_class=PaymentRefundForm)
     def refund(self, request: HttpRequest, row: Payment, given: dict[str, Any]) -> None:
-        give_back(request.user, row.folio, given)
+        give_back(request.user, row.folio, given, expected=told(request))
 
     @dialog_action(
         title=_("Make again"),
@@ -154,6 +273,51 @@ class PaymentPage(Page):
     )
     def make_again(self, request: HttpRequest, row: Payment, given: dict[str, Any]) -> None:
         refunds.again(actor=request.user, payment_id=row.pk, reason=given["reason"], now=timezone.now())
+
+    @display(description=_("next step"))
+    def next_step(self, payment: Payment) -> str:
+        return next_steps.of_payment(payment, timezone.now())
+
+    @display(description=_("ledger entries"))
+    def booked(self, payment: Payment) -> str:
+        """What its operations, and the disputes of it, did to the books."""
+        of_it = Q(transaction__money_op__payment=payment) | Q(
+            folio=payment.folio_id, transaction__cause__startswith="dispute."
+        )
+        entries = LedgerEntry.objects.filter(of_it).select_related("transaction").order_by("id")
+        return table(
+            [_("at"), _("cause"), _("account"), _("debit"), _("credit")],
+            [
+                [
+                    link(entry.transaction, instant(entry.transaction.at)),
+                    entry.transaction.cause,
+                    entry.account,
+                    money(entry.amount_minor, entry.currency) if entry.amount_minor > 0 else "",
+                    money(-entry.amount_minor, entry.currency) if entry.amount_minor < 0 else "",
+                ]
+                for entry in entries[:MOST_LINES]
+            ],
+        )
+
+    @display(description=_("events"))
+    def told(self, payment: Payment) -> str:
+        """The webhooks about its operations: by our key, or by the provider's reference."""
+        ops = list(payment.ops.values_list("pk", "provider_ref"))
+        named = Q(op_key__in=[str(pk) for pk, _ref in ops] or [""]) & ~Q(op_key="")
+        named |= Q(object_ref__in=[ref for _pk, ref in ops if ref])
+        events = ProviderEvent.objects.filter(named, provider=payment.provider).order_by("id")
+        return table(
+            [_("received"), _("event"), _("applied"), _("outcome")],
+            [
+                [
+                    link(event, instant(event.received_at)),
+                    event.type,
+                    instant(event.applied_at),
+                    event.outcome or "–",
+                ]
+                for event in events[:MOST_LINES]
+            ],
+        )
 
     @display(description=_("booking"))
     def booking(self, payment: Payment) -> str:
@@ -236,21 +400,48 @@ class MoneyOpPage(Page):
         "attempts",
         "created_at",
     )
-    list_filter = (OutcomeFilter, ("state", ChoicesDropdownFilter), ("kind", ChoicesDropdownFilter))
+    list_filter = (
+        OutcomeFilter,
+        ("state", ChoicesDropdownFilter),
+        ("kind", ChoicesDropdownFilter),
+        ByProvider,
+        ByCurrency,
+    )
     list_filter_submit = True
     list_select_related = ("payment",)
     search_fields = ("provider_ref",)
     search_help_text = _("Reference of the payment or the provider")
     ordering = ("-payment_id",)
+    actions_list = ("export",)
+    export = export_action(
+        related=("payment", "payout"),
+        columns=[
+            ("key", "pk"),
+            ("kind", "kind"),
+            ("payment", "payment.reference"),
+            ("payout", "payout.reference"),
+            ("provider", "provider"),
+            ("provider_reference", "provider_ref"),
+            ("amount", major("amount_minor")),
+            ("fee", major("fee_minor")),
+            ("currency", "currency"),
+            ("state", "state"),
+            ("error", "error_code"),
+            ("attempts", "attempts"),
+            ("created_at", "created_at"),
+            ("updated_at", "updated_at"),
+        ],
+    )
     fields = (
-        ("id", "payment"),
+        ("id", "payment", "payout"),
         ("kind", "provider", "amount"),
         ("outcome", "error_code"),
+        "next_step",
         ("provider_ref", "attempts", "lease_until"),
         "settings",
         ("created_at", "updated_at"),
     )
-    readonly_fields = ("amount", "outcome", "settings")
+    readonly_fields = ("amount", "outcome", "next_step", "settings")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[MoneyOp], search_term: str
@@ -267,6 +458,12 @@ class MoneyOpPage(Page):
     @display(description=_("state"))
     def outcome(self, op: MoneyOp) -> str:
         return label(op.get_state_display(), OP_COLOURS[op.state])
+
+    @display(description=_("what happens next"))
+    def next_step(self, op: MoneyOp) -> str:
+        if op.state not in OPEN_OPS:
+            return str(_("Nothing: the outcome is known."))
+        return next_steps.of_operation(op.state, op.created_at, timezone.now())
 
     @display(description=_("options"))
     def settings(self, op: MoneyOp) -> str:

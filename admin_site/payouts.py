@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, timedelta
 from typing import Any
 
 from django.contrib import admin
@@ -16,7 +17,9 @@ from admin_site import finding
 from admin_site.actions import DANGER, SUCCESS, WARNING, dialog_action
 from admin_site.base import Page, Rows
 from admin_site.display import OP_COLOURS, label, link, money, percent, pretty
+from admin_site.exporting import export_action, major
 from admin_site.masking import full_name
+from admin_site.narrowing import Amounts, ByCurrency, ByHost, ByProvider, Days
 from admin_site.revealing import Shown, reveal_action
 from backend.core import access
 from backend.payments import payouts, revealing
@@ -92,11 +95,81 @@ class HoldFilter(RadioFilter):
         )
 
 
+class DueFilter(RadioFilter):
+    """What is sent next, by days in UTC; what is held is not among it."""
+
+    title = _("due")
+    parameter_name = "due"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("overdue", _("overdue")), ("today", _("today")), ("tomorrow", _("tomorrow"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Payout]) -> QuerySet[Payout]:
+        today = timezone.now().astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        day = timedelta(days=1)
+        spans = {
+            "overdue": {"due_at__lt": today},
+            "today": {"due_at__gte": today, "due_at__lt": today + day},
+            "tomorrow": {"due_at__gte": today + day, "due_at__lt": today + 2 * day},
+        }
+        if self.value() not in spans:
+            return queryset
+        free = queryset.filter(
+            status__in=[PayoutStatus.SCHEDULED, PayoutStatus.FAILED], needs_attention=False
+        )
+        return free.filter(**spans[str(self.value())])
+
+
+class ByReceiver(ByHost):
+    """The beginning of a receiver's name, or their email address."""
+
+    title = _("receiver")
+    parameter_name = "receiver"
+    field = "receiver"
+
+
+class ByAccountsProvider(ByProvider):
+    """Through whom it was paid, or is tried to be."""
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Payout]) -> QuerySet[Payout]:
+        return queryset.filter(account__provider=self.value()) if self.value() else queryset
+
+
 @admin.register(Payout)
 class PayoutPage(Page):
     icon = "account_balance_wallet"
+    actions_list = ("export",)
+    export = export_action(
+        columns=[
+            ("reference", "reference"),
+            ("booking", "folio.booking.reference"),
+            ("receiver", lambda payout: full_name(payout.receiver)),
+            ("provider", "account.provider"),
+            ("status", "status"),
+            ("held_by", "held_for"),
+            ("earned", major("gross_minor")),
+            ("taken_for_debts", major("netted_minor")),
+            ("amount", major("amount_minor")),
+            ("currency", "currency"),
+            ("paid", major("paid_minor", "paid_currency")),
+            ("paid_currency", "paid_currency"),
+            ("due_at", "due_at"),
+            ("sent_at", "sent_at"),
+            ("paid_at", "paid_at"),
+        ],
+    )
     list_display = ("reference", "receiver_link", "booking", "amount", "state", "held_by", "due_at")
-    list_filter = (("status", ChoicesDropdownFilter), HoldFilter, AttentionFilter)
+    list_filter = (
+        ("status", ChoicesDropdownFilter),
+        HoldFilter,
+        AttentionFilter,
+        DueFilter,
+        ByAccountsProvider,
+        ByCurrency,
+        ByReceiver,
+        ("amount_minor", Amounts),
+        ("due_at", Days),
+    )
     list_filter_submit = True
     search_fields = ("reference",)
     search_help_text = _("Reference of the payout or booking, or a receiver's name or email")

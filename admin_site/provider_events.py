@@ -15,6 +15,7 @@ from unfold.decorators import display
 from admin_site.actions import dialog_action
 from admin_site.base import Page
 from admin_site.display import pretty
+from admin_site.narrowing import ByProvider
 from backend.core import access
 from backend.payments import inbox
 from backend.payments.models import ProviderEvent
@@ -40,7 +41,7 @@ class ProviderEventPage(Page):
     actions_detail = ("retry",)
     offered = {"retry": lambda row: row.applied_at is None}
     list_display = ("event_id", "provider", "topic", "type", "object_ref", "received_at", "outcome")
-    list_filter = (AppliedFilter, ("topic", ChoicesDropdownFilter))
+    list_filter = (AppliedFilter, ("topic", ChoicesDropdownFilter), ByProvider)
     list_filter_submit = True
     search_fields = ("object_ref",)
     search_help_text = _("Event or object of the provider")

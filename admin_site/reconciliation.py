@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
@@ -22,9 +22,33 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 from admin_site.actions import dialog_action
 from admin_site.base import Page
 from admin_site.display import label, link
+from admin_site.exporting import export_action
+from admin_site.narrowing import ByProvider, Days
+from backend.bookings import asking_again
 from backend.core import access
 from backend.payments import reconciliation
 from backend.payments.models import MoneyOp, ReconciliationDifference, ReconciliationRun
+
+MEANINGS = {
+    ReconciliationDifference.What.UNKNOWN_TO_US: _(
+        "The provider moved money for an order that we never gave: somebody acted on the provider's own page, or has our"
+        " keys. Find out who, and undo it there if it was wrong. Then settle it here with what it was. The books hold"
+        " only what was asked from here: tell the accountant."
+    ),
+    ReconciliationDifference.What.UNKNOWN_TO_THEM: _(
+        "We booked that money moved, and the provider's list does not have it. Lists lag: ask again. If it stays, write"
+        " to the provider with our key before anybody pays a second time."
+    ),
+    ReconciliationDifference.What.OUTCOME: _(
+        "We booked one outcome and the provider tells another. A refund that came back is put right by asking again."
+        " For all else: do not repeat the movement, settle it once it is clear what happened."
+    ),
+    ReconciliationDifference.What.TERMS: _(
+        "The amount, the currency or the kind is another one than we asked for. This should never happen: stop paying"
+        " through this provider until it is explained."
+    ),
+}
+"""Difference → what it means and what to do."""
 
 
 class NoteForm(BaseDialogForm):
@@ -54,20 +78,30 @@ class SettledFilter(RadioFilter):
 class DifferencePage(Page):
     icon = "difference"
     list_display = ("order", "provider", "what", "ours", "theirs", "first_seen_at", "last_seen_at", "state")
-    list_filter = (SettledFilter, ("what", ChoicesDropdownFilter))
+    list_filter = (SettledFilter, ("what", ChoicesDropdownFilter), ByProvider, ("first_seen_at", Days))
     list_filter_submit = True
     search_fields = ("key",)
     search_help_text = _("Our key, or the provider's reference")
     ordering = ("-id",)
-    actions_detail = ("settle",)
-    offered = {"settle": lambda difference: difference.settled_at is None}
+    actions_list = ("export",)
+    actions_detail = ("ask_again", "settle")
+    offered = dict.fromkeys(actions_detail, lambda difference: difference.settled_at is None)
+    export = export_action(
+        columns=[
+            *(("provider", "provider"), ("order", "key"), ("difference", "what")),
+            *(("we_say", "ours"), ("they_say", "theirs")),
+            *(("first_seen_at", "first_seen_at"), ("last_seen_at", "last_seen_at")),
+            *(("settled_at", "settled_at"), ("note", "note")),
+        ],
+    )
     fields = (
+        "meaning",
         ("provider", "order", "what"),
-        ("ours", "theirs"),
+        ("about", "ours", "theirs"),
         ("first_seen_at", "last_seen_at", "settled_at"),
         "note",
     )
-    readonly_fields = ("order", "state")
+    readonly_fields = ("meaning", "order", "about", "state")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[ReconciliationDifference], search_term: str
@@ -77,6 +111,22 @@ class DifferencePage(Page):
 
     def has_settle_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         return access.can(request.user, "reconciliation.settle")
+
+    @dialog_action(
+        title=_("Ask the provider again"),
+        question=_(
+            "What it says of the order now is applied, and its whole list is compared once more. It does no harm to ask."
+        ),
+        done=_("The provider was asked: this page shows what it says now."),
+        permission="settle",
+        icon="contact_support",
+    )
+    def ask_again(self, request: HttpRequest, row: ReconciliationDifference, given: dict[str, Any]) -> None:
+        agree = asking_again.ask_again(
+            actor=request.user, difference_id=row.pk, reason=given["reason"], now=timezone.now()
+        )
+        if not agree:
+            messages.warning(request, _("The two sides still differ."))
 
     @dialog_action(
         title=_("Settle"),
@@ -92,6 +142,18 @@ class DifferencePage(Page):
         reconciliation.settle(
             actor=request.user, difference_id=row.pk, note=given["note"], now=timezone.now()
         )
+
+    @display(description=_("what it means"))
+    def meaning(self, difference: ReconciliationDifference) -> str:
+        return str(MEANINGS[ReconciliationDifference.What(difference.what)])
+
+    @display(description=_("about"))
+    def about(self, difference: ReconciliationDifference) -> str:
+        """The payment or payout that our order is about."""
+        if difference.what == ReconciliationDifference.What.UNKNOWN_TO_US:
+            return "–"
+        op = MoneyOp.objects.filter(pk=difference.key).select_related("payment", "payout").first()
+        return link(op.payment or op.payout) if op else "–"
 
     @display(description=_("order"))
     def order(self, difference: ReconciliationDifference) -> str:

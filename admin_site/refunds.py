@@ -16,6 +16,9 @@ from admin_site import finding
 from admin_site.actions import DANGER, SUCCESS, dialog_action
 from admin_site.base import Page, Rows
 from admin_site.display import PAYMENT_COLOURS, REFUND_COLOURS, label, link, money
+from admin_site.exporting import export_action, major
+from admin_site.masking import full_name
+from admin_site.narrowing import Amounts, ByCurrency, ByHost, Days
 from backend.core import access
 from backend.payments import refund_requests
 from backend.payments.models import Payment, RefundRequest
@@ -50,7 +53,31 @@ class RefundRequestPage(Page):
     actions_detail = ("approve", "decline", "withdraw")
     offered = dict.fromkeys(actions_detail, lambda request: request.status == RefundRequest.Status.WAITING)
     list_display = ("booking", "amount", "bearer", "asked_by", "state", "created_at")
-    list_filter = (("status", ChoicesDropdownFilter), ("bearer", ChoicesDropdownFilter))
+    actions_list = ("export",)
+    export = export_action(
+        columns=[
+            ("booking", "folio.booking.reference"),
+            ("guest", lambda request: full_name(request.folio.guest)),
+            ("host", lambda request: full_name(request.folio.host)),
+            ("amount", major("amount_minor")),
+            ("currency", "currency"),
+            ("borne_by", "bearer"),
+            ("status", "status"),
+            ("reason", "reason"),
+            ("asked_for_by", "requested_by.username"),
+            ("created_at", "created_at"),
+            ("decided_by", "decided_by.username"),
+            ("decided_at", "decided_at"),
+        ],
+    )
+    list_filter = (
+        ("status", ChoicesDropdownFilter),
+        ("bearer", ChoicesDropdownFilter),
+        ByCurrency,
+        ByHost,
+        ("amount_minor", Amounts),
+        ("created_at", Days),
+    )
     list_filter_submit = True
     search_fields = ("reason",)
     search_help_text = _("Reference of the booking, or a guest's or host's name or email")

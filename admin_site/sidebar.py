@@ -78,7 +78,7 @@ GROUPS: list[tuple[Any, bool, list[Page]]] = [
         [
             (_("Deliveries"), "outgoing_mail", "notifications.delivery", ("deliveries",)),
             (_("Suppressed addresses"), "unsubscribe", "notifications.suppressedaddress", ()),
-            (_("System"), "monitor_heart", "page:system", ()),
+            (_("System"), "monitor_heart", "page:system", ("backups", "books")),
             (_("Load and errors"), "speed", "page:figures", ()),
             (_("Requests and errors"), "manage_search", "page:requests", ()),
             (_("Jobs"), "memory", "procrastinate.procrastinatejob", ("jobs",)),

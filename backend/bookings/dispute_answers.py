@@ -175,7 +175,7 @@ def _answer(
             )
         audit.record(
             actor=actor,
-            action=f"dispute.{'answer' if kind == Kind.EVIDENCE else 'accept'}",
+            action="dispute.answer" if kind == Kind.EVIDENCE else "dispute.accept",
             subject=dispute,
             now=now,
             after={"kind": kind, "facts": answer.facts, "key": str(answer.pk)},

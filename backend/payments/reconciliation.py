@@ -128,6 +128,15 @@ def reconcile(*, now: datetime) -> dict[str, int]:
     return counts
 
 
+def reconcile_with(name: str, *, now: datetime) -> ReconciliationRun:
+    """Compare with one provider at once and keep what came of it; ``failure`` says that it did not answer.
+
+    Call it outside of a transaction. Raises: ProviderUnknown.
+    """
+    outside_transaction("a payment provider")
+    return _reconcile_one(registry.get(name), now)
+
+
 def compare(provider: Provider, *, since: datetime, now: datetime) -> Comparison:
     """The provider's list from ``since`` on beside our operations. Writes nothing.
 

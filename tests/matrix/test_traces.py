@@ -92,6 +92,8 @@ TRACES = {
 """Operation → the action that it leaves."""
 
 ELSEWHERE = {
+    "appeals_appeal_property": "appeal.make",
+    "appeals_appeal_by_token": "appeal.make",
     "mfa_confirm": "mfa.enabled",
     "mfa_disable": "mfa.disabled",
     "mfa_renew_codes": "mfa.codes_renewed",
