@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.http import HttpRequest
@@ -83,7 +83,7 @@ def _age(wait: waiting.Wait, now: datetime) -> str:
     if wait.until is not None:
         left = {"time": timeuntil(wait.until, now, depth=1)}
         said.append(_("Time is up in %(time)s.") % left if wait.until > now else _("Time is up."))
-    if wait.since is not None and wait.since < now:
+    if wait.since is not None and wait.since < now - timedelta(minutes=1):
         gone = {"time": timesince(wait.since, now, depth=1)}
         said.append((_("For %(time)s or longer.") if wait.is_more else _("The oldest for %(time)s.")) % gone)
     return " ".join(said)

@@ -1,22 +1,27 @@
-"""The platform's figures of the dashboard, read when it is looked at: nothing is kept, so nothing is old.
+"""The platform's figures of the dashboard, as they are when it is looked at. Days are UTC days.
 
-Each is one query whose cost is bounded by what it shows: the bookings confirmed in 60 days (``bookings_confirmed_at``),
-the stays that are still to come (``bookings_completing``), the count of published listings (``properties_status``,
-index only). Days are UTC days.
+Sales of days that are over come from the daily summaries (``analytics.market``), as long as no row of such a day has
+changed since; today, and days that wait for their summary, are counted from the bookings. So nothing is old, and little
+is read. Coming nights have no summaries: on a platform so large that counting them takes its time, they are counted once
+in ten minutes.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from time import perf_counter
 
+from django.core.cache import cache
 from django.db import connection
 
+from backend.analytics.models import Level
 from backend.core import fx, platform
 from backend.core.money import Money
 
 DAYS = 30
+SLOW_S, KEPT_S = 0.1, 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +69,29 @@ def sales(now: datetime) -> tuple[Sales, Sales]:
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            SELECT (confirmed_at AT TIME ZONE 'UTC')::date, currency, count(*), sum(total_minor)::bigint
-            FROM bookings
-            WHERE confirmed_at >= %s AND confirmed_at < %s AND status IN ('confirmed', 'completed')
+            WITH counted AS MATERIALIZED (
+                SELECT asked.day::date AS day,
+                       asked.day::date < %(today)s
+                       AND EXISTS (SELECT FROM market_builds b WHERE b.day = asked.day::date)
+                       AND NOT EXISTS (
+                           SELECT FROM market_changes c
+                           WHERE c.first <= asked.day::date AND (c.after IS NULL OR c.after > asked.day::date)
+                       ) AS is_summed
+                FROM generate_series(%(first)s::date, %(today)s::date, '1 day') AS asked(day)
+            )
+            SELECT m.day, m.currency, m.bookings::bigint, m.gmv_minor
+            FROM counted JOIN market_days m ON m.day = counted.day AND m.level = %(all)s
+            WHERE counted.is_summed
+            UNION ALL
+            SELECT counted.day, b.currency, count(*), sum(b.total_minor)::bigint
+            FROM counted JOIN bookings b
+              ON b.confirmed_at >= counted.day::timestamp AT TIME ZONE 'UTC'
+             AND b.confirmed_at < (counted.day + 1)::timestamp AT TIME ZONE 'UTC'
+             AND b.status IN ('confirmed', 'completed')
+            WHERE NOT counted.is_summed
             GROUP BY 1, 2
             """,
-            [_midnight(first), _midnight(today + timedelta(days=1))],
+            {"first": first, "today": today, "all": Level.ALL},
         )
         rows = cursor.fetchall()
     days = [first + timedelta(days=offset) for offset in range(2 * DAYS)]
@@ -96,7 +118,19 @@ def sales(now: datetime) -> tuple[Sales, Sales]:
 
 
 def occupancy(now: datetime) -> Occupancy:
-    """The next ``DAYS`` nights, tonight first."""
+    """The next ``DAYS`` nights, tonight first; at most ``KEPT_S`` seconds old where it takes long to count them."""
+    key = f"admin_site.occupancy:{now.astimezone(UTC).date()}"
+    kept: Occupancy | None = cache.get(key)
+    if kept is not None:
+        return kept
+    began = perf_counter()
+    full = _occupancy(now)
+    if perf_counter() - began > SLOW_S:
+        cache.set(key, full, KEPT_S)
+    return full
+
+
+def _occupancy(now: datetime) -> Occupancy:
     today = now.astimezone(UTC).date()
     end = today + timedelta(days=DAYS)
     with connection.cursor() as cursor:
@@ -124,7 +158,3 @@ def occupancy(now: datetime) -> Occupancy:
         guests_in += changes.get(day, 0)
         booked.append(guests_in)
     return Occupancy(days, booked, changes[None])
-
-
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time(), UTC)

@@ -26,7 +26,7 @@ from unfold.dataclasses import SearchResult
 from unfold.forms import AdminOwnPasswordChangeForm
 from unfold.sites import UnfoldAdminSite
 
-from admin_site import custom, languages, saved_filters
+from admin_site import custom, languages, naming, saved_filters
 from admin_site.custom import CustomPage as CustomPage
 from admin_site.custom import register_page as register_page
 from admin_site.masking import for_reader
@@ -117,6 +117,11 @@ class BackOffice(UnfoldAdminSite):
         """Libraries replace each other's pages; what was never let in needs no taking out."""
         models = [model_or_iterable] if isinstance(model_or_iterable, type) else model_or_iterable
         super().unregister([model for model in models if self.is_registered(model)])
+
+    def get_urls(self) -> list[Any]:
+        """Asked for once all pages are registered, so that all names can be looked through."""
+        naming.translate(self)
+        return super().get_urls()
 
     def extra_urls(self) -> list[URLPattern]:
         """Pages that are no lists of rows; asked for once all of them are registered."""

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from django.utils.html import strip_tags
 
-from admin_site import figures
+from admin_site import figures, waiting
 from backend.accounts.models import IdentityCheck
+from backend.analytics import market
+from backend.analytics.models import Level, MarketDay
 from backend.bookings import services as bookings
 from backend.bookings.models import Booking
 from backend.core import fx, platform
@@ -62,13 +66,14 @@ WAITING = (
     "sms",
     "jobs",
 )
+"""What the tests here make wait; each area has its own tests for what else may."""
 
 
 def shown(client: Client) -> dict[str, str]:
     """Title → value of the figures, and kind → count of what waits."""
     context = client.get("/admin/").context
     found = {figure["title"]: figure["value"] for figure in context["figures"]}
-    return found | {kind["key"]: kind["count"] for kind in context["waiting"]}
+    return found | {kind["key"]: kind["count"] for kind in context["waiting"] if kind["key"] in WAITING}
 
 
 def test_dashboard_of_an_empty_world_shows_zeros() -> None:
@@ -133,6 +138,27 @@ def test_sales_are_divided_by_day_and_by_month() -> None:
     assert (sold.total_bookings, before.total_bookings) == (2, 2)
     assert (sold.bookings[0], sold.bookings[-1], before.bookings[0], before.bookings[-1]) == (1, 1, 1, 1)
     assert (len(sold.days), sold.days[-1]) == (30, now.date())
+
+
+def test_sales_of_days_that_are_over_come_from_their_summaries_until_a_row_changes() -> None:
+    now = timezone.now()
+    listing, kept, gone = make_listing(), make_user(), make_user()
+    day = now - timedelta(days=5)
+    confirmed(listing, kept, now=day, stay=coming_stay(nights=2, in_days=10))
+    canceled = confirmed(listing, gone, now=day, stay=coming_stay(nights=3, in_days=20))
+    counted, _before = figures.sales(now)
+    market.rebuild(now=now)
+
+    summed, _before = figures.sales(now)
+    MarketDay.objects.filter(level=Level.ALL, day=day.date()).update(bookings=7)
+    read, _before = figures.sales(now)
+    bookings.cancel(actor=gone, booking_id=canceled.pk, now=now)
+    changed, _before = figures.sales(now)
+
+    assert (counted.total_bookings, counted.total_gmv_minor) == (2, 50_000)
+    assert summed == counted
+    assert read.total_bookings == 7
+    assert (changed.total_bookings, changed.total_gmv_minor) == (1, 20_000)
 
 
 def test_occupancy_counts_booked_nights_of_published_listings() -> None:
@@ -212,7 +238,7 @@ def test_dashboard_shows_what_waits_with_a_way_to_it() -> None:
 
     answer = client.get("/admin/")
 
-    waiting = answer.context["waiting"]
+    waiting = [kind for kind in answer.context["waiting"] if kind["key"] in WAITING]
     assert {kind["key"]: kind["count"] for kind in waiting} == dict.fromkeys(WAITING, "1")
     for kind in waiting:
         rows = client.get(kind["url"])
@@ -238,12 +264,60 @@ def test_dashboard_shows_what_waits_with_a_way_to_it() -> None:
     }
 
 
+def test_what_waits_says_for_how_long_and_the_most_urgent_first() -> None:
+    client, now = signed_in(staff("admin")), timezone.now()
+    review = make_listing(status="pending_review")
+    type(review).objects.filter(pk=review.pk).update(updated_at=now - timedelta(days=3, hours=1))
+    make_listing(status="flagged")
+    asked = make_request()
+    Booking.objects.filter(pk=asked.pk).update(
+        created_at=now - timedelta(hours=20, minutes=5), expires_at=now + timedelta(hours=2, minutes=30)
+    )
+
+    answer = client.get("/admin/")
+
+    waiting = [kind for kind in answer.context["waiting"] if kind["count"] != "0"]
+    assert [(kind["key"], kind["age"], kind["is_late"]) for kind in waiting] == [
+        ("requests", "Time is up in 2\xa0hours. The oldest for 20\xa0hours.", True),
+        ("flagged", "", False),
+        ("review", "The oldest for 3\xa0days.", False),
+    ]
+
+
+def test_everything_that_may_wait_says_why_and_since_when() -> None:
+    assert [kind.key for kind in waiting.KINDS if not (kind.why and kind.since)] == []
+
+
+def test_dashboard_shows_who_comes_and_goes_today_by_the_listings_dates() -> None:
+    now = timezone.now()
+    apia, lisbon = make_listing(timezone="Pacific/Apia"), make_listing(timezone="Pacific/Pago_Pago")
+    stays = {}
+    for place in (apia, lisbon):
+        here = now.astimezone(ZoneInfo(place.timezone)).date()
+        for name, shift in (("arrives", 0), ("tomorrow", 1)):
+            booking = confirmed(place, make_user(), now=now, stay=coming_stay(nights=1, in_days=10 + shift))
+            Booking.objects.filter(pk=booking.pk).update(
+                check_in=here + timedelta(days=shift), check_out=here + timedelta(days=shift + 1)
+            )
+            stays[place.timezone, name] = booking.reference
+    client = signed_in(staff("support"))
+
+    cards = {card["key"]: card for card in client.get("/admin/").context["today"]}
+
+    arriving = {stays["Pacific/Apia", "arrives"], stays["Pacific/Pago_Pago", "arrives"]}
+    assert {strip_tags(str(row[1])) for row in cards["arrivals"]["rows"]} == arriving
+    assert (cards["arrivals"]["count"], cards["departures"]["count"]) == ("2", "0")
+    listed = client.get(cards["arrivals"]["url"]).context["cl"].result_list
+    assert {booking.reference for booking in listed} == arriving
+    assert "today" not in signed_in(staff("moderator")).get("/admin/").context
+
+
 def test_dashboard_shows_each_role_its_own() -> None:
     booking = make_booking()
     seen = {}
     for role in ("support", "moderator", "finance"):
         answer = signed_in(staff(role)).get("/admin/")
-        seen[role] = {kind["key"] for kind in answer.context["waiting"]}
+        seen[role] = {kind["key"] for kind in answer.context["waiting"]} & set(WAITING)
         assert (booking.reference in answer.content.decode()) == (role != "moderator")
 
     assert seen == {
