@@ -156,7 +156,7 @@ def movements(of: Reader) -> Iterable[Moment]:
     for op in of.ops:
         tried = [op.provider, op.provider_ref, op.error_code]
         if op.attempts > 1:
-            tried.append(str(_("tried %(n)s times") % {"n": op.attempts}))
+            tried.append(str(_("attempts: %(n)s") % {"n": op.attempts}))
         if op.updated_at != op.created_at:
             tried.append(f"→ {instant(op.updated_at, seconds=True)} UTC")
         yield Moment(
@@ -369,7 +369,7 @@ def jobs(of: Reader) -> Iterable[Moment]:
             at,
             "jobs",
             _("Job %(id)s: %(name)s") % {"id": job.pk, "name": job.task_name},
-            note=_("tried %(n)s times") % {"n": job.attempts},
+            note=_("attempts: %(n)s") % {"n": job.attempts},
             state=job.status,
             colour=JOB_COLOURS.get(job.status, "default"),
             url=of.url(job),
