@@ -75,7 +75,7 @@ class DecisionForm(CaseForm):
             "hx-params": "code,words,action",
         }
         if "code" in self.fields:
-            self.fields["code"].choices = reasons.choices(self.case.kind)  # type: ignore[attr-defined]
+            self.fields["code"].choices = reasons.choices(self.case.kind)
             self.fields["code"].initial = likely(self.case)
             self.fields["code"].widget.attrs |= {**shows_anew, "hx-trigger": "change"}
         self.fields["words"].widget.attrs |= {**shows_anew, "hx-trigger": "keyup changed delay:600ms"}

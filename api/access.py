@@ -304,6 +304,10 @@ ACCESS: dict[str, Access] = {
     ),
     "reports_report_review": Access((USER,), "review", note="Not the side that wrote it."),
     "reports_list_reports": _user,
+    "appeals_appeal_property": Access((HOST,), "listing"),
+    "appeals_appeal_by_token": Access(
+        (ANYONE,), note=_proven + "the token, which a letter brought; another one answers 404."
+    ),
     "saved_searches_list_searches": _user,
     "saved_searches_save": _user,
     "saved_searches_read": _own,

@@ -12,6 +12,7 @@ from ninja.router import BoundRouter
 from api import (
     accounts,
     alterations,
+    appeals,
     attachments,
     availability,
     bookings,
@@ -158,6 +159,7 @@ api = build(
     wishlists.router,
     saved_searches.router,
     reports.router,
+    appeals.router,
     notifications.router,
     realtime.router,
     reference.router,

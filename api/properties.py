@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from ninja import Body, Query, Router
 from pydantic import Field
 
-from api import languages, pagination
+from api import decisions, languages, pagination
 from api.auth import optional_bearer
 from api.conditional import etag_response, version_tag, versions_of
 from api.pagination import Page, PageQuery
@@ -164,7 +164,7 @@ def _change(request: HttpRequest, property_id: int, body: PropertyIn) -> HttpRes
     user = request.auth  # type: ignore[attr-defined]
     listing = _visible(user, property_id)
     access.require(user, "listing.edit", listing)
-    shown = {"calendar_url": None, **_payload(listing, user, exact=True)}
+    shown = {"calendar_url": None, "moderation": None, **_payload(listing, user, exact=True)}
     listings.update(
         actor=user,
         listing=listing,
@@ -208,8 +208,10 @@ def _answer(
 
 
 def _payload(listing: Any, viewer: Any, exact: bool) -> dict[str, Any]:
-    """A listing as the caller may see it, with the address of its calendar for its host."""
+    """A listing as the caller may see it; for its host with the address of its calendar and what moderators decided."""
     payload = property_payload(listing, viewer, exact)
+    if viewer.is_authenticated and viewer.pk == listing.host_id:
+        payload["moderation"] = decisions.of_listing(listing.pk)
     if viewer.is_authenticated and stands_in(viewer, listing):
         payload["calendar_url"] = subscribers.default_urls([listing.pk], now=timezone.now())[listing.pk]
     return payload

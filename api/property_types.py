@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, create_model
 
 from api import files
+from api.decisions import ModerationOut
 from api.types import In, MoneyAmount, MoneyOut, Out, Text
 from backend.accounts.models import User
 from backend.core.money import number
@@ -117,6 +118,7 @@ class PropertyIn(In):
 
 READ_ONLY = (
     *("id", "status", "status_reason", "is_exact", "photos", "rating", "review_count", "owner", "host"),
+    "moderation",
     *("published_at", "created_at", "updated_at", "calendar_url", "text_language"),
 )
 """Shown, and taken back unchanged."""
@@ -197,6 +199,9 @@ class PropertyOut(Out):
     availability: bool
     status: Literal["draft", "pending_review", "published", "paused", "flagged", "rejected", "archived"]
     status_reason: str | None = Field(description="For its host only.")
+    moderation: ModerationOut | None = Field(
+        default=None, description="The last decision of the moderators; for its host only.", examples=[None]
+    )
     property_type: str
     room_type: RoomType
     max_guests: int

@@ -22,6 +22,7 @@ BY_ADDRESS: dict[str, tuple[str, str, int]] = {
     "verification.resend_key": ("resend_address", "limit_proofs_address", HOUR_S),
     "verification.ask_phone": ("phone_address", "limit_proofs_address", HOUR_S),
     "verification.verify_phone": ("code_address", "limit_proofs_address", HOUR_S),
+    "appeals.appeal_by_token": ("appeals_address", "limit_proofs_address", HOUR_S),
     "realtime.make_ticket": ("tickets_address", "limit_tickets_address", MINUTE_S),
 }
 """Operation → name, setting and window (seconds) of what its address may do, counted before anything else.

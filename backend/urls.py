@@ -8,6 +8,7 @@ from django.urls import path, re_path
 from django.views.static import serve
 
 from api import documents
+from api.appeal_page import appeal_page
 from api.health import live, ready
 from api.main import api
 from api.metrics import metrics
@@ -21,6 +22,7 @@ urlpatterns = [
     path("api/openapi.json", documents.openapi),
     path("api/docs", documents.docs),
     path("api/unsubscribe/<str:word>/", unsubscribe),
+    path("api/appeals/<str:word>/", appeal_page),
     path("api/", api.urls),
 ]
 if not settings.PRODUCTION and not settings.ENV.storage_bucket:

@@ -333,6 +333,8 @@ REQUESTS: dict[str, list[Case]] = {
     "reports_report_message": [Case(MADE, _says(reason="inappropriate"), unlike={"guest": 403})],
     "reports_report_review": [Case(MADE, _says(reason="inaccurate"), unlike={"guest": 403})],
     "reports_list_reports": [READ],
+    "appeals_appeal_property": [Case(409, _says(words="Look again."))],
+    "appeals_appeal_by_token": [Case(404, _says(token="none", words="Look again."))],
     "saved_searches_list_searches": [READ],
     "saved_searches_save": [Case(MADE, _says(name="Lisbon", query={"location": "Lisbon"}))],
     "saved_searches_read": [READ],

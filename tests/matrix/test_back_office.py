@@ -119,6 +119,7 @@ ACTIONS: dict[str, set[str]] = {
     "payments_payment_refund": MONEY,
     "payments_payment_make_again": MONEY,
     "payments_payoutaccount_reveal": MONEY,
+    **{f"payments_payout_{act}_many": MONEY for act in ("hold", "release", "retry")},
     "payments_payout_hold": {SUPPORT, *MONEY},
     "payments_payout_release": MONEY,
     "payments_payout_retry": MONEY,
@@ -153,6 +154,7 @@ ACTIONS: dict[str, set[str]] = {
     "listings_listing_reveal": {SUPPORT},
     "messaging_conversation_reveal": {SUPPORT, MODERATOR, ADMIN},
     "listings_listing_price_a_stay": {SUPPORT, MODERATOR, ADMIN},
+    "listings_listing_picture": {SUPPORT, MODERATOR, ADMIN},
     "listings_cohost_withdraw": MODERATES,
     "listings_listing_approve": MODERATES,
     "listings_listing_flag": MODERATES,
@@ -169,6 +171,7 @@ ACTIONS: dict[str, set[str]] = {
 
 UNLIKE = {
     "bookings_cancellationpolicy_simulate_this": 302,
+    "listings_listing_picture": 302,
     # There is no picture, and no table that was asked for.
     "accounts_identitycheck_picture": 404,
     "audit_auditentry_table": 404,
@@ -211,6 +214,8 @@ OWN: dict[str, tuple[set[str], tuple[Any, ...]]] = {
     "page_figures": ({ADMIN}, ()),
     "page_requests": ({SUPPORT, ADMIN}, ()),
     "page_view_as": ({SUPPORT, ADMIN}, ("accounts_user",)),
+    "page_text": ({ADMIN}, ("text_kind", "text_language")),
+    "page_texts": ({ADMIN}, ()),
     "page_analytics": ({*ROLES}, ()),
 }
 """Pages that are no lists of rows (``admin_site.custom``) → who may, and what their address needs: words of ``rows``."""
@@ -325,6 +330,8 @@ def _rows(world: World) -> dict[str, Any]:
         "listings_listing": world.ids["listing"],
         "bookings_booking": world.ids["booking"],
         "core_platformsetting": "hold_minutes",
+        "text_kind": "booking.confirmed",
+        "text_language": "fr",
     }
     for model in admin.site._registry:
         name = f"{model._meta.app_label}_{model._meta.model_name}"
