@@ -8,11 +8,12 @@ from typing import Any
 
 from django.contrib.admin.utils import unquote
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.dates import WEEKDAYS
 from django.utils.translation import gettext_lazy as _
-from unfold.decorators import display
+from unfold.decorators import action, display
 
 from admin_site import fields
 from admin_site.actions import ReasonForm, dialog_action
@@ -21,6 +22,7 @@ from admin_site.display import money
 from admin_site.rate_forms import amount, nights
 from backend.availability import calendar
 from backend.availability.models import Block, CalendarDay
+from backend.core import access
 from backend.core.errors import Invalid
 from backend.core.money import Money, MoneyError
 from backend.listings import services as listings
@@ -177,6 +179,17 @@ class ListingCalendar:
             reason=given["reason"],
             now=timezone.now(),
         )
+
+    @action(description=_("Calendar"), url_path="calendar", permissions=["picture"], icon="calendar_month")
+    def picture(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """The calendar as a picture, on a page of its own."""
+        key = unquote(str(object_id))
+        if not key.isdigit():
+            raise Http404
+        return HttpResponseRedirect(reverse("admin:page_listing_calendar", args=(int(key),)))
+
+    def has_picture_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return access.can(request.user, "calendar.look")
 
 
 class SetDates(Rows):

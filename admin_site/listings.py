@@ -93,7 +93,16 @@ class ListingPage(ListingRates, ListingCalendar, Page):
         Steps,
     )
     in_tabs = frozenset({"set_dates", *(name for names in OVER.values() for name in names)})
-    actions_detail = ("price_a_stay", "change_rules", "approve", "flag", "reject", "reveal", *sorted(in_tabs))
+    actions_detail = (
+        "picture",
+        "price_a_stay",
+        "change_rules",
+        "approve",
+        "flag",
+        "reject",
+        "reveal",
+        *sorted(in_tabs),
+    )
     offered = {
         "approve": lambda row: (
             row.status in (ListingStatus.PENDING_REVIEW, ListingStatus.FLAGGED, ListingStatus.REJECTED)

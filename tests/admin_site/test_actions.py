@@ -79,10 +79,12 @@ def test_moderation_offers_what_the_state_allows() -> None:
     client = signed_in(staff("moderator"))
 
     assert shown_actions(client, make_listing(status="pending_review")) == {
-        *("Price a stay", "Approve", "Flag", "Reject")
+        *("Calendar", "Price a stay", "Approve", "Flag", "Reject")
     }
-    assert shown_actions(client, make_listing(status="published")) == {*("Price a stay", "Flag", "Reject")}
-    assert shown_actions(client, make_listing(status="archived")) == {"Price a stay"}
+    assert shown_actions(client, make_listing(status="published")) == {
+        *("Calendar", "Price a stay", "Flag", "Reject")
+    }
+    assert shown_actions(client, make_listing(status="archived")) == {"Calendar", "Price a stay"}
 
 
 def test_moderation_without_a_reason_changes_nothing() -> None:
@@ -143,7 +145,7 @@ def test_moderation_of_a_listing_of_ones_own_is_refused() -> None:
     client = signed_in(moderator)
 
     assert act(client, listing, "flag", reason="x").status_code == 403
-    assert shown_actions(client, listing) == {"Price a stay"}
+    assert shown_actions(client, listing) == {"Calendar", "Price a stay"}
     assert Listing.objects.get(pk=listing.pk).status == "published"
 
 
