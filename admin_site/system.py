@@ -12,7 +12,7 @@ from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext, pgettext
+from django.utils.translation import gettext_lazy
 
 from admin_site.custom import CustomPage, register_page
 from admin_site.display import instant, label, number, pretty
@@ -30,10 +30,10 @@ UNITS = ("B", "kB", "MB", "GB", "TB")
 def words_of(state: str) -> Text:
     """The state of a part in a word."""
     return {
-        OK: pgettext("a part of the system", "well"),
-        DEGRADED: pgettext("a part of the system", "needs a look"),
-        DOWN: pgettext("a part of the system", "out of order"),
-        LOCAL: pgettext("a part of the system", "in this process"),
+        OK: _("in order"),
+        DEGRADED: _("needs a look"),
+        DOWN: _("out of order"),
+        LOCAL: _("in this process"),
     }[state]
 
 
@@ -47,9 +47,7 @@ def view(request: HttpRequest) -> HttpResponseBase:
         "admin_site/system.html",
         {
             "read_at": instant(now, seconds=True),
-            "verdict": ngettext("%d part needs a look.", "%d parts need a look.", unwell) % unwell
-            if unwell
-            else _("All is well."),
+            "verdict": _("Parts that need a look: %s.") % number(unwell) if unwell else _("All is in order."),
             "is_well": not unwell,
             "parts": [_card(part) for part in parts],
             "books": _books(),

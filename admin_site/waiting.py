@@ -301,6 +301,35 @@ KINDS = [
         why=_("Work in the background was given up after several tries. Read why, then try it again."),
         since="scheduled_at",
     ),
+    Kind(
+        "backups",
+        _("Backups that are late or failed"),
+        "system/",
+        "page:system",
+        "backup",
+        "danger",
+        "SELECT FROM backup_runs AS run WHERE ended_at IS NOT NULL AND CASE"
+        " WHEN kind = 'wal' THEN failure <> '' OR reached_at < %(now)s - interval '5 minutes'"
+        " WHEN failure <> '' THEN NOT EXISTS ("
+        "SELECT FROM backup_runs WHERE kind = run.kind AND started_at > run.started_at)"
+        " ELSE kind = 'base' AND ended_at < %(now)s - interval '30 hours' AND NOT EXISTS ("
+        "SELECT FROM backup_runs WHERE kind = 'base' AND failure = '' AND started_at > run.started_at) END",
+        why=_("What is written now might be lost with the machine. The page of the system says what to do."),
+        since="ended_at",
+    ),
+    Kind(
+        "books",
+        _("Checks of the books that failed"),
+        "system/",
+        "page:system",
+        "rule",
+        "danger",
+        "SELECT FROM sweep_runs WHERE name = 'check_books' AND (failure <> '' OR result ->> 'violations' <> '0')",
+        why=_(
+            "Rows contradict each other, as they never should. Run check_books to see them, before money moves on."
+        ),
+        since="ran_at",
+    ),
 ]
 
 

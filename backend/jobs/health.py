@@ -20,7 +20,6 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db import connection
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import pgettext_lazy
 
 from backend.accounts.models import ADMIN, SUPPORT
 from backend.core import access, health
@@ -331,7 +330,7 @@ def _deliveries(now: datetime) -> Part:
         now - timedelta(days=7),
         LATEST,
     )
-    words = {"email": _("mail"), "sms": pgettext_lazy("a channel", "SMS")}
+    words = {"email": _("mail"), "sms": _("SMS")}
     for channel, sent_at, failed_at, failed, sent, waiting in rows:
         part.facts += [
             (_("last sent by %s") % words[channel], sent_at),

@@ -1,10 +1,12 @@
-"""What the processes tell of themselves: counts of requests, figures of the minute, lines of requests and errors."""
+"""What the processes tell of themselves: counts of requests, figures of the minute, lines of requests and errors.
+
+Pages show them in tables of their own, so that the fields have no words for people.
+"""
 
 from __future__ import annotations
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.utils.translation import gettext_lazy as _
 
 
 class RequestFigure(models.Model):
@@ -16,16 +18,16 @@ class RequestFigure(models.Model):
 
     EVER, MINUTE, HOUR, DAY = 0, 1, 60, 1440
 
-    span = models.PositiveSmallIntegerField(_("length"))
-    starts_at = models.DateTimeField(_("from"))
-    method = models.CharField(_("method"), max_length=10)
-    route = models.CharField(_("route"), max_length=200)
-    status_class = models.PositiveSmallIntegerField(_("status"))
-    requests = models.BigIntegerField(_("requests"))
-    ms = models.FloatField(_("milliseconds"))
-    sql_ms = models.FloatField(_("milliseconds of the database"))
-    statements = models.BigIntegerField(_("statements"))
-    slowest_ms = models.FloatField(_("slowest"))
+    span = models.PositiveSmallIntegerField()
+    starts_at = models.DateTimeField()
+    method = models.CharField(max_length=10)
+    route = models.CharField(max_length=200)
+    status_class = models.PositiveSmallIntegerField()
+    requests = models.BigIntegerField()
+    ms = models.FloatField()
+    sql_ms = models.FloatField()
+    statements = models.BigIntegerField()
+    slowest_ms = models.FloatField()
     spans = ArrayField(models.BigIntegerField())
 
     class Meta:
@@ -43,9 +45,9 @@ class RequestFigure(models.Model):
 class Sample(models.Model):
     """One figure of the platform, read once a minute: how far the jobs lag behind, how many sockets are open."""
 
-    name = models.CharField(_("figure"), max_length=40)
-    at = models.DateTimeField(_("at"))
-    value = models.FloatField(_("value"))
+    name = models.CharField(max_length=40)
+    at = models.DateTimeField()
+    value = models.FloatField()
 
     class Meta:
         db_table = "samples"
@@ -62,22 +64,20 @@ class AccessLine(models.Model):
     backup, and empty after a crash of the database.
     """
 
-    at = models.DateTimeField(_("at"))
-    request_id = models.CharField(_("request"), max_length=64)
-    method = models.CharField(_("method"), max_length=10)
-    route = models.CharField(_("route"), max_length=200)
-    status = models.PositiveSmallIntegerField(_("status"))
-    ms = models.FloatField(_("milliseconds"))
-    sql_ms = models.FloatField(_("milliseconds of the database"))
-    statements = models.PositiveIntegerField(_("statements"))
-    user_id = models.BigIntegerField(_("user"), null=True)
-    network = models.CharField(_("network"), max_length=50)
+    at = models.DateTimeField()
+    request_id = models.CharField(max_length=64)
+    method = models.CharField(max_length=10)
+    route = models.CharField(max_length=200)
+    status = models.PositiveSmallIntegerField()
+    ms = models.FloatField()
+    sql_ms = models.FloatField()
+    statements = models.PositiveIntegerField()
+    user_id = models.BigIntegerField(null=True)
+    network = models.CharField(max_length=50)
 
     class Meta:
         db_table = "access_lines"
         managed = False
-        verbose_name = _("request")
-        verbose_name_plural = _("requests")
 
     def __str__(self) -> str:
         return f"{self.method} {self.route} {self.status}"
@@ -86,19 +86,17 @@ class AccessLine(models.Model):
 class ErrorLine(models.Model):
     """Something that went wrong and was not foreseen, with its trace; secrets and addresses are taken out."""
 
-    at = models.DateTimeField(_("at"), db_index=True)
-    request_id = models.CharField(_("request"), max_length=64, db_index=True)
-    door = models.CharField(_("door"), max_length=20)
-    logger = models.CharField(_("logger"), max_length=80)
-    event = models.CharField(_("what happened"), max_length=300)
-    exception = models.CharField(_("exception"), max_length=120)
-    trace = models.TextField(_("trace"))
-    user_id = models.BigIntegerField(_("user"), null=True, db_index=True)
+    at = models.DateTimeField(db_index=True)
+    request_id = models.CharField(max_length=64, db_index=True)
+    door = models.CharField(max_length=20)
+    logger = models.CharField(max_length=80)
+    event = models.CharField(max_length=300)
+    exception = models.CharField(max_length=120)
+    trace = models.TextField()
+    user_id = models.BigIntegerField(null=True, db_index=True)
 
     class Meta:
         db_table = "error_lines"
-        verbose_name = _("error")
-        verbose_name_plural = _("errors")
 
     def __str__(self) -> str:
         return f"{self.exception} {self.event}"
@@ -108,13 +106,13 @@ class SlowStatement(models.Model):
     """A statement that took long, without its values: how often, how long, and the last request that asked it."""
 
     digest = models.CharField(max_length=32, primary_key=True)
-    sql = models.TextField(_("statement"))
-    times = models.BigIntegerField(_("times"))
-    ms = models.FloatField(_("milliseconds"))
-    slowest_ms = models.FloatField(_("slowest"))
-    route = models.CharField(_("route"), max_length=200)
-    request_id = models.CharField(_("request"), max_length=64)
-    last_at = models.DateTimeField(_("last at"), db_index=True)
+    sql = models.TextField()
+    times = models.BigIntegerField()
+    ms = models.FloatField()
+    slowest_ms = models.FloatField()
+    route = models.CharField(max_length=200)
+    request_id = models.CharField(max_length=64)
+    last_at = models.DateTimeField(db_index=True)
 
     class Meta:
         db_table = "slow_statements"

@@ -62,7 +62,7 @@ def test_system_says_what_is_well_and_what_to_do() -> None:
     text = page("system")
     assert "No worker runs: no mail goes out" in part(text, "queue")
     assert "out of order" in part(text, "queue")
-    assert "well" in part(text, "database")
+    assert "in order" in part(text, "database")
     assert "connections" in part(text, "database").lower()
     assert "No backups are made" in part(text, "backups")
     assert "Not yet: it runs every night" in text

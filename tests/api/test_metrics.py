@@ -11,22 +11,35 @@ from django.test import Client
 from django.utils import timezone
 
 from backend.core import rate_book
+from backend.jobs.models import BackupRun
 from backend.notifications.models import Delivery
 from backend.payments import reconciliation
 from backend.payments.models import SandboxRecord
+from backend.telemetry import writing
+from backend.telemetry.recorder import Recorder
 from tests.bookings.making import book, pay
 from tests.factories import make_listing
+from tests.telemetry.conftest import listening as listening
+from tests.telemetry.test_recording import answered
 
 pytestmark = pytest.mark.usefixtures("db")
 
 RATES_LATE = 'karibu_exchange_rates_days_late{source="European Central Bank"}'
 
 
+SYSTEM = ("karibu_http_", "karibu_jobs", "karibu_workers", "karibu_backup_")
+
+
 def figures() -> dict[str, float]:
+    """What is told of the market."""
+    return {name: value for name, value in everything().items() if not name.startswith(SYSTEM)}
+
+
+def everything() -> dict[str, float]:
     answer = Client().get("/metrics")
     assert (answer.status_code, answer["Content-Type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
     lines = [line for line in answer.content.decode().splitlines() if not line.startswith("#")]
-    assert all(re.fullmatch(r'[a-z_]+\{[a-z_]+="[^"]*"\} \S+', line) for line in lines)
+    assert all(re.fullmatch(r'[a-z_]+\{[a-z_]+="[^"]*"(,[a-z_]+="[^"]*")*\} \S+', line) for line in lines)
     return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
 
 
@@ -66,6 +79,45 @@ def test_metrics_tell_what_waits_and_what_differs() -> None:
         'karibu_money_operations_open_age_seconds{provider="sandbox"}',
     }
     assert 300 <= ages['karibu_reconciliation_age_seconds{provider="sandbox"}'] < 400
+
+
+def test_metrics_tell_of_requests_jobs_and_backups(listening: Recorder) -> None:
+    now = timezone.now()
+    BackupRun.objects.create(kind="base", name="x", started_at=now, ended_at=now - timedelta(hours=1))
+    notes = [answered(ms=4.0), answered(ms=40.0), answered(ms=20_000.0, status=503, door="admin")]
+    writing.write(writing.Notes(notes))
+
+    shown = {name: value for name, value in everything().items() if name.startswith(SYSTEM)}
+
+    assert 3600 <= shown.pop('karibu_backup_age_seconds{kind="base"}') < 3700
+    for kind in ("shipment", "drill"):
+        assert isnan(shown.pop(f'karibu_backup_age_seconds{{kind="{kind}"}}'))
+    buckets = {name: shown.pop(name) for name in list(shown) if "_bucket" in name}
+    assert shown == {
+        'karibu_http_requests_total{door="admin",status="5xx"}': 1,
+        'karibu_http_requests_total{door="api",status="2xx"}': 2,
+        'karibu_http_request_seconds_sum{door="admin"}': 20,
+        'karibu_http_request_seconds_sum{door="api"}': 0.044,
+        'karibu_http_request_seconds_count{door="admin"}': 1,
+        'karibu_http_request_seconds_count{door="api"}': 2,
+        'karibu_jobs{state="due"}': 0,
+        'karibu_jobs{state="failed"}': 0,
+        'karibu_jobs{state="stalled"}': 0,
+        'karibu_jobs_lag_seconds{queue="all"}': 0,
+        'karibu_workers{queue="all"}': 0,
+        'karibu_backup_kept_back_bytes{kind="shipment"}': 0,
+    }
+    told = [
+        buckets[f'karibu_http_request_seconds_bucket{{door="{door}",le="{end}"}}']
+        for door, end in (
+            ("api", "0.003"),
+            ("api", "0.005"),
+            ("api", "0.05"),
+            ("admin", "10"),
+            ("admin", "+Inf"),
+        )
+    ]
+    assert (told, len(buckets)) == ([0, 1, 2, 0, 1], 44)
 
 
 @pytest.mark.parametrize(
