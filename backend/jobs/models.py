@@ -33,23 +33,21 @@ class BackupRun(models.Model):
     """
 
     class Kind(models.TextChoices):
-        BASE = "base", _("backup")
-        WAL = "wal", _("shipment")
-        DRILL = "drill", _("restore drill")
+        BASE = "base"
+        WAL = "wal"
+        DRILL = "drill"
 
-    kind = models.CharField(_("kind"), max_length=5, choices=Kind.choices)
-    name = models.CharField(_("name"), max_length=40)
-    started_at = models.DateTimeField(_("began at"))
-    ended_at = models.DateTimeField(_("ended at"), null=True)
-    bytes = models.BigIntegerField(_("size"), default=0)
-    reached_at = models.DateTimeField(_("safe until"), null=True)
-    failure = models.CharField(_("failure"), max_length=500, blank=True)
-    result = models.JSONField(_("result"), default=dict)
+    kind = models.CharField(max_length=5, choices=Kind.choices)
+    name = models.CharField(max_length=40)
+    started_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+    bytes = models.BigIntegerField(default=0)
+    reached_at = models.DateTimeField(null=True)
+    failure = models.CharField(max_length=500, blank=True)
+    result = models.JSONField(default=dict)
 
     class Meta:
         db_table = "backup_runs"
-        verbose_name = _("backup")
-        verbose_name_plural = _("backups")
         indexes = [models.Index(fields=["kind", "-started_at"], name="backup_runs_latest")]
         constraints = [
             models.UniqueConstraint(
@@ -58,4 +56,4 @@ class BackupRun(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_kind_display()} {self.name}"
+        return f"{self.kind} {self.name}"

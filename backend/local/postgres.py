@@ -32,13 +32,14 @@ STOP_SIGNALS = ((signal.SIGINT, 10.0), (signal.SIGQUIT, 5.0))
 
 
 class Postgres:
-    """One cluster of one state. ``throwaway`` trades durability for speed: tests only."""
+    """One cluster of one state. ``scratch`` trades durability for speed; ``throwaway`` is for tests, which may do more."""
 
     name = "PostgreSQL"
 
-    def __init__(self, state: State, *, throwaway: bool = False) -> None:
+    def __init__(self, state: State, *, throwaway: bool = False, scratch: bool = False) -> None:
         self.state = state
         self.throwaway = throwaway
+        self.scratch = scratch or throwaway
         self.account = binaries.server_account()
         self.programs = binaries.postgres_folder(self.account)
         self.log = state.path / "postgres.log"
@@ -128,7 +129,7 @@ class Postgres:
             # A path of a socket may have 107 bytes, and ours depends on where the project lies: TCP only.
             "unix_socket_directories": "",
             "max_connections": "120",
-            "shared_buffers": "256MB" if not self.throwaway else "128MB",
+            "shared_buffers": "256MB" if not self.scratch else "128MB",
             "maintenance_work_mem": "128MB",
             "effective_cache_size": "1GB",
             "random_page_cost": "1.1",
@@ -140,7 +141,7 @@ class Postgres:
             "log_min_messages": "warning",
             "dynamic_shared_memory_type": _shared_memory_type(),
         }
-        if self.throwaway:
+        if self.scratch:
             settings |= {
                 "fsync": "off",
                 "full_page_writes": "off",

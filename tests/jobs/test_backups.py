@@ -15,7 +15,7 @@ from django.db import connection
 from django.utils import timezone
 
 from backend.core import platform
-from backend.jobs.backups import making, restoring, sealing, source
+from backend.jobs.backups import drilling, making, restoring, sealing, source
 from backend.jobs.backups.errors import BackupError
 from backend.jobs.backups.places import Folder
 from backend.jobs.models import BackupRun
@@ -64,7 +64,7 @@ def clusters() -> Iterator[list[Postgres]]:
 
 def names_in(restored: restoring.Restored, clusters: list[Postgres]) -> list[str]:
     """The users that a restored database knows."""
-    server = Postgres(restored.state)
+    server = Postgres(restored.state, scratch=True)
     clusters.append(server)
     server.start()
     with psycopg.connect(server.url.rpartition("/")[0] + f"/{restored.database}") as scratch:
@@ -89,7 +89,12 @@ def test_restore_gives_the_rows_and_files_until_an_instant(
     safe_until = making.ship(now=timezone.now())
 
     restored = restoring.restore(
-        kept, into=tmp_path / "then", identity=tmp_path / "identity", to=instant, secret_key="x" * 50
+        kept,
+        into=tmp_path / "then",
+        identity=tmp_path / "identity",
+        to=instant,
+        secret_key="x" * 50,
+        durable=False,
     )
 
     assert (run.failure, run.bytes > 100_000, safe_until is not None and safe_until > instant) == (
@@ -116,7 +121,7 @@ def test_restore_goes_as_late_as_was_shipped_and_not_further(
     assert safe_until is not None
     make_user(username="lost")
 
-    restored = restoring.restore(kept, into=tmp_path / "now", identity=tmp_path / "identity")
+    restored = restoring.restore(kept, into=tmp_path / "now", identity=tmp_path / "identity", durable=False)
 
     assert names_in(restored, clusters) == ["late"]
     for to, words in (
@@ -124,7 +129,9 @@ def test_restore_goes_as_late_as_was_shipped_and_not_further(
         (first.started_at - timedelta(seconds=1), "no backup from before"),
     ):
         with pytest.raises(BackupError, match=words):
-            restoring.restore(kept, into=tmp_path / words, identity=tmp_path / "identity", to=to)
+            restoring.restore(
+                kept, into=tmp_path / words, identity=tmp_path / "identity", to=to, durable=False
+            )
 
 
 def test_a_backup_that_is_not_whole_or_not_ours_is_refused(kept: Folder, tmp_path: Path) -> None:
@@ -214,3 +221,38 @@ def test_a_backup_says_what_is_missing(db: None, settings: Any) -> None:
 
     run = BackupRun.objects.get()
     assert (run.kind, run.ended_at is not None, "BACKUP_TARGET" in run.failure) == ("base", True, True)
+
+
+def test_drill_proves_the_books_and_leaves_nothing_behind(kept: Folder, tmp_path: Path) -> None:
+    make_user(username="whole")
+    base = making.base(now=timezone.now())
+
+    run = drilling.drill(now=timezone.now(), identity=str(tmp_path / "identity"))
+
+    assert (run.failure, run.result["base"], run.result["violations"], run.result["violated"]) == (
+        *("", base.name),
+        *(0, []),
+    )
+    assert run.result["checks"] > 20
+    assert run.reached_at is not None
+    assert [each.name for each in making.work_folder().iterdir()] == ["wal"]
+    assert BackupRun.objects.get(kind="drill", ended_at__isnull=False) == run
+
+
+def test_proof_names_what_is_violated(db: None) -> None:
+    user = make_user()
+    with connection.cursor() as cursor:
+        cursor.execute("SET ROLE karibu_unbound")
+        cursor.execute("UPDATE users SET erased_at = now() WHERE id = %s", [user.pk])
+        cursor.execute("RESET ROLE")
+
+    proof = drilling.prove()
+
+    assert (proof["violations"], proof["violated"]) == (1, ["erased_people_are_nameless"])
+
+
+def test_drill_without_an_identity_is_noted_as_failed(kept: Folder) -> None:
+    with pytest.raises(BackupError, match="needs the identity"):
+        drilling.drill(now=timezone.now())
+
+    assert "needs the identity" in BackupRun.objects.get(kind="drill").failure

@@ -33,7 +33,8 @@ PATIENCE_S = 3600.0
 def drill(*, now: datetime, identity: str = "", where: Place | None = None) -> BackupRun:
     """Restore the newest backup into a scratch cluster and prove what is in it; the row of it.
 
-    It failed (``failure`` says why) when it cannot be restored, an invariant is violated, or a provider's list differs.
+    It failed (``failure`` says why) when it cannot be restored or an invariant is violated. Differences with the providers'
+    lists are told: what was paid since the last shipment is one of them, and no fault of the backup.
     Raises: BackupError when it could not even be tried; that is noted too.
     """
     run = BackupRun.objects.create(kind=BackupRun.Kind.DRILL, name=now.strftime(STAMP), started_at=now)
@@ -46,9 +47,13 @@ def drill(*, now: datetime, identity: str = "", where: Place | None = None) -> B
                 "A drill needs the identity that opens backups: --identity or BACKUP_IDENTITY_FILE."
             )
         restored = restoring.restore(
-            where or place(), into=scratch / "state", identity=file, secret_key=settings.SECRET_KEY
+            where or place(),
+            into=scratch / "state",
+            identity=file,
+            secret_key=settings.SECRET_KEY,
+            durable=False,
         )
-        server = Postgres(restored.state)
+        server = Postgres(restored.state, scratch=True)
         server.start()
         run.reached_at = restored.reached_at
         run.result = {
@@ -92,7 +97,6 @@ def _proven(server: Postgres, restored: restoring.Restored) -> dict[str, Any]:
 
 def prove() -> dict[str, Any]:
     """Check the books of this database and compare them with the providers' lists; run in a scratch database only."""
-    from backend.core import rotation
     from backend.jobs import books
     from backend.payments import reconciliation
 
@@ -105,15 +109,12 @@ def prove() -> dict[str, Any]:
         "compared": compared["compared"],
         "differences": compared["differences"],
         "providers_silent": compared["failed"],
-        "sealed": len(rotation.CHECKS),
     }
 
 
 def _failure(result: dict[str, Any]) -> str:
     if result["violations"]:
         return f"{result['violations']} violations: {', '.join(result['violated'])}"[:500]
-    if result["differences"]:
-        return f"{result['differences']} differences with the providers' lists."
     return ""
 
 

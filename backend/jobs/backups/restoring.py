@@ -50,11 +50,18 @@ class Restored:
 
 
 def restore(
-    where: Place, *, into: Path, identity: str | Path, to: datetime | None = None, secret_key: str = ""
+    where: Place,
+    *,
+    into: Path,
+    identity: str | Path,
+    to: datetime | None = None,
+    secret_key: str = "",
+    durable: bool = True,
 ) -> Restored:
     """Make a state directory at ``into`` with everything as it was at ``to`` (UTC; None: as late as there is anything).
 
-    ``secret_key`` is that of the original, without which sessions end and what was sealed by it stays closed.
+    ``secret_key`` is that of the original, without which sessions end and what was sealed by it stays closed. What is not
+    ``durable`` does not wait for the disk: for copies that are thrown away.
     Raises: BackupError, before anything is made where the backups do not hold what is needed.
     """
     keys = sealing.identities(identity)
@@ -75,7 +82,10 @@ def restore(
     _unpack_base(where, manifest, keys, data)
     _fetch_wal(where, manifest, keys, archive)
     _own([data, archive], server)
-    with _recovering(server, data, archive, log, manifest["superuser"], to) as connection:
+    options = {} if durable else {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+    if to is not None:
+        options["recovery_target_time"] = to.astimezone(UTC).isoformat(sep=" ")
+    with _recovering(server, data, archive, log, manifest["superuser"], options) as connection:
         for role, password in (
             (manifest["superuser"], state.superuser_password),
             (manifest["role"], state.database_password),
@@ -156,9 +166,9 @@ def _own(folders: list[Path], server: Postgres) -> None:
 
 @contextmanager
 def _recovering(
-    server: Postgres, data: Path, archive: Path, log: Path, superuser: str, to: datetime | None
+    server: Postgres, data: Path, archive: Path, log: Path, superuser: str, more: dict[str, str]
 ) -> Iterator[psycopg.Connection[Any]]:
-    """Play the log on to ``to`` and give a connection to the database as it is then; it is shut down after the block.
+    """Play the log on and give a connection to the database as it is then; it is shut down after the block.
 
     Nobody else can connect: the server listens on a socket in a closed folder only. Raises: BackupError.
     """
@@ -185,9 +195,8 @@ def _recovering(
             "log_min_messages": "warning",
             "timezone": "UTC",
             "log_timezone": "UTC",
+            **more,
         }
-        if to is not None:
-            options["recovery_target_time"] = to.astimezone(UTC).isoformat(sep=" ")
         child = processes.start(
             [
                 *(server.programs / "postgres", "-D", data),
