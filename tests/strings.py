@@ -117,7 +117,9 @@ def of_libraries(language: str) -> Iterator[Source]:
 def _of_unfold() -> tuple[Source, ...]:
     """Without the pages for other libraries."""
     parts = [UNFOLD / "templates", UNFOLD / "contrib" / "filters"]
-    code = [source for path in UNFOLD.glob("*.py") for source in marked(ast.parse(path.read_text()), path.name)]
+    code = [
+        source for path in UNFOLD.glob("*.py") for source in marked(ast.parse(path.read_text()), path.name)
+    ]
     return (*in_templates(parts), *in_code(parts), *code)
 
 

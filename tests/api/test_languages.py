@@ -112,9 +112,7 @@ def test_all_that_people_read_is_translated(language):
 def test_nothing_is_translated_that_nobody_says(language):
     said = {source.text for source in (*strings.ours(), *strings.of_libraries(language))}
 
-    kept = {
-        message.id if isinstance(message.id, str) else message.id[0] for message in catalogue(language)
-    }
+    kept = {message.id if isinstance(message.id, str) else message.id[0] for message in catalogue(language)}
 
     assert sorted(kept - said - {""}) == []
 
