@@ -15,7 +15,7 @@ from unfold.decorators import display
 from admin_site import fields, finding
 from admin_site.actions import WARNING, ReasonForm, dialog_action
 from admin_site.base import Page, Rows
-from admin_site.display import ALTERATION_COLOURS, INQUIRY_COLOURS, label, link, money, percent, signed
+from admin_site.display import ALTERATION_COLOURS, INQUIRY_COLOURS, days, label, link, money, percent, signed
 from admin_site.masking import full_name
 from backend.bookings import penalties
 from backend.bookings.models import Alteration, HostPenalty, Inquiry
@@ -29,7 +29,7 @@ class StayColumns:
 
     @display(description=_("stay"))
     def stay_dates(self, row: Any) -> str:
-        return f"{row.check_in:%d %b} → {row.check_out:%d %b %Y}"
+        return days(row.check_in, row.check_out)
 
     @display(description=_("status"))
     def state(self, row: Any) -> str:
@@ -262,7 +262,7 @@ class HostPenaltyPage(OfBooking, Page):
     def nights(self, penalty: HostPenalty) -> str:
         if penalty.block is None or not penalty.block.active:
             return "–"
-        return f"{penalty.block.nights.lower:%d %b %Y} → {penalty.block.nights.upper:%d %b %Y}"
+        return days(penalty.block.nights.lower, penalty.block.nights.upper, years=True)
 
     @display(description=_("waived by"))
     def waiver(self, penalty: HostPenalty) -> str:

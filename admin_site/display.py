@@ -123,9 +123,9 @@ def day(value: date | None) -> str:
     return "–" if value is None else _dated(value, "dd MMM y")
 
 
-def days(first: date | None, last: date | None) -> str:
-    """From one date to another, the year once: ``06 May → 10 May 2027``; "…" where an end is open."""
-    short = first is not None and last is not None and first.year == last.year
+def days(first: date | None, last: date | None, *, years: bool = False) -> str:
+    """From one date to another: ``06 May → 10 May 2027``, or with both ``years``; "…" where an end is open."""
+    short = not years and first is not None and last is not None and first.year == last.year
     begin = "…" if first is None else _dated(first, "dd MMM" if short else "dd MMM y")
     arrow = "←" if get_language_bidi() else "→"
     return f"{begin} {arrow} {'…' if last is None else _dated(last, 'dd MMM y')}"
@@ -144,6 +144,11 @@ def month(value: date) -> str:
 def instant(value: datetime | None, *, seconds: bool = False) -> str:
     """A moment on the clock that it is given in: ``06 May 2027, 15:00``; "–" for none."""
     return "–" if value is None else _dated(value, "dd MMM y, HH:mm:ss" if seconds else "dd MMM y, HH:mm")
+
+
+def clock(value: datetime) -> str:
+    """A moment with its weekday, to the second: ``Thu 06 May 2027, 15:00:00``."""
+    return _dated(value, "EEE dd MMM y, HH:mm:ss")
 
 
 def _dated(value: date | datetime, pattern: str) -> str:

@@ -16,7 +16,7 @@ from unfold.decorators import display
 from admin_site import fields, finding, masking
 from admin_site.actions import WARNING, ReasonForm, dialog_action
 from admin_site.base import Page, Rows
-from admin_site.display import FEED_COLOURS, label, link
+from admin_site.display import FEED_COLOURS, days, label, link
 from backend.availability import feeds
 from backend.availability.models import (
     CalendarFeed,
@@ -258,13 +258,13 @@ class FeedConflictPage(Page):
     @display(description=_("entry of the feed"))
     def entry(self, conflict: FeedConflict) -> str:
         event = conflict.event
-        dates = f"{event.starts_on:%d %b} → {event.ends_on:%d %b %Y}"
+        dates = days(event.starts_on, event.ends_on)
         return f"{dates}, {masking.named(event.summary)}" if event.summary else dates
 
     @display(description=_("sold here"))
     def sold(self, conflict: FeedConflict) -> str:
         nights = conflict.block.nights
-        return f"{nights.lower:%d %b} → {nights.upper:%d %b %Y}"
+        return days(nights.lower, nights.upper)
 
     @display(description=_("booking"))
     def booking(self, conflict: FeedConflict) -> str:

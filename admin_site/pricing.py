@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from admin_site import fields
-from admin_site.display import label, link, money
+from admin_site.display import days, label, link, money
 from admin_site.simulator import shown
 from backend.availability import services as availability
 from backend.availability.rules import Refusal
@@ -209,4 +209,4 @@ def _reason(refusal: Refusal) -> list[Any]:
 def _range(start: date, end: date) -> str:
     nights = (end - start).days
     count = ngettext("%(n)d night", "%(n)d nights", nights) % {"n": nights}
-    return f"{start:%d %b %Y} → {end:%d %b %Y} ({count})"
+    return f"{days(start, end, years=True)} ({count})"

@@ -17,7 +17,7 @@ from unfold.decorators import display
 from admin_site import finding
 from admin_site.actions import DANGER, dialog_action
 from admin_site.base import Page
-from admin_site.display import label, link, money, percent, weekdays
+from admin_site.display import days, label, link, money, percent, weekdays
 from admin_site.rate_actions import RowActions, change, edit_action, remove, remove_action, values_of
 from admin_site.rate_forms import CodeRowForm, FeeRowForm, PlatformCodeForm, RuleRowForm, TaxRowForm
 from backend.bookings.states import BookingStatus
@@ -51,7 +51,7 @@ class RuleColumns:
     def applies(self, rule: PriceRule) -> str:
         """The dates of a season, the evenings of a weekend, the threshold of a discount."""
         if rule.kind == RuleKind.SEASON:
-            dates = f"{rule.starts_on:%d %b %Y} → {rule.ends_on:%d %b %Y}"
+            dates = days(rule.starts_on, rule.ends_on, years=True)
             return f"{dates}, {weekdays(rule.weekdays)}" if rule.weekdays else dates
         if rule.kind == RuleKind.WEEKEND:
             return weekdays(rule.weekdays or (5, 6))
@@ -132,9 +132,7 @@ class CodeColumns:
     def valid(self, code: PromoCode) -> str:
         if code.starts_at is None and code.ends_at is None:
             return str(_("always"))
-        first = f"{code.starts_at:%d %b %Y}" if code.starts_at else "…"
-        last = f"{code.ends_at:%d %b %Y}" if code.ends_at else "…"
-        return f"{first} → {last}"
+        return days(code.starts_at, code.ends_at, years=True)
 
     @display(description=_("state"))
     def state(self, code: PromoCode) -> str:

@@ -15,7 +15,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from admin_site import fields
-from admin_site.display import money
+from admin_site.display import clock, money
 from backend.bookings import policies, policy_versions
 from backend.bookings.clock import instant
 from backend.bookings.models import CancellationPolicy
@@ -214,4 +214,4 @@ def on_both_clocks(at: datetime, zone: str) -> str:
 
 def shown(at: datetime, zone: str) -> str:
     """An instant on the listing's clock, to the second: ``Sat 12 Jun 2027, 15:00:00``."""
-    return f"{at.astimezone(ZoneInfo(zone)):%a %d %b %Y, %H:%M:%S}"
+    return clock(at.astimezone(ZoneInfo(zone)))
