@@ -7,27 +7,32 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.contrib.auth.models import Group
-from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.html import format_html_join
 from django.utils.translation import gettext_lazy as _
-from unfold.contrib.filters.admin import RadioFilter, RelatedDropdownFilter
+from unfold.contrib.filters.admin import RelatedDropdownFilter
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminSelectWidget
 
-from admin_site import finding, masking
-from admin_site.actions import DANGER, SUCCESS, ReasonForm, dialog_action
+from admin_site import finding, masking, person_facts
+from admin_site.actions import ReasonForm, dialog_action
 from admin_site.base import Page, Rows, has_role
 from admin_site.cohosts import KeptListings
 from admin_site.display import label, sees_phones
+from admin_site.exporting import export_action
 from admin_site.identities import Identities, Unlinks
+from admin_site.person_acts import SignsOut, Suspends, ViewsAs
+from admin_site.person_filters import DaysFilter, RiskFilter, StandingFilter, VerifiedFilter
 from admin_site.privacy import Erases
 from admin_site.revealing import Shown, reveal_action
 from backend.accounts.models import ADMIN, ROLES, Session, User
 from backend.core import access
 from backend.identity import revealing
 from backend.identity import services as identity
+
+LONGEST_NUMBER = 19
 
 ROLE_NAMES = {
     "guest": _("guest"),
@@ -49,23 +54,6 @@ class RoleForm(ReasonForm):
     field_order = ("role", "reason")
 
 
-class StandingFilter(RadioFilter):
-    """Suspended, closed, or neither."""
-
-    title = _("standing")
-    parameter_name = "standing"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [("active", _("active")), ("suspended", _("suspended")), ("closed", _("closed"))]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> QuerySet[User]:
-        if self.value() == "active":
-            return queryset.filter(is_active=True, suspended_at=None)
-        if self.value() == "suspended":
-            return queryset.filter(suspended_at__isnull=False)
-        return queryset.filter(is_active=False) if self.value() == "closed" else queryset
-
-
 class Sessions(Rows):
     """Devices that are or were signed in. Their secrets are never fetched."""
 
@@ -74,6 +62,7 @@ class Sessions(Rows):
     fields = ("device", "from_address", "created_at", "last_used_at", "revoked_at", "revoked_reason")
     readonly_fields = fields
     ordering = ("-last_used_at",)
+    over = ("sign_out_device",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Session]:
         # Unlike its page, an inline is made anew for each request.
@@ -86,20 +75,36 @@ class Sessions(Rows):
 
 
 @admin.register(User)
-class UserPage(Unlinks, Erases, Page):
+class UserPage(Suspends, SignsOut, ViewsAs, Unlinks, Erases, Page):
+    """A person: who they are, what is known of them, and what staff do to the account."""
+
     icon = "person"
+    change_form_outer_after_template = "admin_site/person.html"
     list_display = ("person", "mail", "role_labels", "standing", "created_at")
-    list_filter = (StandingFilter, ("groups", RelatedDropdownFilter))
+    list_filter = (
+        StandingFilter,
+        VerifiedFilter,
+        RiskFilter,
+        ("groups", RelatedDropdownFilter),
+        ("created_at", DaysFilter),
+    )
     list_filter_submit = True
     search_fields = ("username",)
-    search_help_text = _("Name, email or phone number")
+    search_help_text = _("Name, email, phone number or the number of the account")
     sortable_by = ()
     ordering = ("-id",)
     inlines = (Sessions, Identities, KeptListings)
-    actions_detail = ("suspend", "restore", "grant_role", "revoke_role", "unlink", "reveal", "erase")
+    actions_list = ("export",)
+    actions_detail = (
+        *("view_as", "suspend", "restore", "sign_out", "sign_out_device"),
+        *("grant_role", "revoke_role", "unlink", "reveal", "erase"),
+    )
+    in_tabs = frozenset({"sign_out_device"})
     offered = {
         "suspend": lambda user: user.suspended_at is None,
         "restore": lambda user: user.suspended_at is not None,
+        "view_as": lambda user: user.is_active and user.suspended_at is None and user.erased_at is None,
+        "sign_out": lambda user: user.is_active and user.suspended_at is None,
         "unlink": lambda user: user.socialaccount_set.exists(),
         "erase": lambda user: user.erased_at is None,
     }
@@ -151,37 +156,45 @@ class UserPage(Unlinks, Erases, Page):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[User], search_term: str
     ) -> tuple[QuerySet[User], bool]:
+        word = search_term.strip()
+        if word.isascii() and word.isdigit() and len(word) < LONGEST_NUMBER:
+            return queryset.filter(Q(pk=int(word)) | Q(pk__in=finding.people_ids(word))), False
         return finding.people(search_term, queryset), False
 
-    def has_suspend_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        row = self.get_row(request, str(object_id))
-        return row is not None and access.can(request.user, "user.suspend", row)
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        row = self.get_row(request, object_id) if self.has_view_permission(request) else None
+        desk = person_facts.of(request, row, now=timezone.now()) if row is not None else None
+        return super().change_view(request, object_id, form_url, {"desk": desk, **(extra_context or {})})
+
+    def has_export_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return self.has_view_permission(request) and access.can(request.user, "rows.export")
+
+    export = export_action(
+        columns=[
+            ("id", "pk"),
+            ("username", "username"),
+            ("first_name", "first_name"),
+            ("last_name", lambda user: masking.last_name(user.last_name)),
+            ("email", lambda user: masking.email(user.email)),
+            ("phone", lambda user: masking.phone(user.profile.phone)),
+            ("phone_verified_at", "profile.phone_verified_at"),
+            ("identity_verified_at", "profile.identity_verified_at"),
+            ("superhost", "profile.is_superhost"),
+            ("joined_at", "created_at"),
+            ("suspended_at", "suspended_at"),
+            ("active", "is_active"),
+        ],
+    )
 
     def has_grant_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         row = self.get_row(request, str(object_id))
         return row is not None and access.can(request.user, "user.grant_role", row)
-
-    @dialog_action(
-        title=_("Suspend"),
-        question=_("Every device is signed out at once and no sign-in works until the account is restored."),
-        done=_("The account is suspended."),
-        permission="suspend",
-        icon="block",
-        variant=DANGER,
-    )
-    def suspend(self, request: HttpRequest, row: User, given: dict[str, Any]) -> None:
-        identity.suspend(actor=request.user, user=row, reason=given["reason"], now=timezone.now())
-
-    @dialog_action(
-        title=_("Restore"),
-        question=_("The account may sign in again. Devices that were signed out stay signed out."),
-        done=_("The account is restored."),
-        permission="suspend",
-        icon="lock_open",
-        variant=SUCCESS,
-    )
-    def restore(self, request: HttpRequest, row: User, given: dict[str, Any]) -> None:
-        identity.restore(actor=request.user, user=row, reason=given["reason"], now=timezone.now())
 
     @dialog_action(
         title=_("Grant role"),

@@ -87,7 +87,8 @@ def pages(client: Client) -> Iterator[tuple[str, str]]:
         if answer.status_code == 403:
             continue
         yield listed, answer.content.decode()
-        for row in model._default_manager.order_by("-pk")[:4]:
+        # Beside the people of the stay there are those of the other rows.
+        for row in model._default_manager.order_by("-pk")[: 8 if model is User else 4]:
             address = reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=(row.pk,))
             yield address, client.get(address).content.decode()
 

@@ -43,6 +43,11 @@ TRACES = {
     "feeds_decide_conflict": "listing.feed_conflict",
     "feeds_remove_feed": "listing.feed_removed",
     "feeds_revoke_subscriber": "listing.subscriber_revoked",
+    "api_keys_make": "api_key.made",
+    "api_keys_revoke": "api_key.revoked",
+    "webhooks_change": "webhook.changed",
+    "webhooks_remove": "webhook.removed",
+    "webhooks_rotate": "webhook.rotated",
     "host_codes_add_code": "promo_code.add",
     "host_codes_change_code": "promo_code.change",
     "host_codes_remove_code": "promo_code.remove",
@@ -101,6 +106,7 @@ ELSEWHERE = {
     "verification_confirm_reset": "password.reset",
     "verification_verify_email": "email.verified",
     "verification_verify_phone": "phone.verified",
+    "webhooks_add": "webhook.added",
     "wishlists_unshare": "wishlist.unshared",
 }
 """Those that need a key, a code, a provider or something that was done before; their own tests carry them out."""
@@ -164,6 +170,10 @@ WITHOUT = {
     ),
     **dict.fromkeys(
         ["conversations_change", "messages_read"], "How far somebody has read, and what they put away."
+    ),
+    **dict.fromkeys(
+        ["webhooks_send_test", "webhooks_retry", "webhooks_replay"],
+        "What goes out is kept, each attempt with its answer.",
     ),
     "payout_accounts_onboard": "A link to the provider; what changes there comes back as its own entry.",
 }

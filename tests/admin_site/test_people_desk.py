@@ -1,0 +1,227 @@
+"""A person's page: facts for who may see them, what is told before an act, signing out, filters and the table."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from backend.accounts.models import Session, User
+from backend.audit.models import AuditEntry
+from backend.moderation.models import Report
+from tests.admin_site.test_actions import act, shown_actions, url
+from tests.admin_site.test_browser import MARKUP
+from tests.admin_site.world import HTMX, make_booking, signed_in, staff
+from tests.factories import make_listing, make_user
+
+pytestmark = pytest.mark.usefixtures("db")
+
+LIST = "/admin/accounts/user/"
+
+
+def page(client: Client, user: User) -> Any:
+    answer = client.get(reverse("admin:accounts_user_change", args=(user.pk,)))
+    assert answer.status_code == 200
+    return answer
+
+
+def facts(client: Client, user: User) -> set[str]:
+    return {fact.key for fact in page(client, user).context["desk"].facts}
+
+
+def assert_all(content: str, *words: str) -> None:
+    """That all of the words stand in what was shown."""
+    assert [word for word in words if word not in content] == []
+
+
+def session(user: User, **fields: Any) -> Session:
+    now = timezone.now()
+    values = {
+        "device": "Firefox on Linux",
+        "address": "198.51.100.7",
+        "created_at": now,
+        "last_used_at": now,
+        "expires_at": now + timedelta(days=1),
+        "refresh_secret": b"s" * 32,
+    }
+    return Session.objects.create(user=user, **{**values, **fields})
+
+
+def listed(client: Client, query: str) -> list[str]:
+    answer = client.get(f"{LIST}?{query}")
+    assert answer.status_code == 200, answer
+    return sorted(user.username for user in answer.context["cl"].result_list)
+
+
+def test_each_role_sees_the_facts_that_are_its_business() -> None:
+    booking = make_booking()
+    guest = booking.guest
+    session(guest)
+    Report.objects.create(reporter=booking.host, user=guest, reason="fraud", created_at=timezone.now())
+
+    seen = {role: facts(signed_in(staff(role)), guest) for role in ("support", "finance", "admin")}
+
+    assert seen == {
+        "support": {"devices", "reported"},
+        "finance": {"devices"},
+        "admin": {"devices", "reported"},
+    }
+
+
+def test_addresses_and_payout_accounts_are_masked_by_role() -> None:
+    guest = make_user()
+    session(guest)
+
+    shown = {
+        role: "198.51.100.7" in page(signed_in(staff(role)), guest).content.decode()
+        for role in ("support", "moderator", "finance", "admin")
+    }
+
+    assert shown == {"support": False, "moderator": True, "finance": False, "admin": True}
+
+
+def test_money_stays_and_places_stand_on_the_page() -> None:
+    booking = make_booking(title="House of the lighthouse")
+    client = signed_in(staff("admin"))
+
+    guest, host = (page(client, each).content.decode() for each in (booking.guest, booking.host))
+
+    assert_all(guest, "Paid as a guest", "EUR 300.00", booking.reference, "Your own stays are not over")
+    assert_all(host, booking.reference, "House of the lighthouse", "All their listings")
+    assert "All their listings" not in guest
+    assert "Paid as a guest" not in page(signed_in(staff("support")), booking.guest).content.decode()
+
+
+def test_a_page_asks_the_database_as_often_for_three_as_for_one() -> None:
+    client = signed_in(staff("admin"))
+    guest, counts = make_user(), []
+    for bookings in (1, 2):
+        for _each in range(bookings):
+            booking = make_booking()
+            booking.guest = guest
+            type(booking).objects.filter(pk=booking.pk).update(guest=guest)
+            make_listing(guest)
+            session(guest, device=f"Device {_each} of {bookings}")
+        page(client, guest)
+        with CaptureQueriesContext(connection) as queries:
+            page(client, guest)
+        counts.append(len(queries))
+
+    assert counts[0] == counts[1]
+
+
+def test_stored_markup_stays_text() -> None:
+    user = make_user(first_name=MARKUP[:80], last_name=MARKUP[:80])
+    session(user, device=MARKUP)
+    make_listing(user, title=MARKUP[:100])
+
+    content = page(signed_in(staff("admin")), user).content.decode()
+
+    assert "<img src=x" not in content
+    assert "<script>window" not in content
+
+
+def test_suspending_tells_what_it_touches_first() -> None:
+    booking = make_booking()
+    session(booking.host)
+    client = signed_in(staff("moderator"))
+
+    dialog = client.get(url(booking.host, "suspend"), **HTMX).content.decode()
+
+    assert "Stays of their guests that go on" in dialog
+    assert User.objects.get(pk=booking.host_id).suspended_at is None
+    act(client, booking.host, "suspend", reason="Fraud")
+    assert User.objects.get(pk=booking.host_id).suspended_reason == "Fraud"
+
+
+def test_one_device_and_all_devices_are_signed_out() -> None:
+    user, clerk = make_user(), staff("support")
+    lost, kept = session(user, device="Lost"), session(user, device="Kept")
+    client = signed_in(clerk)
+
+    dialog = client.get(url(user, "sign_out_device"), **HTMX).content.decode()
+    act(client, user, "sign_out_device", session=str(lost.pk), reason="Lost it")
+
+    assert ("Lost" in dialog, "198.51.100.7" in dialog) == (True, False)
+    assert list(Session.objects.filter(revoked_at=None)) == [kept]
+    act(client, user, "sign_out", reason="To be sure")
+    assert not Session.objects.filter(revoked_at=None).exists()
+    entries = AuditEntry.objects.filter(action="user.signed_out").order_by("pk")
+    assert [(entry.actor, entry.reason) for entry in entries] == [(clerk, "Lost it"), (clerk, "To be sure")]
+
+
+def test_a_foreign_device_is_refused_in_the_dialog() -> None:
+    user, other = make_user(), make_user()
+    foreign = session(other)
+
+    act(signed_in(staff("support")), user, "sign_out_device", session=str(foreign.pk), reason="Lost it")
+
+    foreign.refresh_from_db()
+    assert foreign.revoked_at is None
+
+
+def test_who_is_offered_which_act() -> None:
+    user = make_user()
+    ours = {"View as", "Suspend", "Sign out everywhere"}
+
+    offered = {
+        role: shown_actions(signed_in(staff(role)), user) & ours
+        for role in ("support", "moderator", "finance", "admin")
+    }
+
+    assert offered == {
+        "support": {"View as", "Sign out everywhere"},
+        "moderator": {"Suspend", "Sign out everywhere"},
+        "finance": set(),
+        "admin": ours,
+    }
+
+
+def test_people_are_found_by_number_and_narrowed_down() -> None:
+    admin = staff("admin", username="boss")
+    client = signed_in(admin)
+    plain, proven = make_user(username="plain"), make_user(username="proven")
+    proven.profile.identity_verified_at = timezone.now()
+    proven.profile.save()
+    Report.objects.create(
+        reporter=plain, listing=make_listing(proven), reason="fraud", created_at=timezone.now()
+    )
+    User.objects.filter(pk=plain.pk).update(created_at=timezone.now() - timedelta(days=800))
+    since = f"{timezone.now() - timedelta(days=30):%Y-%m-%d}"
+
+    assert listed(client, f"q={plain.pk}") == ["plain"]
+    assert listed(client, "verified=identity") == ["proven"]
+    assert listed(client, "verified=nothing") == ["boss", "plain"]
+    assert listed(client, "risk=report") == ["proven"]
+    assert listed(client, "risk=dispute") == []
+    assert listed(client, f"created_at_from={since}") == ["boss", "proven"]
+    assert listed(client, f"created_at_to={since}") == ["plain"]
+    assert listed(client, "created_at_to=nonsense") == ["boss", "plain", "proven"]
+    # What somebody may not look at does not narrow anything down for them either.
+    assert "proven" in listed(signed_in(staff("finance")), "risk=report")
+    assert "plain" in listed(signed_in(staff("finance")), "risk=report")
+
+
+def test_the_table_of_people_is_masked_as_the_list_is() -> None:
+    make_user(username="anna", email="anna@example.com", last_name="Lovelace")
+
+    def exported(role: str) -> str:
+        client = signed_in(staff(role))
+        address = "/admin/accounts/user/export/"
+        answer = client.post(
+            f"{address}?q=anna", {"_form_submitted": "on", "reason": "Yearly report"}, **HTMX
+        )
+        return b"".join(client.get(answer["HX-Redirect"]).streaming_content).decode()  # type: ignore[attr-defined]
+
+    whole, masked = exported("admin"), exported("finance")
+
+    assert_all(whole, "anna@example.com", "Lovelace")
+    assert_all(masked, "anna", "Lovelace")
+    assert "anna@example.com" not in masked
+    assert AuditEntry.objects.filter(action="rows.export", reason="Yearly report").count() == 2
