@@ -41,7 +41,7 @@ GROUPS: list[tuple[Any, tuple[str, ...]]] = [
 ]  # fmt: skip
 IN_TABLES = (
     *("bookings", "gmv", "revenue", "nights", "occupancy", "adr", "revpar"),
-    *("conversion", "cancellation_rate", "published", "review_score"),
+    *("conversion", "published", "review_score"),
 )
 """The columns of a table on the page; its file has every metric."""
 
@@ -61,6 +61,9 @@ class Table:
     names: tuple[str, ...]
     rows: Sequence[tuple[tuple[str, ...], Any, Sums, str]]
     """Values of the first columns in the file, what stands on the page, the sums, and their currency."""
+
+    labels: Sequence[str] = ()
+    """What its rows are called on an axis."""
 
 
 def view(request: HttpRequest) -> HttpResponseBase:
@@ -113,7 +116,7 @@ def _context(
     earlier = periods.before(window)
     now, then = reading.totals(scope, [window, earlier])
     by_time = tables["time"]()
-    shown = [by_time, *(make() for key, make in tables.items() if key != "time")]
+    shown = [*(make() for key, make in tables.items() if key != "time"), by_time]
     behind = (market.today(timezone.now()) - last).days - 1
     return {
         "form": form,
@@ -160,10 +163,11 @@ def _words(metric: Metric, value: Value, currency: str) -> str:
         return money(int(value), currency)
     if metric.unit == "percent":
         return percent(Decimal(value))
-    if metric.unit == "days":
-        return ngettext("%s day", "%s days", round(value)) % number(value)
-    if metric.unit == "hours":
-        return _("%s hours") % number(value)
+    if metric.unit in ("days", "hours"):
+        tenths = Decimal(value).quantize(Decimal("0.1"))
+        if metric.unit == "days":
+            return ngettext("%s day", "%s days", round(tenths)) % number(tenths)
+        return ngettext("%s hour", "%s hours", round(tenths)) % number(tenths)
     return number(value)
 
 
@@ -196,7 +200,7 @@ def _by_time(scope: Scope, window: Window) -> Table:
         ((begin.isoformat(), (end - periods.ONE).isoformat()), cut.full_name(begin), each, scope.shown_in)
         for (begin, end), each in zip(cut.pieces, sums, strict=True)
     ]
-    return Table("time", title, first, ("from", "to"), rows)
+    return Table("time", title, first, ("from", "to"), rows, [cut.name(begin) for begin, _end in cut.pieces])
 
 
 def _by_city(scope: Scope, window: Window, asked: dict[str, str], limit: int) -> Table:
@@ -263,27 +267,21 @@ def _plain(metric: Metric, value: Value, currency: str) -> Any:
 
 
 def _charts(table: Table, metrics: dict[str, Metric], currency: str) -> list[dict[str, Any]]:
-    labels = [str(first) for _keys, first, _sums, _currency in table.rows]
-    wanted = [("gmv", "bar"), ("bookings", "bar"), ("occupancy", "bar"), ("adr", "line"), ("views", "bar"), ("published", "line")]  # fmt: skip
-    return [_chart(metrics[key], kind, labels, table, currency) for key, kind in wanted if key in metrics]
+    wanted = ("gmv", "bookings", "occupancy", "adr", "views", "published")
+    return [_chart(metrics[key], table, currency) for key in wanted if key in metrics]
 
 
-def _chart(metric: Metric, kind: str, labels: list[str], table: Table, currency: str) -> dict[str, Any]:
-    """What Unfold's charts read; a gap is where there is nothing to divide by."""
+def _chart(metric: Metric, table: Table, currency: str) -> dict[str, Any]:
+    """What Unfold's bars read, which begin at zero; there is none where there is nothing to divide by."""
     values = [_plain(metric, metric.formula(sums), currency) for _keys, _first, sums, _currency in table.rows]
     unit = {"money": currency, "percent": "%"}.get(metric.unit, "")
-    colour = "var(--color-primary-600)"
+    title = f"{metric.title} ({unit})" if unit else str(metric.title)
     dataset: dict[str, Any] = {
-        "label": f"{metric.title} ({unit})" if unit else str(metric.title),
+        "label": title,
         "data": [None if value is None else float(value) for value in values],
         "displayYAxis": True,
         "maxTicksXLimit": 8,
-        "backgroundColor": colour,
-        "borderColor": colour,
+        "backgroundColor": "var(--color-primary-600)",
     }
-    return {
-        "key": metric.key,
-        "kind": kind,
-        "title": dataset["label"],
-        "data": json.dumps({"labels": labels, "datasets": [dataset]}),
-    }
+    data = json.dumps({"labels": list(table.labels), "datasets": [dataset]})
+    return {"key": metric.key, "title": title, "data": data}

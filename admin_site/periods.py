@@ -39,7 +39,7 @@ class FiguresForm(forms.Form):
 
     period = fields.choice(_("Period"), PERIODS, initial=USUAL, required=False)
     since = fields.date(_("From"), required=False)
-    until = fields.date(_("To"), required=False, help_text=_("Including this day."))
+    until = fields.date(_("To (included)"), required=False)
     city = fields.choice(_("City"), [], required=False)
     kind = fields.choice(_("Property type"), [], required=False)
     currency = fields.choice(_("Currency"), [], required=False)
