@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -52,9 +53,8 @@ def view(request: HttpRequest) -> HttpResponseBase:
             "parts": [_card(part) for part in parts],
             "books": _books(),
             "job_headers": [_("Job"), _("When (UTC)"), _("Last run"), _("Next run"), _("What it did")],
-            "jobs": [_job(each) for each in inventory.periodic(now)],
+            "jobs": [_job(each) for each in sorted(inventory.periodic(now), key=_is_well)],
             "drill": pretty(backups.standing(now).drill),
-            "version_headers": [_("What"), _("Version")],
             "versions": [
                 ["PostgreSQL", inventory.database_version()],
                 *map(list, inventory.versions().items()),
@@ -78,6 +78,11 @@ def _card(part: Part) -> dict[str, Any]:
     }
 
 
+def _is_well(each: inventory.Periodic) -> bool:
+    """What failed comes first."""
+    return each.run is None or not each.run.failure
+
+
 def _job(each: inventory.Periodic) -> list[Any]:
     run = each.run
     if run is None:
@@ -85,10 +90,7 @@ def _job(each: inventory.Periodic) -> list[Any]:
     elif run.failure:
         done = label(run.failure, "danger")
     else:
-        done = (
-            ", ".join(f"{name} {value}" for name, value in run.result.items() if value not in (0, {}, ""))
-            or "–"
-        )
+        done = ", ".join(_flat(run.result)) or "–"
     return [
         each.name,
         each.cron,
@@ -96,6 +98,15 @@ def _job(each: inventory.Periodic) -> list[Any]:
         instant(each.next_at),
         done,
     ]
+
+
+def _flat(result: dict[str, Any], above: str = "") -> Iterator[str]:
+    """What a sweep did, without what it did not do."""
+    for name, value in result.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{above}{name}.")
+        elif value:
+            yield f"{above}{name} {value}"
 
 
 def _books() -> dict[str, Any]:

@@ -36,7 +36,6 @@ def view(request: HttpRequest) -> HttpResponseBase:
     steps = reading.steps_of(period, now)
     routes = reading.routes_of(period, now)
     samples = {name: reading.samples_of(name, period, now) for name in ("job_lag_s", "sockets")}
-    times = [_time(step.at, period) for step in steps]
     return PAGE.render(
         request,
         "admin_site/system_figures.html",
@@ -44,56 +43,7 @@ def view(request: HttpRequest) -> HttpResponseBase:
             "periods": [(key, title, key == period.key) for key, title in TITLES.items()],
             "read_at": instant(now, seconds=True),
             "figures": _figures(steps),
-            "charts": [
-                (
-                    _("Requests a minute"),
-                    _chart(times, [(_("Requests"), BLUE, [step.a_minute for step in steps])]),
-                ),
-                (
-                    _("Answered within, in milliseconds"),
-                    _chart(
-                        times,
-                        [
-                            (words, colour, [step.within(share) for step in steps])
-                            for words, colour, share in (
-                                (_("half of them"), BLUE, 0.5),
-                                (_("95 of 100"), ORANGE, 0.95),
-                                (_("99 of 100"), RED, 0.99),
-                            )
-                        ],
-                    ),
-                ),
-                (
-                    _("Refused and failed a minute"),
-                    _chart(
-                        times,
-                        [
-                            (
-                                _("refused (4xx)"),
-                                ORANGE,
-                                [step.by_class.get(4, 0) / step.minutes for step in steps],
-                            ),
-                            (
-                                _("failed (5xx)"),
-                                RED,
-                                [step.by_class.get(5, 0) / step.minutes for step in steps],
-                            ),
-                        ],
-                    ),
-                ),
-                (
-                    _("Seconds that the oldest job waits"),
-                    _chart(
-                        times, [(_("Seconds"), BLUE, [samples["job_lag_s"].get(step.at) for step in steps])]
-                    ),
-                ),
-                (
-                    _("Open sockets"),
-                    _chart(
-                        times, [(_("Sockets"), BLUE, [samples["sockets"].get(step.at) for step in steps])]
-                    ),
-                ),
-            ],
+            "charts": _charts(steps, samples, [_time(step.at, period) for step in steps]),
             "route_headers": [
                 *(
                     _("Route"),
@@ -128,6 +78,38 @@ def view(request: HttpRequest) -> HttpResponseBase:
             ],
         },
     )
+
+
+def _charts(
+    steps: Sequence[Step], samples: dict[str, dict[datetime, float]], times: list[str]
+) -> list[tuple[str, bool, str]]:
+    """Each chart as its words, whether it is one of lines, and its data. Bars begin at zero, which lines do not."""
+    within = ((_("half of them"), BLUE, 0.5), (_("95 of 100"), ORANGE, 0.95), (_("99 of 100"), RED, 0.99))
+    refused = [step.by_class.get(4, 0) / step.minutes for step in steps]
+    failed = [step.by_class.get(5, 0) / step.minutes for step in steps]
+    lag, sockets = ([samples[name].get(step.at) for step in steps] for name in ("job_lag_s", "sockets"))
+    return [
+        (
+            _("Requests a minute"),
+            False,
+            _chart(times, [(_("Requests"), BLUE, [step.a_minute for step in steps])]),
+        ),
+        (
+            _("Answered within, in milliseconds"),
+            True,
+            _chart(
+                times,
+                [(words, colour, [step.within(share) for step in steps]) for words, colour, share in within],
+            ),
+        ),
+        (
+            _("Refused and failed a minute"),
+            False,
+            _chart(times, [(_("refused (4xx)"), ORANGE, refused), (_("failed (5xx)"), RED, failed)]),
+        ),
+        (_("Seconds that the oldest job waits"), False, _chart(times, [(_("Seconds"), BLUE, lag)])),
+        (_("Open sockets"), False, _chart(times, [(_("Sockets"), BLUE, sockets)])),
+    ]
 
 
 def _figures(steps: Sequence[Step]) -> list[dict[str, Any]]:
@@ -196,8 +178,8 @@ def _time(at: datetime, period: Period) -> str:
     return f"{at:%d.%m. %H:%M}" if period.key == "30d" else f"{at:%H:%M}"
 
 
-def _chart(times: list[str], lines: list[tuple[str, str, list[float | None]]]) -> str:
-    """What Unfold's line chart reads."""
+def _chart(times: list[str], lines: Sequence[tuple[str, str, Sequence[float | None]]]) -> str:
+    """What Unfold's charts read."""
     datasets = [
         {
             "label": words,
@@ -215,8 +197,4 @@ def _chart(times: list[str], lines: list[tuple[str, str, list[float | None]]]) -
     return json.dumps({"labels": times, "datasets": datasets})
 
 
-PAGE = register_page(
-    CustomPage(
-        "figures", gettext_lazy("Load and errors"), "speed", view, rule="system.see", route="system/figures/"
-    )
-)
+PAGE = register_page(CustomPage("figures", gettext_lazy("Load and errors"), "speed", view, rule="system.see"))

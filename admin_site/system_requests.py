@@ -14,6 +14,7 @@ from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
+from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -23,6 +24,9 @@ from backend.core import access, platform
 from backend.telemetry import reading
 from backend.telemetry.models import AccessLine
 from backend.telemetry.reading import Sought
+
+SHORT = 13
+"""Characters of a request's number in a list; its link holds all of it."""
 
 HOURS = (1, 24, 168, 720)
 LARGEST_ID = 2**63 - 1
@@ -102,10 +106,11 @@ def _row(line: AccessLine) -> list[Any]:
     return [
         instant(line.at, seconds=True),
         format_html(
-            '<a class="text-link" href="{}?{}">{}</a>',
+            '<a class="text-link" href="{}?{}" title="{}"><code>{}</code></a>',
             here,
             urlencode({"id": line.request_id}),
             line.request_id,
+            Truncator(line.request_id).chars(SHORT),
         ),
         format_html("<code>{} {}</code>", line.method, line.route or _("(no such address)")),
         label(line.status, colour),
@@ -142,6 +147,5 @@ PAGE = register_page(
         "manage_search",
         view,
         rule="system.requests",
-        route="system/requests/",
     )
 )

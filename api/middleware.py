@@ -25,6 +25,9 @@ log = structlog.get_logger("access")
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
+UNNOTED = (settings.STATIC_URL, settings.MEDIA_URL, "/health/", "/metrics")
+"""What is not noted: files, and machines that ask how we are. They would hide what people wait for."""
+
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 
 SANE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
@@ -111,7 +114,7 @@ class RequestContextMiddleware:
             statements=asked.statements,
             sql_ms=round(sql_ms, 2),
         )
-        if recorder.enabled:
+        if recorder.enabled and not request.path_info.startswith(UNNOTED):
             note(request, route, response.status_code, ms, sql_ms, asked)
 
 

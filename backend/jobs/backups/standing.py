@@ -93,8 +93,10 @@ def _judge_drills(found: Standing, now: datetime) -> None:
         if found.drilled_at is None or now - found.drilled_at > timedelta(days=days):
             found.advice.append(_("No identity is at hand here, so that no drill runs by itself: run restore_drill where it is."))  # fmt: skip
     elif days and found.based_at is not None:
-        late = timedelta(days=days) + DRILL_LATE
-        if found.drilled_at is None or now - found.drilled_at > late:
+        # What was never proven counts from the first backup on.
+        first = BackupRun.objects.filter(kind=BackupRun.Kind.BASE).order_by("started_at").first()
+        since = found.drilled_at or (first.started_at if first else now)
+        if now - since > timedelta(days=days) + DRILL_LATE:
             found.advice.append(_("The backups were not proven for too long: run restore_drill."))
 
 
