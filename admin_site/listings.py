@@ -22,6 +22,7 @@ from admin_site.cohosts import CoHosts
 from admin_site.display import LISTING_COLOURS, label, link, money, url_of, weekdays
 from admin_site.feeds import Feeds, Subscribers
 from admin_site.listing_pictures import thumbnail_url
+from admin_site.listing_texts import Texts
 from admin_site.pricing import StayForm, explain
 from admin_site.rate_actions import OVER, ListingRates
 from admin_site.rate_rows import Codes, Fees, PriceRules, Taxes
@@ -89,7 +90,7 @@ class ListingPage(ListingRates, ListingCalendar, Page):
     ordering = ("-id",)
     inlines = (
         *(Photos, PriceRules, Fees, Taxes, Codes, SetDates, TakenNights, Feeds, Subscribers),
-        CoHosts,
+        *(CoHosts, Texts),
         Steps,
     )
     in_tabs = frozenset({"set_dates", *(name for names in OVER.values() for name in names)})

@@ -11,7 +11,7 @@ from django.utils import timezone
 from ninja import Path, Query, Router, Status
 from pydantic import Field
 
-from api import files, pagination
+from api import files, languages, pagination
 from api.auth import optional_bearer
 from api.conditional import etag, etag_response, require_match
 from api.pagination import Page, PageQuery
@@ -115,7 +115,7 @@ def list_wishlists(request: HttpRequest, params: Query[PageQuery]) -> dict[str, 
     """The newest first, each with its 20 newest places; all of them are on the list's own page."""
     mine = Wishlist.objects.filter(user=request.auth)  # type: ignore[attr-defined]
     listed = pagination.page(request, mine, params, lambda wishlist: wishlist)
-    listed["results"] = _payloads(listed["results"], most=SHOWN_IN_LISTS)
+    listed["results"] = _payloads(request, listed["results"], most=SHOWN_IN_LISTS)
     return listed
 
 
@@ -127,7 +127,7 @@ def list_wishlists(request: HttpRequest, params: Query[PageQuery]) -> dict[str, 
 def create(request: HttpRequest, body: WishlistIn) -> HttpResponse:
     """At most 100 a user, each with up to 500 places."""
     made = wishlists.create(user=request.auth, name=body.name, now=timezone.now())  # type: ignore[attr-defined]
-    response = _answer(made, status=201)
+    response = _answer(request, made, status=201)
     response["Location"] = request.build_absolute_uri(f"/api/wishlists/{made.pk}/")
     return response
 
@@ -137,7 +137,7 @@ def create(request: HttpRequest, body: WishlistIn) -> HttpResponse:
 )
 def read(request: HttpRequest, wishlist_id: Path[Id]) -> HttpResponse:
     """With all its places, the newest first. What the moderators hide or its host has withdrawn is left out."""
-    payload = _payload(wishlists.of(request.auth, wishlist_id))  # type: ignore[attr-defined]
+    payload = _payload(request, wishlists.of(request.auth, wishlist_id))  # type: ignore[attr-defined]
     return etag_response(request, etag(payload), payload)
 
 
@@ -155,7 +155,7 @@ def rename(request: HttpRequest, wishlist_id: Path[Id], body: WishlistPatch) -> 
         now=timezone.now(),
         unchanged=_as_seen(request),
     )
-    return _answer(renamed)
+    return _answer(request, renamed)
 
 
 @router.delete(
@@ -186,7 +186,7 @@ def add_place(request: HttpRequest, wishlist_id: Path[Id], body: PlaceIn) -> Htt
         listing_id=body.property_id,
         now=timezone.now(),
     )
-    return _answer(wishlist, status=201 if added else 200)
+    return _answer(request, wishlist, status=201 if added else 200)
 
 
 @router.delete(
@@ -212,7 +212,8 @@ def remove_place(request: HttpRequest, wishlist_id: Path[Id], property_id: Path[
 )
 def share(request: HttpRequest, wishlist_id: Path[Id]) -> HttpResponse:
     """Whoever has `share_url` may read the list without signing in. A list that has a link keeps it."""
-    return _answer(wishlists.share(user=request.auth, wishlist_id=wishlist_id, now=timezone.now()))  # type: ignore[attr-defined]
+    shared = wishlists.share(user=request.auth, wishlist_id=wishlist_id, now=timezone.now())  # type: ignore[attr-defined]
+    return _answer(request, shared)
 
 
 @router.delete(
@@ -235,7 +236,7 @@ def unshare(request: HttpRequest, wishlist_id: Path[Id]) -> Status[None]:
 def read_shared(request: HttpRequest, token: str) -> HttpResponse:
     """For whoever has the link; its owner may revoke it at any time. No search engine is to keep it."""
     wishlist = wishlists.by_token(token)
-    places = reading.places([wishlist.pk], for_owner=False)[wishlist.pk]
+    places = reading.places([wishlist.pk], for_owner=False, language=languages.code(request))[wishlist.pk]
     payload = {
         "name": wishlist.name,
         "owner": {"first_name": wishlist.user.first_name},
@@ -250,22 +251,28 @@ def read_shared(request: HttpRequest, token: str) -> HttpResponse:
 
 
 def _as_seen(request: HttpRequest) -> wishlists.Unchanged:
-    return lambda wishlist: require_match(request, etag(_payload(wishlist)))
+    return lambda wishlist: require_match(request, etag(_payload(request, wishlist)))
 
 
-def _answer(wishlist: Wishlist, *, status: int = 200) -> HttpResponse:
-    payload = _payload(wishlist)
+def _answer(request: HttpRequest, wishlist: Wishlist, *, status: int = 200) -> HttpResponse:
+    payload = _payload(request, wishlist)
     response = HttpResponse(dumps(payload), status=status, content_type="application/json; charset=utf-8")
     response["ETag"] = etag(payload)
     return response
 
 
-def _payload(wishlist: Wishlist) -> dict[str, Any]:
-    return _payloads([wishlist])[0]
+def _payload(request: HttpRequest, wishlist: Wishlist) -> dict[str, Any]:
+    return _payloads(request, [wishlist])[0]
 
 
-def _payloads(rows: Sequence[Wishlist], *, most: int | None = None) -> list[dict[str, Any]]:
-    places = reading.places([row.pk for row in rows], for_owner=True, most=most) if rows else {}
+def _payloads(
+    request: HttpRequest, rows: Sequence[Wishlist], *, most: int | None = None
+) -> list[dict[str, Any]]:
+    """The lists as their owner sees them, with the titles of places in their language."""
+    if not rows:
+        return []
+    language = languages.code(request)
+    places = reading.places([row.pk for row in rows], for_owner=True, most=most, language=language)
     return [_shown(row, places[row.pk]) for row in rows]
 
 

@@ -8,10 +8,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import Count, F, OuterRef, Subquery, Window
-from django.db.models.functions import JSONObject, RowNumber
+from django.db.models import Case, Count, F, OuterRef, Q, Subquery, When, Window
+from django.db.models.functions import Coalesce, JSONObject, RowNumber
 
-from backend.listings.models import Photo
+from backend.listings.models import ListingText, Photo
 from backend.listings.states import ListingStatus
 from backend.wishlists.models import WishlistPlace
 
@@ -53,10 +53,12 @@ class Places:
     count: int = 0
 
 
-def places(wishlist_ids: Collection[int], *, for_owner: bool, most: int | None = None) -> dict[int, Places]:
+def places(
+    wishlist_ids: Collection[int], *, for_owner: bool, most: int | None = None, language: str = ""
+) -> dict[int, Places]:
     """What stands on each of the lists, the newest first, at most ``most`` of each. One query.
 
-    Its owner also sees what is paused at the moment; what the moderators hide, or what was withdrawn, nobody sees.
+    Titles are in ``language`` where the listing has one in it, else in its own; "" is its own. Its owner also sees what is paused at the moment; what the moderators hide, or what was withdrawn, nobody sees.
     """
     statuses = [ListingStatus.PUBLISHED, *([ListingStatus.PAUSED] if for_owner else [])]
     cover = Photo.objects.filter(listing=OuterRef("listing")).order_by("-is_cover", "position", "id")
@@ -66,7 +68,8 @@ def places(wishlist_ids: Collection[int], *, for_owner: bool, most: int | None =
             rank=Window(RowNumber(), partition_by="wishlist", order_by="-id"),
             count=Window(Count("id"), partition_by="wishlist"),
             photo=Subquery(cover.values(names=JSONObject(file="file", sizes="sizes"))[:1]),
-            **{name: F(f"listing__{name}") for name in FACTS},
+            **{name: F(f"listing__{name}") for name in FACTS if name != "title"},
+            title=_title(language),
         )
         .order_by("wishlist", "-id")
     )
@@ -78,6 +81,16 @@ def places(wishlist_ids: Collection[int], *, for_owner: bool, most: int | None =
         counts[row["wishlist_id"]] = row["count"]
         found.setdefault(row["wishlist_id"], []).append(_place(row))
     return {key: Places(tuple(found.get(key, ())), counts.get(key, 0)) for key in wishlist_ids}
+
+
+def _title(language: str) -> Any:
+    """The title in ``language``; the table of texts is looked into for another than the listing's own only."""
+    own = F("listing__title")
+    if not language:
+        return own
+    said = ListingText.objects.filter(listing=OuterRef("listing"), language=language).values("title")
+    spoken = When(~Q(listing__language=language), then=Coalesce(Subquery(said), own))
+    return Case(spoken, default=own)
 
 
 def _place(row: dict[str, Any]) -> Place:

@@ -230,3 +230,21 @@ def test_lists_ask_the_database_as_often_for_three_as_for_one(path: str) -> None
         counts.append(len(queries))
 
     assert counts[0] == counts[1]
+
+
+def test_wishlists_name_places_in_their_readers_language() -> None:
+    listing, guest = make_listing(), make_user()
+    make_listing(title="House")
+    ApiClient(listing.host).put(url(listing, "fr"), FRENCH)
+    api = ApiClient(guest)
+    made = api.post("/api/wishlists/", {"name": "Summer"}).json()
+    path = f"/api/wishlists/{made['id']}/"
+    api.post(f"{path}properties/", {"property_id": listing.pk})
+    token = api.post(f"{path}share/").json()["share_url"].rstrip("/").rsplit("/", 1)[-1]
+
+    def titles(address: str, language: str) -> list[str]:
+        answer = api.get(address, accept_language=language).json()
+        return [each["title"] for each in answer["properties"]]
+
+    assert (titles(path, "fr"), titles(path, "es")) == (["Appartement"], ["Flat over the river"])
+    assert titles(f"/api/shared-wishlists/{token}/", "fr") == ["Appartement"]
