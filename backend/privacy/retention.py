@@ -38,6 +38,9 @@ BATCH = 5000
 JOBS_KEPT = timedelta(hours=72)
 """How long finished jobs are kept to be looked at."""
 
+VISITS_KEPT = timedelta(days=1095)
+"""How long it is kept how often a place was looked at; ``analytics.visits.KEPT`` says the same to who sums it up."""
+
 PROOFS_KEPT = timedelta(days=1)
 """How long a phone code or a half set-up second step is kept after it ran out."""
 
@@ -55,10 +58,10 @@ class Rule:
     setting: str = ""
     kept: timedelta = timedelta(0)
     hourly: bool = False
+    in_hours: bool = False
 
     @property
     def days(self) -> timedelta:
-    in_hours: bool = False
         """How long it is kept now."""
         if not self.setting:
             return self.kept
@@ -134,10 +137,25 @@ def _guest_lists(now: datetime) -> int:
 
 
 def _reports(now: datetime) -> int:
-    """What people wrote in reports that are decided, and what was kept as evidence. The decisions stay."""
-    reports = apps.get_model("moderation.Report")
-    old = reports._default_manager.filter(decided_at__lt=now - _days("retention_reports_days"))
-    return _empty(old.exclude(details="", evidence=""), details="", evidence="")
+    """What people wrote in reports and appeals that are decided, and what was kept as evidence. The decisions stay, but
+    for their words and what the listing looked like then."""
+    before = now - _days("retention_reports_days")
+    reports, appeals, decisions = (
+        apps.get_model(f"moderation.{name}")._default_manager for name in ("Report", "Appeal", "Decision")
+    )
+    old = reports.filter(decided_at__lt=before).exclude(details="", evidence="")
+    heard = appeals.filter(decided_at__lt=before).exclude(words="")
+    stood = decisions.filter(decided_at__lt=before).exclude(words="", snapshot={})
+    stood = stood.exclude(appeal__status="open")
+    return (
+        _empty(old, details="", evidence="") + _empty(heard, words="") + _empty(stood, words="", snapshot={})
+    )
+
+
+def _visits(now: datetime) -> int:
+    visits = apps.get_model("analytics.ListingVisits")
+    old = visits._default_manager.filter(day__lt=(now - VISITS_KEPT).date())
+    return int(old._raw_delete(old.db))
 
 
 def _messages(now: datetime) -> int:
@@ -178,8 +196,12 @@ RULES: tuple[Rule, ...] = (
     Rule("feed_entries", "entries of imported calendars that are over", lambda now: feed_polling.purge(now=now), kept=feed_polling.KEPT, hourly=True),
     Rule("live_events", "live events, which clients ask for after a break", lambda now: sum(live_events.purge(now=now).values()), kept=live_events.EVENTS_KEPT, hourly=True),
     Rule("proofs", "phone codes and second steps that were never confirmed", _proofs, kept=PROOFS_KEPT, hourly=True),
+    Rule("figures", "figures of the system", lambda now: telemetry.purge_figures(now=now), kept=telemetry.HOURS_KEPT, hourly=True),
+    Rule("access_lines", "lines of requests, in parts of six hours", lambda now: telemetry.purge_lines(now=now), "access_log_hours", hourly=True, in_hours=True),
+    Rule("error_lines", "errors with their traces", lambda now: telemetry.purge_errors(now=now), "error_log_days"),
     Rule("back_office", "sessions of the back office that ran out", _back_office),
     Rule("throttled", "who was stopped by a limit", _throttled, kept=timedelta(days=30)),
+    Rule("visits", "how often places were looked at", _visits, kept=VISITS_KEPT),
     Rule("addresses", "network addresses in the audit log", _addresses, "retention_addresses_days"),
     Rule("notifications", "notices", _notifications, "retention_notifications_days"),
     Rule("deliveries", "notes of mails that were sent", _deliveries, "retention_deliveries_days"),
@@ -187,10 +209,7 @@ RULES: tuple[Rule, ...] = (
     Rule("unsent_attachments", "files that were uploaded and never sent", lambda now: attaching.purge(now=now), kept=attaching.UNSENT_KEPT, hourly=True),
     Rule("messages", "texts and files of conversations that have ended", _messages, "retention_messages_days"),
     Rule("inquiries", "questions to hosts that ended without a booking", _inquiries, "retention_inquiries_days"),
-    Rule("figures", "figures of the system", lambda now: telemetry.purge_figures(now=now), kept=telemetry.HOURS_KEPT, hourly=True),
-    Rule("access_lines", "lines of requests, in parts of six hours", lambda now: telemetry.purge_lines(now=now), "access_log_hours", hourly=True, in_hours=True),
-    Rule("error_lines", "errors with their traces", lambda now: telemetry.purge_errors(now=now), "error_log_days"),
-    Rule("reports", "the words of reports that were decided", _reports, "retention_reports_days"),
+    Rule("reports", "the words of reports, decisions and appeals that are over", _reports, "retention_reports_days"),
     Rule("guest_lists", "companions, arrival notes and messages of stays that are over", _guest_lists, "retention_guest_lists_days"),
 )  # fmt: skip
 
