@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from ninja.security.base import AuthBase
 
-from api import throttling
+from api import scopes, throttling
 from backend.core.errors import Unauthenticated
 
 
@@ -24,6 +24,7 @@ class Anonymous:
     is_staff = False
     is_superuser = False
     session_id = None
+    scopes: frozenset[str] | None = None
     roles: frozenset[str] = frozenset()
 
     def has_role(self, *roles: str) -> bool:
@@ -37,7 +38,10 @@ ANONYMOUS = Anonymous()
 
 
 class Bearer(AuthBase):
-    """``Authorization: Bearer <access token>``; without one, or with a bad one, 401."""
+    """``Authorization: Bearer <access token or API key>``; without one, or with a bad one, 401.
+
+    A key is good for the operations of its scopes; at any other 403.
+    """
 
     openapi_type = "http"
     openapi_scheme = "bearer"
@@ -56,19 +60,24 @@ class Bearer(AuthBase):
         else:
             user = self._user_of(request, header)
             structlog.contextvars.bind_contextvars(user_id=user.id)
+            if user.scopes is not None:
+                operation: Any = request.operation  # type: ignore[attr-defined]
+                scopes.require(user.scopes, operation.view_func, request.method or "")
         request.user = user
         request._bearer = user  # type: ignore[attr-defined]
         return user
 
     @staticmethod
     def _user_of(request: HttpRequest, header: str) -> Any:
+        from backend.identity import api_keys
         from backend.identity import services as identity
 
         scheme, _, token = header.partition(" ")
         try:
             if scheme.lower() != "bearer" or not token.strip() or len(token) > 4096:
                 raise Unauthenticated
-            return identity.authenticate(token=token.strip(), now=timezone.now())
+            check = api_keys.authenticate if api_keys.is_key(token.strip()) else identity.authenticate
+            return check(token=token.strip(), now=timezone.now())
         except Unauthenticated:
             throttling.count_anonymous(request)
             raise

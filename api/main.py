@@ -12,6 +12,7 @@ from ninja.router import BoundRouter
 from api import (
     accounts,
     alterations,
+    api_keys,
     appeals,
     attachments,
     availability,
@@ -58,6 +59,7 @@ from api import (
     statements,
     user_blocks,
     verification,
+    webhooks,
     wishlists,
 )
 from api.auth import bearer
@@ -161,6 +163,8 @@ api = build(
     reports.router,
     appeals.router,
     notifications.router,
+    webhooks.router,
+    api_keys.router,
     realtime.router,
     reference.router,
 )

@@ -274,6 +274,7 @@ INSTALLED_APPS = [
     "backend.accounts",
     "backend.audit",
     "backend.notifications",
+    "backend.webhooks",
     "backend.identity",
     "backend.listings",
     "backend.rates",

@@ -12,7 +12,10 @@ Answer = Callable[[BaseHTTPRequestHandler], None]
 
 
 class FarEnd:
-    """``body`` is served with ``status`` and ``headers``; ``answer`` takes over where that is not enough."""
+    """``body`` is served with ``status`` and ``headers``; ``answer`` takes over where that is not enough.
+
+    ``bodies`` are those of the POSTs.
+    """
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -22,6 +25,7 @@ class FarEnd:
         self.headers: dict[str, str] = {}
         self.answer: Answer | None = None
         self.requests: list[dict[str, str]] = []
+        self.bodies: list[bytes] = []
 
     def serve(self, body: bytes | str, **headers: str) -> None:
         """Answer 200 with ``body`` from now on."""
@@ -40,6 +44,10 @@ def far_end(tls: ssl.SSLContext | None = None) -> Iterator[FarEnd]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            end.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.do_GET()
 
         def do_GET(self) -> None:
             end.requests.append({name.lower(): value for name, value in self.headers.items()})

@@ -86,6 +86,9 @@ class User(AbstractBaseUser, PermissionsMixin):
     session_id: uuid.UUID | None = None
     """The session that the caller is signed in with; the session check sets it."""
 
+    scopes: frozenset[str] | None = None
+    """What a program may do that calls with a key of the user; None for the user in person."""
+
     objects = UserManager()
 
     USERNAME_FIELD = "username"
@@ -188,6 +191,29 @@ class Session(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} · {self.device}"
+
+
+class ApiKey(models.Model):
+    """A key by which a program acts for its user, as far as its scopes go. Only the key's hash is kept."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="api_keys", verbose_name=_("user"))
+    name = models.CharField(_("name"), max_length=80)
+    prefix = models.CharField(_("begins with"), max_length=12)
+    digest = models.BinaryField(max_length=32, unique=True, editable=False)
+    scopes = ArrayField(models.CharField(max_length=30), verbose_name=_("scopes"))
+    created_at = models.DateTimeField(_("created at"))
+    expires_at = models.DateTimeField(_("expires at"), null=True, blank=True)
+    last_used_at = models.DateTimeField(_("last used at"), null=True, blank=True)
+    revoked_at = models.DateTimeField(_("revoked at"), null=True, blank=True)
+
+    class Meta:
+        db_table = "api_keys"
+        verbose_name = _("API key")
+        verbose_name_plural = _("API keys")
+        indexes = [models.Index(fields=["user"], condition=models.Q(revoked_at=None), name="api_keys_living")]
+
+    def __str__(self) -> str:
+        return f"{self.prefix}…"
 
 
 class IdentityCheck(models.Model):

@@ -1,4 +1,4 @@
-"""Fetch a foreign URL that a user gave us, without being led anywhere else.
+"""Fetch a foreign URL that a user gave us, or tell it something, without being led anywhere else.
 
 The name is resolved once; one address that is not public refuses the whole, and the connection goes to the address
 that was looked at, so that a second answer of the name server cannot change the way. No redirects, no proxies, no
@@ -12,7 +12,8 @@ import ssl
 import threading
 import time
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
@@ -109,27 +110,43 @@ def fetch(
 
     Raises: FetchFailed; ProviderCallInTransaction inside a transaction.
     """
-    outside_transaction("a foreign URL")
-    deadline = time.monotonic() + total_s
-    target = _target(url, deadline)
-    headers: dict[bytes | str, bytes | str] = {
-        "Host": target.host,
-        "User-Agent": USER_AGENT,
-        "Accept": accept,
-        "Accept-Encoding": "gzip, identity",
-        "Connection": "close",
-    }
+    headers = {"User-Agent": USER_AGENT, "Accept": accept, "Accept-Encoding": "gzip, identity"}
     if etag:
         headers["If-None-Match"] = etag
     if last_modified:
         headers["If-Modified-Since"] = last_modified
+    with _asked("GET", url, headers, total_s) as response:
+        return _read(response, max_bytes)
+
+
+def post(url: str, body: bytes, headers: Mapping[str, str], *, total_s: float = TOTAL_S) -> int:
+    """POST ``body`` to ``url`` in at most ``total_s`` seconds; the status of the answer, whose body is not read.
+
+    Raises: FetchFailed; ProviderCallInTransaction inside a transaction.
+    """
+    with _asked("POST", url, {**headers, "Content-Length": str(len(body))}, total_s, body) as response:
+        return response.status
+
+
+@contextmanager
+def _asked(
+    method: str, url: str, headers: Mapping[str, str], total_s: float, body: bytes | None = None
+) -> Iterator[httpcore.Response]:
+    outside_transaction("a foreign URL")
+    deadline = time.monotonic() + total_s
+    target = _target(url, deadline)
+    sent: list[tuple[bytes | str, bytes | str]] = [
+        ("Host", target.host),
+        ("Connection", "close"),
+        *headers.items(),
+    ]
     backend = _Pinned(target.addresses, deadline)
     try:
         with (
             httpcore.ConnectionPool(ssl_context=_tls(), network_backend=backend, retries=0) as pool,
-            pool.stream("GET", target.url, headers=headers) as response,
+            pool.stream(method, target.url, headers=sent, content=body) as response,
         ):
-            return _read(response, max_bytes)
+            yield response
     except httpcore.TimeoutException:
         raise FetchFailed("timeout") from None
     except httpcore.ConnectError as error:

@@ -24,6 +24,7 @@ from backend.privacy import invariants as privacy
 from backend.rates import invariants as rates
 from backend.reviews import invariants as reviews
 from backend.search import invariants as search
+from backend.webhooks import invariants as webhooks
 
 CHECKS: list[Check] = [
     *analytics.CHECKS,
@@ -41,6 +42,7 @@ CHECKS: list[Check] = [
     *reviews.CHECKS,
     *rotation.CHECKS,
     *search.CHECKS,
+    *webhooks.CHECKS,
 ]
 
 SHOWN = 100

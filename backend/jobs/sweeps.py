@@ -39,6 +39,7 @@ from backend.privacy import cleaning, retention
 from backend.reviews import services as reviews
 from backend.reviews import standing
 from backend.search import maintenance, saved
+from backend.webhooks import delivering
 
 EVERY_MINUTE = "* * * * *"
 EVERY_TEN_MINUTES = "*/10 * * * *"
@@ -127,6 +128,7 @@ SWEEPS = [
         cron=EVERY_HOUR,
         gently=lambda now: cleaning.resume(now=now, older_than=cleaning.LEFT_TO_ITS_JOB),
     ),
+    Sweep("webhooks", lambda now: delivering.sweep(now=now)),
     Sweep("purge", lambda now: retention.hourly(now=now), cron=EVERY_HOUR),
     Sweep("retention", lambda now: retention.nightly(now=now), cron=EVERY_NIGHT),
     Sweep("seal_audit_log", lambda now: chain.seal(now=now)),

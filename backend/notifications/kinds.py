@@ -81,6 +81,7 @@ CATEGORIES = {
     "account": "account",
     "identity": "account",
     "security": "account",
+    "webhook": "account",
 }
 """What stands before the dot of a kind → the group under which people find it when they choose."""
 
@@ -538,6 +539,20 @@ KINDS: dict[str, Kind] = {
         mandatory=True,
         sms=True,
         short=_("The second step of your account is off. If that was not you, change your password at once."),
+    ),
+    "security.api_key_made": Kind(
+        _("A key to your account was made"),
+        _("Programs that have the key “%(name)s” can act for you now. If that was not you, revoke it and change your password."),
+        email=True,
+        mandatory=True,
+        sms=True,
+        short=_("A key to your account was made: %(name)s. If that was not you, revoke it and change your password."),
+    ),
+    "webhook.disabled": Kind(
+        _("Your webhook was switched off"),
+        _("Your webhook “%(description)s” did not take our messages, so we have stopped sending them. Switch it on again when it answers."),
+        email=True,
+        mandatory=True,
     ),
     "security.password_changed": Kind(
         _("Your password was changed"),

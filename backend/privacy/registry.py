@@ -108,6 +108,17 @@ PERSONAL: Sequence[Personal] = (
     ),
     _of("accounts.Session", "user", Fate.DELETED, "device address revoked_reason", "sessions"),
     _of("accounts.Session", "user", Fate.DELETED, "refresh_secret", why=SECRET),
+    _of("accounts.ApiKey", "user", Fate.DELETED, "name prefix", "api_keys"),
+    _of("accounts.ApiKey", "user", Fate.DELETED, "digest", why=SECRET),
+    _of("webhooks.WebhookEndpoint", "user", Fate.DELETED, "url description", "webhooks"),
+    _of("webhooks.WebhookEndpoint", "user", Fate.DELETED, "secret previous_secret", why=SECRET),
+    _of(
+        "webhooks.WebhookDelivery",
+        "endpoint__user",
+        Fate.DELETED,
+        "object_key data",
+        why="What they were told anyway, for 30 days.",
+    ),
     _of("accounts.IdentityCheck", "user", Fate.DELETED, "reason", "identity_checks"),
     _of(
         "accounts.IdentityCheck",

@@ -120,6 +120,20 @@ SECTIONS: tuple[Section, ...] = (
         "device address created_at last_used_at expires_at revoked_at revoked_reason",
     ),
     table(
+        "api_keys",
+        _("API keys"),
+        "accounts.ApiKey",
+        "user",
+        "name prefix scopes created_at expires_at last_used_at revoked_at",
+    ),
+    table(
+        "webhooks",
+        _("Webhooks"),
+        "webhooks.WebhookEndpoint",
+        "user",
+        "url description events created_at disabled_at disabled_reason",
+    ),
+    table(
         "identity_checks",
         _("Identity checks"),
         "accounts.IdentityCheck",

@@ -55,6 +55,8 @@ LISTS: dict[str, set[str]] = {
     "/api/documents/": {"guest"},
     "/api/host/properties/": {"host"} | KEEPS,
     "/api/host/promo-codes/": {"host"},
+    "/api/host/api-keys/": {"host"},
+    "/api/host/webhooks/": {"host"},
     "/api/profile/identities/": {"guest"},
     "/api/reports/": {"guest"},
     "/api/saved-searches/": {"guest"},

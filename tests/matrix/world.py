@@ -12,7 +12,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from api.access import BOOKINGS, CALENDAR, GUEST, HOST, HOSTS, USER
-from backend.accounts.models import IdentityCheck, Session, User
+from backend.accounts.models import ApiKey, IdentityCheck, Session, User
 from backend.availability.models import CalendarFeed, CalendarSubscriber, FeedConflict, FeedEvent
 from backend.bookings import alterations, inquiries
 from backend.bookings.alterations import Change
@@ -35,6 +35,7 @@ from backend.payments.providers.base import DisputeState
 from backend.rates.models import Fee, PriceRule, PromoCode, Tax
 from backend.search import saved
 from backend.search.query import SearchQuery
+from backend.webhooks.models import WebhookDelivery, WebhookEndpoint
 from backend.wishlists import services as wishlists
 from tests.bookings.making import book, confirmed
 from tests.factories import NOW, PASSWORD, make_listing, make_user
@@ -284,6 +285,7 @@ def _own(world: World) -> None:
     wishlists.add(user=guest, wishlist_id=wishlist.pk, listing_id=wished, now=NOW)
     search = saved.save(user=guest, name="Lisbon", query=SearchQuery(location="Lisbon"), now=NOW)
     world.ids |= {"wishlist": wishlist.pk, "wished": wished, "search": search.pk}
+    _for_programs(world)
     said = Message.objects.filter(conversation=asked.conversation_id, sender=guest)[0]
     moderation.report_user(
         reporter=guest, user_id=world.people["other_host"].pk, reason="other", details="Rude.", now=NOW
@@ -355,3 +357,29 @@ OWNERS = dict.fromkeys(
     GUEST,
 )
 """Whose an own thing is, where it is not the host's."""
+
+
+def _for_programs(world: World) -> None:
+    """A key and a webhook of the host's; nobody listens at its address, which is never resolved here."""
+    host = world.people["host"]
+    key = ApiKey.objects.create(
+        user=host,
+        name="Desk",
+        prefix="krb_matrix",
+        digest=bytes(32),
+        scopes=["listings:read"],
+        created_at=NOW,
+    )
+    webhook = WebhookEndpoint.objects.create(
+        user=host, url="https://example.com/", secret="whsec_AAAA", created_at=NOW, updated_at=NOW
+    )
+    delivery = WebhookDelivery.objects.create(
+        endpoint=webhook,
+        event_id="evt_matrix",
+        type="webhook.test",
+        object_key="webhook:matrix",
+        data={},
+        created_at=NOW,
+        next_at=NOW,
+    )
+    world.ids |= {"key": key.pk, "webhook": webhook.pk, "webhook_delivery": delivery.pk}
