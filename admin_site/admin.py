@@ -9,8 +9,8 @@ from admin_site import (  # noqa: F401
     audit,
     booking_page,
     bookings,
-    cases,
     calendar_pictures,
+    cases,
     cohosts,
     conversations,
     disputes,
@@ -44,5 +44,6 @@ from admin_site import (  # noqa: F401
     system,
     system_figures,
     system_requests,
+    texts,
     viewing,
 )

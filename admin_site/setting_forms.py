@@ -35,7 +35,7 @@ class _AboutOne(ReasonForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        declared = platform.DECLARED.get(unquote(str(self.object_id)))
+        declared = platform.find(unquote(str(self.object_id)))
         if declared is None:
             raise Http404
         self.declared = declared

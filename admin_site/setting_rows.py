@@ -56,7 +56,7 @@ def told(setting: Setting) -> dict[str, Any]:
         "key": setting.key,
         "title": setting.title,
         "description": setting.description,
-        "effect": effect_of(setting),
+        "effect": effect_of(setting) if setting.key in GROUP_OF else "",
         "only_if": only_if,
         "kind": setting.kind,
         "default": said(setting, setting.default),
@@ -116,7 +116,7 @@ def one(setting: Setting, *, now: datetime) -> dict[str, Any]:
     terms = reading.platform_terms(at=now) if setting.key in administration.FEE_SETTINGS else None
     return {
         **told(setting),
-        "group": GROUP_OF[setting.key],
+        "group": GROUP_OF.get(setting.key),
         "value": said(setting, platform.get(setting.key)),
         "is_changed": platform.get(setting.key) != setting.default,
         "counts": _counts(setting),
@@ -126,8 +126,13 @@ def one(setting: Setting, *, now: datetime) -> dict[str, Any]:
         "changes": changes or 0,
         "stopped": effects.stopped_lately(setting.key, now=now),
         "terms_since": instant(terms[0]) if terms else None,
-        "back": f"{reverse('admin:core_platformsetting_changelist')}#group-{GROUP_OF[setting.key].key}",
+        "back": _back(setting),
     }
+
+
+def _back(setting: Setting) -> str:
+    group = GROUP_OF.get(setting.key)
+    return reverse("admin:core_platformsetting_changelist") + (f"#group-{group.key}" if group else "")
 
 
 def plans(setting: Setting, *, now: datetime) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils import timezone
@@ -17,12 +17,15 @@ from django.utils.translation import gettext_lazy as _
 from admin_site import setting_rows, sidebar
 from admin_site.actions import WARNING, dialog_action
 from admin_site.base import Page
+from admin_site.custom import PAGES
 from admin_site.setting_forms import DefaultForm, SettingForm, WithdrawForm
+from admin_site.texts import text_url
 from backend.administration import effects
 from backend.administration import services as administration
 from backend.core import access, platform
 from backend.core.errors import Invalid
 from backend.core.models import PlatformSetting
+from backend.notifications.wording import Wording
 
 LINKS: dict[str, list[tuple[Any, str]]] = {
     "platform": [(_("Currencies"), "core.currency"), (_("Exchange rates"), "core.exchangerate")],
@@ -38,7 +41,7 @@ LINKS: dict[str, list[tuple[Any, str]]] = {
     "payouts": [(_("Payouts"), "payments.payout"), (_("Routes of money"), "payments.providerroute")],
     "calendars": [(_("Calendar feeds"), "availability.calendarfeed")],
     "notices": [
-        (_("Texts and mails"), "notifications.noticetext"),
+        (_("Texts and mails"), "page:texts"),
         (_("Deliveries"), "notifications.delivery"),
     ],
     "limits_signing_in": [
@@ -51,6 +54,16 @@ LINKS: dict[str, list[tuple[Any, str]]] = {
 """What is set elsewhere and belongs to a group: words and ``app.model``."""
 
 
+def _differs(key: str) -> bool:
+    declared = platform.find(key)
+    return declared is not None and platform.get(key) != declared.default
+
+
+def _address(label: str) -> str:
+    page = label.removeprefix("page:")
+    return PAGES[page].url() if page != label else reverse(f"admin:{label.replace('.', '_')}_changelist")
+
+
 @admin.register(PlatformSetting)
 class SettingsPage(Page):
     """Every declared setting, whether it was ever changed or not. Administrators only."""
@@ -60,7 +73,7 @@ class SettingsPage(Page):
     change_form_outer_before_template = "admin_site/setting.html"
     actions_detail = ("set_value", "set_default", "withdraw")
     offered = {
-        "set_default": lambda row: platform.get(row.key) != platform.DECLARED[row.key].default,
+        "set_default": lambda row: _differs(row.key),
         # It stands beside each plan.
         "withdraw": lambda row: False,
     }
@@ -75,7 +88,7 @@ class SettingsPage(Page):
         return self.has_view_permission(request)
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
-        declared = platform.DECLARED.get(object_id)
+        declared = platform.find(object_id)
         return None if declared is None else PlatformSetting(key=declared.key)
 
     def get_urls(self) -> list[Any]:
@@ -96,7 +109,7 @@ class SettingsPage(Page):
         groups = setting_rows.groups(words=words, only=only, now=timezone.now())
         for group in groups:
             group["links"] = [
-                {"title": title, "url": reverse(f"admin:{label.replace('.', '_')}_changelist")}
+                {"title": title, "url": _address(label)}
                 for title, label in LINKS.get(group["key"], [])
                 if sidebar.may_see(request.user, label)
             ]
@@ -126,7 +139,9 @@ class SettingsPage(Page):
         """One setting: what it does, what holds, what is planned, and every change of it."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        declared = platform.DECLARED.get(unquote(object_id))
+        declared = platform.find(unquote(object_id))
+        if isinstance(declared, Wording):
+            return HttpResponseRedirect(text_url(declared))
         if declared is None:
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
         return super().change_view(
@@ -162,6 +177,9 @@ class SettingsPage(Page):
         return TemplateResponse(request, "admin_site/setting_effect.html", context)
 
     def after_action(self, row: PlatformSetting) -> str:
+        declared = platform.find(row.key)
+        if isinstance(declared, Wording):
+            return text_url(declared)
         return reverse("admin:core_platformsetting_change", args=(row.key,))
 
     @dialog_action(

@@ -59,7 +59,7 @@ GROUPS: list[tuple[Any, bool, list[Page]]] = [
         _("Money"),
         False,
         [
-            (_("Money"), "account_balance_wallet", "page:money", ()),
+            (_("Money desk"), "point_of_sale", "page:money", ()),
             (_("Payments"), "payments", "payments.payment", ("refunds",)),
             (_("Refunds by hand"), "undo", "payments.refundrequest", ("approvals",)),
             (_("Disputes"), "gavel", "payments.dispute", ("disputes",)),
@@ -86,6 +86,7 @@ GROUPS: list[tuple[Any, bool, list[Page]]] = [
             (_("Erasures"), "person_remove", "privacy.erasure", ()),
             (_("Retention"), "auto_delete", "privacy.retentionrun", ()),
             (_("Settings"), "tune", "core.platformsetting", ()),
+            (_("Texts and mails"), "edit_note", "page:texts", ()),
             (_("Routes of money"), "alt_route", "payments.providerroute", ()),
             (_("Firewall"), "security", "core.firewallrule", ()),
             (_("Stopped by limits"), "speed", "core.throttledsubject", ()),

@@ -58,7 +58,7 @@ def change(
 
     ``seen`` is the number of the last change that the actor knew of. A planned change that was made before stays
     planned. Raises: NotAllowed, NotFound, ChangedMeanwhile, TermsHold, Invalid (``value``: ``invalid_setting``,
-    ``unchanged``; ``effective_from``: ``in_the_past``, ``too_far``; ``reason``: ``reason_required``).
+    ``unchanged``, or what the setting names itself; ``effective_from``: ``in_the_past``, ``too_far``; ``reason``: ``reason_required``).
     """
     access.require(actor, "platform.settings")
     setting = _declared(key)
@@ -73,6 +73,8 @@ def change(
     try:
         after = setting.default if value is None else setting.parse(value)
     except Invalid as refused:
+        if key not in platform.DECLARED:
+            raise
         raise Invalid.field("value", refused.errors[0].code, refused.detail) from None
     with transaction.atomic():
         row = platform.held(key, seen=seen)
@@ -136,10 +138,10 @@ def names(versions: Any) -> dict[int, User]:
 
 
 def _declared(key: str) -> platform.Setting:
-    try:
-        return platform.DECLARED[key]
-    except KeyError:
-        raise NotFound from None
+    found = platform.find(key)
+    if found is None:
+        raise NotFound
+    return found
 
 
 def _reason(reason: str) -> str:

@@ -26,6 +26,9 @@ from backend.core.setting import Group, Setting
 
 __all__ = ["DECLARED", "GROUPS", "Group", "Setting"]
 
+_FURTHER: dict[str, Setting] = {}
+"""Settings that packages above declare and show on pages of their own, such as the texts of notices."""
+
 FRESH_FOR_S = 1.0
 
 ALWAYS = datetime(2000, 1, 1, tzinfo=UTC)
@@ -78,6 +81,23 @@ _IN_FORCE_AND_PLANNED = """
 """
 
 
+def declare(setting: Setting) -> None:
+    """Let a package above have a setting that is shown elsewhere than with the others."""
+    _FURTHER[setting.key] = setting
+
+
+def find(key: str) -> Setting | None:
+    """The setting of a key, wherever it is declared; None where there is none."""
+    return DECLARED.get(key) or _FURTHER.get(key)
+
+
+def _setting(key: str) -> Setting:
+    found = find(key)
+    if found is None:
+        raise KeyError(key)
+    return found
+
+
 def get(key: str) -> Any:
     """The value in force of a declared setting. Raises: KeyError for one that is not declared."""
     return at(key, datetime.now(UTC))
@@ -89,7 +109,7 @@ def at(key: str, moment: datetime) -> Any:
     No query but the one a second that all settings share, unless the value in force at ``moment`` has been followed by
     another one since.
     """
-    setting = DECLARED[key]
+    setting = _setting(key)
     if time.monotonic() - _read_at > FRESH_FOR_S:
         _read()
     known = _values.get(key)
@@ -118,7 +138,7 @@ def put(key: str, raw: Any) -> Any:
     Nobody is asked, and no log is written; staff change settings by ``administration.services``.
     Raises: Invalid, KeyError for one that is not declared.
     """
-    setting = DECLARED[key]
+    setting = _setting(key)
     value = setting.parse(raw)
     with transaction.atomic():
         row = held(key)
@@ -139,7 +159,7 @@ def held(key: str, *, seen: int | None = None) -> PlatformSetting:
 
     Raises: KeyError for one that is not declared; ChangedMeanwhile; Unavailable.
     """
-    DECLARED[key]
+    _setting(key)
     PlatformSetting.objects.bulk_create([PlatformSetting(key=key)], ignore_conflicts=True)
     row = db.lock(PlatformSetting.objects.all(), key=key)
     if seen is not None and row.number != seen:
@@ -160,7 +180,7 @@ def write(
     version = SettingVersion.objects.create(
         setting=row,
         number=_count(row),
-        value=None if value is None else DECLARED[row.key].stored(value),
+        value=None if value is None else _setting(row.key).stored(value),
         effective_from=effective_from,
         created_at=now,
         created_by_id=by_id,
@@ -201,12 +221,13 @@ def _read() -> None:
         rows = cursor.fetchall()
     found: dict[str, list[tuple[datetime, Any]]] = {}
     for key, effective_from, text in rows:
-        if key in DECLARED:
-            found.setdefault(key, []).append((effective_from, _typed(DECLARED[key], text)))
+        setting = find(key)
+        if setting is not None:
+            found.setdefault(key, []).append((effective_from, _typed(setting, text)))
     for key, versions in found.items():
         if versions[0][0] > now:
             # Nothing has begun yet: until the first plan the default holds, and always has.
-            versions.insert(0, (_EVER, DECLARED[key].default))
+            versions.insert(0, (_EVER, _setting(key).default))
     with _lock:
         _values, _read_at = {key: tuple(versions) for key, versions in found.items()}, began
 

@@ -23,6 +23,7 @@ from backend.notifications.attachments import Attachment
 from backend.notifications.kinds import EMAIL, KINDS, category
 from backend.notifications.models import Delivery, Notification
 from backend.notifications.rendering import render, supported
+from backend.notifications.rendering import subject as subject_of
 
 LONGEST_SUBJECT = 180
 """Characters; mail programs show fewer, and servers dislike headers of several lines."""
@@ -106,8 +107,9 @@ def mail(
     message_id: str,
     sheet: Sheet | None = None,
     headers: Mapping[str, str] | None = None,
+    subject: str = "",
 ) -> EmailMultiAlternatives:
-    """The mail to ``to``, not sent yet. ``message_id`` is unique for what is sent once: sent again it is the same mail."""
+    """The mail to ``to``, not sent yet; its title is its subject unless it is given one. ``message_id`` is unique for what is sent once: sent again it is the same mail."""
     language, sheet = supported(language), sheet or Sheet()
     sides = ("right", "left") if get_language_info(language)["bidi"] else ("left", "right")
     with override(language):
@@ -134,7 +136,7 @@ def mail(
         html = render_to_string("notifications/mail.html", context)
     message = EmailMultiAlternatives(
         # A header is one line, whatever a listing is called.
-        subject=" ".join(title.split())[:LONGEST_SUBJECT],
+        subject=" ".join((subject or title).split())[:LONGEST_SUBJECT],
         body=text,
         to=[to],
         reply_to=[settings.EMAIL_REPLY_TO] if settings.EMAIL_REPLY_TO else None,
@@ -180,11 +182,12 @@ def letter(
     facts: Facts | None,
     message_id: str,
     scheme: str = "",
+    drafts: Mapping[str, str] | None = None,
 ) -> EmailMultiAlternatives:
-    """The mail about a notice, without its files. The notice may be one that is stored nowhere."""
+    """The mail about a notice, without its files. The notice may be stored nowhere, its texts be ``drafts``."""
     kind = notification.kind
     group = kind.partition(".")[0]
-    title, body = render(notification, language)
+    title, body = render(notification, language, drafts)
     optional = not KINDS[kind].must_go_by(EMAIL)
     with override(language):
         sheet = Sheet(
@@ -199,6 +202,7 @@ def letter(
         name=user.get_short_name(),
         language=language,
         title=title,
+        subject=subject_of(notification, language, drafts),
         body=body,
         link=notification.url,
         message_id=message_id,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -68,11 +68,18 @@ def may_preview(actor: Any, kind: Any = None) -> bool:
 
 
 def show(
-    *, actor: Any, kind: str, language: str, now: datetime, scheme: str = "", reference: str = ""
+    *,
+    actor: Any,
+    kind: str,
+    language: str,
+    now: datetime,
+    scheme: str = "",
+    reference: str = "",
+    drafts: Mapping[str, str] | None = None,
 ) -> Preview:
     """A notice of ``kind`` in ``language``, about a made-up stay or about the real one of ``reference``.
 
-    ``scheme`` is one of ``composing.SCHEMES``. The links in it lead nowhere that would change something.
+    ``scheme`` is one of ``composing.SCHEMES``; ``drafts`` are texts to try (``wording.PARTS``), with values in braces. The links in it lead nowhere that would change something.
     Raises: NotAllowed; NotFound for an unknown kind or reference.
     """
     access.require(actor, "notice.preview", kind)
@@ -92,16 +99,27 @@ def show(
     reader.profile = Profile(user=reader, language=language)
     notice.user = reader
     message = composing.letter(
-        notice, user=reader, language=language, facts=facts, message_id="preview", scheme=scheme
+        notice,
+        user=reader,
+        language=language,
+        facts=facts,
+        message_id="preview",
+        scheme=scheme,
+        drafts=drafts,
     )
     return Preview(
         subject=str(message.subject),
-        html=str(message.alternatives[0][0]),
-        text=str(message.body),
-        sms=texting.text(notice, language),
+        html=_unmarked(str(message.alternatives[0][0])),
+        text=_unmarked(str(message.body)),
+        sms=texting.text(notice, language, drafts),
         headers={name: str(value) for name, value in message.extra_headers.items()},
         is_made_up=not reference,
     )
+
+
+def _unmarked(rendered: str) -> str:
+    """A template's outcome without its mark of being safe: what is safe in a mail is not on a page."""
+    return rendered + ""
 
 
 def made_up(kind: str, *, now: datetime) -> Notification:

@@ -13,6 +13,7 @@ from django.utils.translation import get_supported_language_variant, override
 
 from backend.core import formats
 from backend.core.errors import Text
+from backend.notifications import wording
 from backend.notifications.kinds import KINDS
 from backend.notifications.models import LiveEvent, Notification
 
@@ -60,14 +61,28 @@ def instant(value: datetime) -> str:
     return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def render(notification: Notification | Notice, language: str) -> tuple[str, str]:
-    """Title and body in ``language``."""
-    kind, language = KINDS[notification.kind], supported(language)
+def render(
+    notification: Notification | Notice, language: str, drafts: Mapping[str, str] | None = None
+) -> tuple[str, str]:
+    """Title and body in ``language``. ``drafts`` are tried in the place of the platform's own texts."""
+    kind, language = notification.kind, supported(language)
     shown = values(notification.params, language)
     has_reason = notification.params.get("reason") or notification.params.get("reason_code")
-    body = kind.body_with_reason if kind.body_with_reason and has_reason else kind.body
-    with override(language):
-        return str(kind.title) % shown, str(body) % shown
+    body = wording.WITH_REASON if KINDS[kind].body_with_reason and has_reason else wording.BODY
+    return (
+        wording.said(kind, wording.TITLE, language, shown, drafts),
+        wording.said(kind, body, language, shown, drafts),
+    )
+
+
+def subject(
+    notification: Notification | Notice, language: str, drafts: Mapping[str, str] | None = None
+) -> str:
+    """What stands over a mail: its own words where the platform has any, else the title."""
+    kind, language = notification.kind, supported(language)
+    words = wording.own(kind, language) if drafts is None else drafts
+    part = wording.SUBJECT if wording.SUBJECT in words else wording.TITLE
+    return wording.said(kind, part, language, values(notification.params, language), drafts)
 
 
 def payload(notification: Notification | Notice, language: str) -> dict[str, Any]:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from django.conf import settings
-from django.utils.translation import override
 
+from backend.notifications import wording
 from backend.notifications.kinds import KINDS
 from backend.notifications.models import Notification
 from backend.notifications.rendering import Notice, notice_of, supported, values
@@ -28,7 +27,7 @@ _LONG = ("listing", "feed", "guest", "host", "sender")
 _SHORTEST = 12
 
 
-def text(notice: Notification | Notice, language: str) -> str:
+def text(notice: Notification | Notice, language: str, drafts: Mapping[str, str] | None = None) -> str:
     """The short message in ``language``: names are shortened until one message holds it, as far as that goes.
 
     Letters beyond the carriers' alphabet lose their accents where that makes it fit that alphabet: otherwise one
@@ -37,7 +36,7 @@ def text(notice: Notification | Notice, language: str) -> str:
     given = notice if isinstance(notice, Notice) else notice_of(notice)
     room = {name: len(str(value)) for name, value in given.params.items() if name in _LONG}
     while True:
-        written = _written(given, supported(language), room)
+        written = _written(given, supported(language), room, drafts)
         longest = max(room, key=lambda name: room[name], default="")
         if messages(written) <= 1 or not longest or room[longest] <= _SHORTEST:
             return written
@@ -53,14 +52,15 @@ def messages(words: str) -> int:
     return 1 if places <= 70 else -(-places // 67)
 
 
-def _written(notice: Notice, language: str, room: Mapping[str, int]) -> str:
-    kind = KINDS[notice.kind]
+def _written(
+    notice: Notice, language: str, room: Mapping[str, int], drafts: Mapping[str, str] | None = None
+) -> str:
     params: dict[str, Any] = {
         name: _shortened(str(value), room[name]) if name in room else value
         for name, value in notice.params.items()
     }
-    with override(language):
-        said = str(kind.short or kind.title) % values(replace(notice, params=params).params, language)
+    part = wording.SHORT if KINDS[notice.kind].short else wording.TITLE
+    said = wording.said(notice.kind, part, language, values(params, language), drafts)
     address = f"{settings.PUBLIC_URL}{notice.url}" if notice.url.startswith("/") else notice.url
     with_link = f"{said} {address}".rstrip()
     return _plain(with_link if messages(_plain(with_link)) <= 1 else said)
