@@ -18,13 +18,14 @@ from django.template.response import SimpleTemplateResponse
 
 from backend.accounts.models import ADMIN, FINANCE, MODERATOR, User
 
-EMAIL, PHONE, NAME, ADDRESS, REPORT = "email", "phone", "name", "address", "report"
+EMAIL, PHONE, NAME, ADDRESS, REPORT, CARD = "email", "phone", "name", "address", "report", "card"
 SEES: dict[str, tuple[str, ...]] = {
     EMAIL: (MODERATOR, ADMIN),
     PHONE: (MODERATOR, ADMIN),
     NAME: (MODERATOR, FINANCE, ADMIN),
     ADDRESS: (MODERATOR, ADMIN),
     REPORT: (MODERATOR, ADMIN),
+    CARD: (FINANCE, ADMIN),
 }
 """Kind → the roles that see it whole: of a report who made it and what it says. Finance needs the names that stand on papers and bank transfers."""
 
@@ -103,3 +104,10 @@ def report(value: Any) -> Any:
     if value in ("", None):
         return "–"
     return value if sees(REPORT) else HIDDEN
+
+
+def card(brand: str, last4: str) -> str:
+    """``visa •••• 4242``; the digits for those who deal with the money only; "–" where none is known."""
+    if not last4:
+        return brand or "–"
+    return f"{brand} •••• {last4 if sees(CARD) else HIDDEN}".strip()

@@ -21,7 +21,7 @@ from django.utils.translation import gettext_lazy
 from admin_site import next_steps, waiting
 from admin_site.custom import CustomPage, register_page
 from admin_site.display import DISPUTE_COLOURS, day, instant, label, link, money, number, side
-from backend.payments import closing, desk, reconciliation
+from backend.payments import closing, desk, failures, reconciliation
 from backend.payments.models import (
     Dispute,
     DisputeAnswer,
@@ -30,7 +30,6 @@ from backend.payments.models import (
     ProviderRoute,
     ReconciliationDifference,
 )
-from backend.payments.payout_holds import ACCOUNT_REASONS, CAUTION
 from backend.payments.providers import registry
 from backend.payments.states import OpState
 
@@ -91,9 +90,7 @@ def view(request: HttpRequest) -> HttpResponseBase:
     )
 
 
-PAGE = register_page(
-    CustomPage("money", gettext_lazy("Money"), "account_balance_wallet", view, rule="money.see")
-)
+PAGE = register_page(CustomPage("money", gettext_lazy("Money desk"), "point_of_sale", view, rule="money.see"))
 
 
 def _list(model: str, **query: str) -> str:
@@ -139,20 +136,10 @@ def _held(now: datetime) -> Section:
                 number(heap.count),
                 money(heap.minor, heap.currency),
                 _since(heap.since, now),
-                _what_ends(reason),
+                next_steps.what_ends(reason),
             ]
         )
     return _section(section, heaps)
-
-
-def _what_ends(reason: str) -> str:
-    if reason in ACCOUNT_REASONS:
-        return _("It goes by itself once the host has a working account.")
-    if reason == PayoutHold.Reason.DISPUTE:
-        return _("It goes by itself when the bank has decided.")
-    if reason in CAUTION:
-        return _("It goes by itself as time goes by; release it earlier if it is safe.")
-    return _("Only a person lets it go: look at the note, then release it.")
 
 
 def _overdue(now: datetime) -> Section:
@@ -193,13 +180,17 @@ def _troubled(now: datetime) -> Section:
         url = _list("payments_payout", attention="yes", currency=heap.currency)
         section.rows.append(
             [
-                _to(url, heap.what[0] or _("came back")),
+                _to(url, _failure(heap.what[0])),
                 number(heap.count),
                 money(heap.minor, heap.currency),
                 _since(heap.since, now),
             ]
         )
     return _section(section, heaps)
+
+
+def _failure(code: str) -> str:
+    return f"{failures.words(code)} ({code})" if code else _("It came back.")
 
 
 def _unknown(now: datetime) -> Section:

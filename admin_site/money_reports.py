@@ -134,7 +134,7 @@ PAGE = register_page(
         "request_quote",
         view,
         rule="money.see",
-        route="money/reports/",
+        route="money-reports/",
         methods=("GET", "POST"),
     )
 )

@@ -8,10 +8,11 @@ from django.utils.timesince import timeuntil
 from django.utils.translation import gettext as _
 
 from admin_site.display import label
-from backend.payments.models import Dispute, DisputeAnswer, Payment
+from backend.payments.models import Dispute, DisputeAnswer, Payment, Payout, PayoutHold
+from backend.payments.payout_holds import ACCOUNT_REASONS, CAUTION
 from backend.payments.refunds import OPEN_DISPUTES
 from backend.payments.sending import KEY_REMEMBERED
-from backend.payments.states import OPEN_OPS, OpState, PaymentStatus
+from backend.payments.states import OPEN_OPS, OpState, PaymentStatus, PayoutStatus
 
 SOON = timedelta(hours=72)
 """A dispute whose answer is due within this is urgent."""
@@ -51,6 +52,38 @@ def of_payment(payment: Payment, now: datetime) -> str:
     if payment.status == PaymentStatus.REFUNDED:
         return _("Nothing: all of it has gone back to the guest.")
     return _("Nothing: the money is here. It goes to the host when it is due.")
+
+
+def of_payout(payout: Payout, held_for: str, now: datetime) -> str:
+    """The one next step of a payout; ``held_for`` is the oldest reason that holds it."""
+    if payout.needs_attention:
+        return _(
+            "Ask the receiver for another account, then try it again: nothing happens by itself any more."
+        )
+    if payout.status == PayoutStatus.ON_HOLD:
+        return what_ends(held_for)
+    if payout.status == PayoutStatus.FAILED:
+        return _("Wait: it is tried again by itself.")
+    if payout.status == PayoutStatus.SCHEDULED:
+        if payout.due_at > now:
+            return _("Wait: it is sent by itself when it is due.")
+        return _("Wait: it is sent within a minute.")
+    if payout.status == PayoutStatus.SENT:
+        return _("Wait: the provider has it. Banks take one to five days.")
+    if payout.status == PayoutStatus.REVERSED:
+        return _("Nothing here: it came back, and what is owed still is a payout of its own.")
+    return _("Nothing: it has arrived.")
+
+
+def what_ends(reason: str) -> str:
+    """What ends a hold."""
+    if reason in ACCOUNT_REASONS:
+        return _("It goes by itself once the host has a working account.")
+    if reason == PayoutHold.Reason.DISPUTE:
+        return _("It goes by itself when the bank has decided.")
+    if reason in CAUTION:
+        return _("It goes by itself as time goes by; release it earlier if it is safe.")
+    return _("Only a person lets it go: look at the note, then release it.")
 
 
 def _of_refund(refund: Payment) -> str:

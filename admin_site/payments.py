@@ -29,7 +29,7 @@ from admin_site.display import (
     table,
 )
 from admin_site.exporting import export_action, major
-from admin_site.masking import full_name
+from admin_site.masking import card, full_name
 from admin_site.narrowing import Amounts, ByCurrency, ByHost, ByProvider, Days
 from admin_site.refund_forms import REFUND, RefundForm, give_back
 from admin_site.rehearsing import told
@@ -199,7 +199,7 @@ class PaymentPage(Page):
                     "next_step",
                     ("reference", "booking"),
                     ("guest", "host"),
-                    ("kind", "provider", "state"),
+                    ("kind", "provider", "card", "state"),
                     ("amount", "charged", "refunded"),
                     ("parent_link", "request_link", "retry_link"),
                     ("failure", "disputed"),
@@ -211,7 +211,7 @@ class PaymentPage(Page):
         (_("What the provider told"), {"classes": ("tab",), "fields": ("told",)}),
     )
     readonly_fields = (
-        *("next_step", "booking", "guest", "host", "state", "amount", "charged", "refunded"),
+        *("next_step", "booking", "guest", "host", "card", "state", "amount", "charged", "refunded"),
         *("parent_link", "request_link", "retry_link", "failure", "disputed", "booked", "told"),
     )
 
@@ -273,6 +273,10 @@ class PaymentPage(Page):
     )
     def make_again(self, request: HttpRequest, row: Payment, given: dict[str, Any]) -> None:
         refunds.again(actor=request.user, payment_id=row.pk, reason=given["reason"], now=timezone.now())
+
+    @display(description=_("card"))
+    def card(self, payment: Payment) -> str:
+        return card(payment.card_brand, payment.card_last4)
 
     @display(description=_("next step"))
     def next_step(self, payment: Payment) -> str:

@@ -13,16 +13,17 @@ from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RadioFilter
 from unfold.decorators import display
 
-from admin_site import finding
+from admin_site import finding, next_steps
 from admin_site.actions import DANGER, SUCCESS, WARNING, dialog_action
 from admin_site.base import Page, Rows
-from admin_site.display import OP_COLOURS, label, link, money, percent, pretty
+from admin_site.display import OP_COLOURS, instant, label, link, money, percent, pretty, table
 from admin_site.exporting import export_action, major
+from admin_site.many import Ticked, many_action
 from admin_site.masking import full_name
 from admin_site.narrowing import Amounts, ByCurrency, ByHost, ByProvider, Days
 from admin_site.revealing import Shown, reveal_action
 from backend.core import access
-from backend.payments import payouts, revealing
+from backend.payments import desk, payouts, revealing
 from backend.payments.models import MoneyOp, Payout, PayoutAccount, PayoutHold, PayoutSplit
 from backend.payments.states import PayoutStatus
 
@@ -136,9 +137,9 @@ class ByAccountsProvider(ByProvider):
 
 
 @admin.register(Payout)
-class PayoutPage(Page):
+class PayoutPage(Ticked, Page):
     icon = "account_balance_wallet"
-    actions_list = ("export",)
+    actions_list = ("release_many", "hold_many", "retry_many", "export")
     export = export_action(
         columns=[
             ("reference", "reference"),
@@ -182,17 +183,38 @@ class PayoutPage(Page):
         "retry": lambda payout: payout.needs_attention or payout.status == PayoutStatus.FAILED,
         "pay_now": lambda payout: payout.status in STILL_OWED and payout.due_at > timezone.now(),
     }
-    fields = (
-        ("reference", "booking", "part"),
-        ("receiver_link", "account_link", "state"),
-        ("gross", "netted", "amount"),
-        ("paid", "rate"),
-        ("attempts", "failure_code", "needs_attention"),
-        ("due_at", "created_at"),
-        ("sent_at", "paid_at", "reversed_at"),
+    fieldsets = (
+        (
+            None,
+            {
+                "fields": (
+                    "next_step",
+                    ("reference", "booking", "part"),
+                    ("receiver_link", "account_link", "state"),
+                    ("gross", "netted", "amount"),
+                    ("paid", "rate"),
+                    ("attempts", "failure_code", "needs_attention"),
+                    ("due_at", "created_at"),
+                    ("sent_at", "paid_at", "reversed_at"),
+                )
+            },
+        ),
+        (_("Parts of the stay"), {"classes": ("tab",), "fields": ("divided",)}),
+        (_("The receiver's next payouts"), {"classes": ("tab",), "fields": ("also_waits",)}),
     )
     readonly_fields = (
-        *("booking", "receiver_link", "account_link", "state", "gross", "netted", "amount", "paid"),
+        *(
+            "next_step",
+            "booking",
+            "receiver_link",
+            "account_link",
+            "state",
+            "gross",
+            "netted",
+            "amount",
+            "paid",
+        ),
+        *("divided", "also_waits"),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Payout]:
@@ -261,6 +283,91 @@ class PayoutPage(Page):
     )
     def pay_now(self, request: HttpRequest, row: Payout, given: dict[str, Any]) -> None:
         payouts.pay_now(actor=request.user, payout_id=row.pk, reason=given["reason"], now=timezone.now())
+
+    def has_release_many_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """Whoever has the money desk; each payout asks its own rule."""
+        return self.has_view_permission(request) and access.can(request.user, "money.see")
+
+    def told_of_ticked(self, rows: list[Payout]) -> str:
+        """What they come to, by currency."""
+        sums: dict[str, int] = {}
+        for row in rows:
+            sums[row.currency] = sums.get(row.currency, 0) + row.amount_minor
+        return " · ".join(money(minor, currency) for currency, minor in sorted(sums.items()))
+
+    @many_action(
+        title=_("Release the ticked"),
+        question=_("What staff hold, and rules that are only caution, count no more for these payouts."),
+        done=_("Released: {count}."),
+        permission="release_many",
+        icon="lock_open",
+        variant=SUCCESS,
+    )
+    def release_many(self, request: HttpRequest, row: Payout, given: dict[str, Any]) -> None:
+        payouts.release(actor=request.user, payout_id=row.pk, reason=given["reason"], now=timezone.now())
+
+    @many_action(
+        title=_("Hold the ticked"),
+        question=_("They are not sent until somebody lets them go. Receivers hear that they wait, not why."),
+        done=_("Held: {count}."),
+        permission="release_many",
+        icon="front_hand",
+        variant=DANGER,
+    )
+    def hold_many(self, request: HttpRequest, row: Payout, given: dict[str, Any]) -> None:
+        payouts.hold(actor=request.user, payout_id=row.pk, reason=given["reason"], now=timezone.now())
+
+    @many_action(
+        title=_("Try the ticked again"),
+        question=_(
+            "They are sent again within a minute, to the accounts that their receivers have named by now."
+        ),
+        done=_("Tried again: {count}."),
+        permission="release_many",
+        icon="replay",
+    )
+    def retry_many(self, request: HttpRequest, row: Payout, given: dict[str, Any]) -> None:
+        payouts.retry(actor=request.user, payout_id=row.pk, reason=given["reason"], now=timezone.now())
+
+    @display(description=_("what waits for this receiver"))
+    def also_waits(self, payout: Payout) -> str:
+        """What else is to be paid to them, in the order in which it is due."""
+        return table(
+            [_("payout"), _("booking"), _("amount"), _("status"), _("due at")],
+            [
+                [
+                    link(each),
+                    link(getattr(each.folio, "booking", None)),
+                    money(each.amount_minor, each.currency),
+                    label(each.get_status_display(), PAYOUT_COLOURS[each.status]),
+                    instant(each.due_at),
+                ]
+                for each in desk.waiting_of(payout.receiver_id)
+            ],
+        )
+
+    @display(description=_("divided among"))
+    def divided(self, payout: Payout) -> str:
+        """All who are paid for the same stay."""
+        parts = Payout.objects.filter(folio=payout.folio_id).select_related("receiver").order_by("id")[:50]
+        return table(
+            [_("payout"), _("receiver"), _("part"), _("earned"), _("amount"), _("status")],
+            [
+                [
+                    link(each),
+                    link(each.receiver, full_name(each.receiver)),
+                    each.part,
+                    money(each.gross_minor, each.currency),
+                    money(each.amount_minor, each.currency),
+                    label(each.get_status_display(), PAYOUT_COLOURS[each.status]),
+                ]
+                for each in parts
+            ],
+        )
+
+    @display(description=_("next step"))
+    def next_step(self, payout: Any) -> str:
+        return next_steps.of_payout(payout, payout.held_for or "", timezone.now())
 
     @display(description=_("booking"))
     def booking(self, payout: Payout) -> str:
