@@ -121,14 +121,13 @@ class RequestContextMiddleware:
 def note(request: HttpRequest, route: str, status: int, ms: float, sql_ms: float, asked: Asked) -> None:
     """Leave a note of the request for the figures of the back office."""
     at, request_id = time.time(), request.request_id  # type: ignore[attr-defined]
-    bound = structlog.contextvars.get_contextvars()
     # Who signed in: by a token, or by the cookie of the back office where somebody has looked at it.
     user = getattr(request, "_bearer", None) or getattr(request, "_cached_user", None)
     recorder.answer(
         Answered(
             at,
             request_id,
-            bound["door"] if route else "none",
+            door_of(request) if route else "none",
             request.method if request.method in METHODS else "OTHER",
             route,
             status,
@@ -136,7 +135,7 @@ def note(request: HttpRequest, route: str, status: int, ms: float, sql_ms: float
             sql_ms,
             asked.statements,
             getattr(user, "pk", None),
-            bound["address"],
+            throttling.address(request),
         )
     )
     for sql, seconds in asked.slow:

@@ -101,29 +101,33 @@ def _instant(seconds: float) -> datetime:
 
 
 def _figures(answered: Iterable[Answered]) -> None:
-    sums: dict[tuple[int, datetime, str, str, int], list[Any]] = defaultdict(
-        lambda: [0, 0.0, 0.0, 0, 0.0, [0] * histogram.SPANS]
-    )
+    """Add requests to the counts of their minute, hour and day. Notes that count alike are added up first."""
+    alike: dict[tuple[int, str, str, str, int], list[Any]] = defaultdict(_nothing)
     for note in answered:
-        at = _instant(note.at)
-        minute = at.replace(second=0, microsecond=0)
+        row = alike[int(note.at // 60), note.door, note.method, note.route, note.status // 100]
+        row[0] += 1
+        row[1] += note.ms
+        row[2] += note.sql_ms
+        row[3] += note.statements
+        if note.ms > row[4]:
+            row[4] = note.ms
+        row[5][histogram.span_of(note.ms)] += 1
+    sums: dict[tuple[int, datetime, str, str, int], list[Any]] = defaultdict(_nothing)
+    for (number, door, method, route, kind), row in alike.items():
+        minute = _instant(number * 60)
         hour = minute.replace(minute=0)
         day = hour.replace(hour=0)
-        kind, number = note.status // 100, histogram.span_of(note.ms)
         for key in (
-            (RequestFigure.EVER, EVER, "", note.door, kind),
-            (RequestFigure.MINUTE, minute, "", note.door, kind),
-            (RequestFigure.HOUR, hour, "", note.door, kind),
-            (RequestFigure.HOUR, hour, note.method, note.route, kind),
-            (RequestFigure.DAY, day, note.method, note.route, kind),
+            (RequestFigure.EVER, EVER, "", door, kind),
+            (RequestFigure.MINUTE, minute, "", door, kind),
+            (RequestFigure.HOUR, hour, "", door, kind),
+            (RequestFigure.HOUR, hour, method, route, kind),
+            (RequestFigure.DAY, day, method, route, kind),
         ):
-            row = sums[key]
-            row[0] += 1
-            row[1] += note.ms
-            row[2] += note.sql_ms
-            row[3] += note.statements
-            row[4] = max(row[4], note.ms)
-            row[5][number] += 1
+            total = sums[key]
+            total[:4] = [ours + theirs for ours, theirs in zip(total[:4], row[:4], strict=True)]
+            total[4] = max(total[4], row[4])
+            total[5] = [ours + theirs for ours, theirs in zip(total[5], row[5], strict=True)]
     if not sums:
         return
     # In one order everywhere: two processes that write the same rows wait for each other, and never in a ring.
@@ -156,6 +160,11 @@ def _figures(answered: Iterable[Answered]) -> None:
             """,
             [json.dumps(rows)],
         )
+
+
+def _nothing() -> list[Any]:
+    """Requests, milliseconds, those of the database, statements, the slowest, and counts by span."""
+    return [0, 0.0, 0.0, 0, 0.0, [0] * histogram.SPANS]
 
 
 def _slow(slow: Iterable[Slow]) -> None:
