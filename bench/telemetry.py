@@ -1,24 +1,25 @@
 """What noting a request costs: the request itself, and the thread that writes the notes down.
 
-``python3 run.py manage shell < bench/telemetry.py`` writes into the database of that state.
+``python3 -m bench.telemetry``
 """
 
 from __future__ import annotations
 
 import time
 
-import structlog
-from django.test import RequestFactory
-
-from api import middleware
-from backend.telemetry.recorder import Recorder, recorder
+from bench.world import world
 
 ROUNDS, REQUESTS, ROUTES = 10, 3000, 40
 
 
 def main() -> None:
+    import structlog
+    from django.test import RequestFactory
+
+    from api import middleware
+    from backend.telemetry.recorder import Recorder, recorder
+
     Recorder._start = lambda self: None  # type: ignore[method-assign]
-    recorder.enabled = True
     request = RequestFactory().get("/api/properties/")
     request.request_id = "bench"  # type: ignore[attr-defined]
     asked = middleware.Asked()
@@ -40,4 +41,6 @@ def main() -> None:
     )
 
 
-main()
+if __name__ == "__main__":
+    with world():
+        main()
