@@ -139,6 +139,7 @@ ACCESS: dict[str, Access] = {
     "mail_reports_take_reports": Access((ANYONE,), note=_proven + "the service's signature."),
     "sms_reports_take_twilio": Access((ANYONE,), note=_proven + "Twilio's signature."),
     "sms_reports_take_africas_talking": Access((ANYONE,), note=_proven + "the end of the address."),
+    "platform_show": _anyone,
     "reference_list_amenities": _anyone,
     "reference_list_currencies": _anyone,
     "reference_list_locations": _anyone,

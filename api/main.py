@@ -40,6 +40,7 @@ from api import (
     payout_splits,
     payouts,
     photos,
+    platform,
     prices,
     privacy,
     problems,
@@ -167,4 +168,5 @@ api = build(
     api_keys.router,
     realtime.router,
     reference.router,
+    platform.router,
 )

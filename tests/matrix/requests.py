@@ -159,6 +159,7 @@ REQUESTS: dict[str, list[Case]] = {
     "mail_reports_take_reports": [Case(404, at={"provider": "=sendgrid"})],
     "sms_reports_take_twilio": [Case(404)],
     "sms_reports_take_africas_talking": [Case(404, at={"secret": "=secret"})],
+    "platform_show": [READ],
     "reference_list_amenities": [READ],
     "reference_list_currencies": [READ],
     "reference_list_locations": [Case(query="?q=lis")],
