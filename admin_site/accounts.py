@@ -74,6 +74,25 @@ class Sessions(Rows):
         return (session.address or "–") if self.shows_addresses else "•••"
 
 
+class Roles(Rows):
+    """What somebody may do; administrators give and take it here."""
+
+    model = User.groups.through
+    verbose_name_plural = _("Roles")
+    fields = ("role",)
+    readonly_fields = fields
+    ordering = ("group_id",)
+    over = ("grant_role", "revoke_role")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).select_related("group")
+
+    @display(description=_("role"))
+    def role(self, row: Any) -> str:
+        name = row.group.name
+        return label(ROLE_NAMES.get(name, name), ROLE_COLOURS.get(name, "default"))
+
+
 @admin.register(User)
 class UserPage(Suspends, SignsOut, ViewsAs, Unlinks, Erases, Page):
     """A person: who they are, what is known of them, and what staff do to the account."""
@@ -93,13 +112,13 @@ class UserPage(Suspends, SignsOut, ViewsAs, Unlinks, Erases, Page):
     search_help_text = _("Name, email, phone number or the number of the account")
     sortable_by = ()
     ordering = ("-id",)
-    inlines = (Sessions, Identities, KeptListings)
+    inlines = (Sessions, Roles, Identities, KeptListings)
     actions_list = ("export",)
     actions_detail = (
         *("view_as", "suspend", "restore", "sign_out", "sign_out_device"),
         *("grant_role", "revoke_role", "unlink", "reveal", "erase"),
     )
-    in_tabs = frozenset({"sign_out_device"})
+    in_tabs = frozenset({"sign_out_device", "grant_role", "revoke_role"})
     offered = {
         "suspend": lambda user: user.suspended_at is None,
         "restore": lambda user: user.suspended_at is not None,

@@ -35,7 +35,7 @@ from backend.accounts.models import User
 from backend.audit.models import AuditEntry
 from backend.bookings.models import Booking
 from backend.core import access
-from backend.listings.models import Listing
+from backend.listings.models import CoHost, Listing
 from backend.moderation import persons
 from backend.moderation.models import Report
 from backend.moderation.persons import Fact, Row
@@ -171,6 +171,8 @@ class Desk:
     accounts: list[tuple[Any, ...]] = field(default_factory=list)
     tables: list[tuple[Any, Any, str, list[Any], list[tuple[Any, ...]]]] = field(default_factory=list)
     """Title, words of the link to the whole list, its address, headers, rows."""
+    links: list[tuple[Any, str]] = field(default_factory=list)
+    """Lists elsewhere that are narrowed to them."""
     obstacles: list[str] | None = None
 
 
@@ -191,6 +193,9 @@ def of(request: HttpRequest, user: User, *, now: datetime) -> Desk:
         desk.money = _money(user)
         desk.accounts = _accounts(user)
     desk.tables = [made for make in _TABLES if (made := make(reader, user)) is not None]
+    if reader.has_perm("messaging.view_conversation"):
+        address = reverse("admin:messaging_conversation_changelist")
+        desk.links.append((_("Their conversations"), f"{address}?q={user.username}"))
     if access.can(reader, "privacy.erase", user) and user.erased_at is None:
         desk.obstacles = [each.sentence for each in obstacles.of(user, now)]
     return desk
@@ -330,6 +335,21 @@ def _places(reader: Any, user: User) -> Table | None:
     )
 
 
+def _keepers(reader: Any, user: User) -> Table | None:
+    if not reader.has_perm("listings.view_cohost"):
+        return None
+    rows = (
+        CoHost.objects.filter(listing__host=user).select_related("user", "listing").order_by("-id")[:NEWEST]
+    )
+    return (
+        _("Co-hosts of their places"),
+        _("All co-hosts"),
+        f"{reverse('admin:listings_cohost_changelist')}?q={user.username}",
+        [_("co-host"), _("listing"), _("since")],
+        [(link(row.user), link(row.listing), instant(row.created_at)) for row in rows],
+    )
+
+
 def _notices(reader: Any, user: User) -> Table | None:
     if not reader.has_perm("notifications.view_notification"):
         return None
@@ -375,4 +395,7 @@ def _acts(reader: Any, user: User) -> Table | None:
     )
 
 
-_TABLES: Sequence[Callable[[Any, User], Table | None]] = (_as_guest, _as_host, _places, _notices, _acts)
+_TABLES: Sequence[Callable[[Any, User], Table | None]] = (
+    *(_as_guest, _as_host, _places),
+    *(_keepers, _notices, _acts),
+)

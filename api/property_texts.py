@@ -25,9 +25,8 @@ router = Router(tags=["Properties"])
 
 Language = Annotated[
     str,
-    Field(
-        max_length=8, description="A language of the platform: `en`, `fr`, `es`, `sw`, `ar`.", examples=["fr"]
-    ),
+    Text(8),
+    Field(description="A language of the platform: `en`, `fr`, `es`, `sw`, `ar`.", examples=["fr"]),
 ]
 
 

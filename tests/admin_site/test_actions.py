@@ -171,7 +171,7 @@ def test_suspend_shuts_a_person_out_and_restore_lets_them_in() -> None:
     person.refresh_from_db()
     assert person.suspended_at is None
     assert audited("user.restored").reason == "A mistake"
-    assert shown_actions(client, person) == {"Suspend"}
+    assert shown_actions(client, person) == {"Suspend", "Sign out everywhere"}
 
 
 def test_suspend_twice_says_so() -> None:

@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from backend.accounts.models import Session, User
 from backend.audit.models import AuditEntry
+from backend.listings import cohosts
 from backend.moderation.models import Report
 from tests.admin_site.test_actions import act, shown_actions, url
 from tests.admin_site.test_browser import MARKUP
@@ -164,6 +165,28 @@ def test_a_foreign_device_is_refused_in_the_dialog() -> None:
 
     foreign.refresh_from_db()
     assert foreign.revoked_at is None
+
+
+def test_co_hosting_is_shown_both_ways() -> None:
+    host, keeper = make_user(username="owner"), make_user(username="keeper")
+    listing = make_listing(host, title="House of the lighthouse")
+    cohosts.add(actor=host, listing=listing, user_id=keeper.pk, grants=[cohosts.CALENDAR], now=timezone.now())
+    client = signed_in(staff("moderator"))
+
+    assert_all(page(client, host).content.decode(), "Co-hosts of their places", "keeper")
+    assert_all(page(client, keeper).content.decode(), "Keeps for others", "House of the lighthouse")
+
+
+def test_roles_are_given_in_their_tab() -> None:
+    person = make_user("guest")
+    address = url(person, "grant_role")
+
+    offered = {
+        role: address in page(signed_in(staff(role)), person).content.decode()
+        for role in ("moderator", "admin")
+    }
+
+    assert offered == {"moderator": False, "admin": True}
 
 
 def test_who_is_offered_which_act() -> None:
