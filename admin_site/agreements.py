@@ -12,11 +12,13 @@ from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RadioFilter
 from unfold.decorators import display
 
-from admin_site import fields, finding
-from admin_site.actions import WARNING, ReasonForm, dialog_action
+from admin_site import finding
+from admin_site.actions import WARNING, dialog_action
 from admin_site.base import Page, Rows
+from admin_site.booking_forms import WaivePenaltyForm
 from admin_site.display import ALTERATION_COLOURS, INQUIRY_COLOURS, days, label, link, money, percent, signed
 from admin_site.masking import full_name
+from admin_site.rehearsing import told
 from backend.bookings import penalties
 from backend.bookings.models import Alteration, HostPenalty, Inquiry
 from backend.core import access
@@ -99,6 +101,7 @@ class AlterationPage(AlterationColumns, OfBooking, Page):
         *("booking_link", "listing_link", "stay_dates", "guests", "difference", "proposed_by", "state"),
         "created_at",
     )
+    list_display_links = ("stay_dates",)
     list_filter = (("status", ChoicesDropdownFilter), ("proposed_by", ChoicesDropdownFilter))
     list_filter_submit = True
     ordering = ("-id",)
@@ -179,11 +182,8 @@ class InquiryPage(StayColumns, Page):
         return link(inquiry.booking)
 
 
-class WaiveForm(ReasonForm):
-    """Why, and whether the nights are opened again."""
-
-    free_nights = fields.switch(_("Open the nights again"), initial=True)
-    field_order = ("free_nights", "reason")
+class WaiveForm(WaivePenaltyForm):
+    by_booking = False
 
 
 class WaivedFilter(RadioFilter):
@@ -205,6 +205,7 @@ class HostPenaltyPage(OfBooking, Page):
     actions_detail = ("waive",)
     offered = {"waive": lambda penalty: penalty.waived_at is None}
     list_display = ("booking_link", "host_link", "amount", "rate", "base", "state", "created_at")
+    list_display_links = ("amount",)
     list_filter = (WaivedFilter,)
     list_filter_submit = True
     ordering = ("-id",)
@@ -240,6 +241,7 @@ class HostPenaltyPage(OfBooking, Page):
             reason=given["reason"],
             free_nights=given["free_nights"],
             now=timezone.now(),
+            expected=told(request),
         )
 
     @display(description=_("host"))

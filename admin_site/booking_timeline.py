@@ -158,7 +158,7 @@ def movements(of: Reader) -> Iterable[Moment]:
         if op.attempts > 1:
             tried.append(str(_("attempts: %(n)s") % {"n": op.attempts}))
         if op.updated_at != op.created_at:
-            tried.append(f"→ {instant(op.updated_at, seconds=True)} UTC")
+            tried.append(f"{instant(op.updated_at, seconds=True)} UTC")
         yield Moment(
             op.created_at,
             "money",

@@ -55,7 +55,7 @@ from backend.bookings.models import Booking, HostPenalty, Inquiry
 from backend.bookings.states import BookingStatus
 from backend.core import access
 from backend.payments import services as payments
-from backend.payments.models import MoneyOp
+from backend.payments.models import MoneyOp, Payment
 
 
 @admin.register(Booking)
@@ -422,13 +422,16 @@ class BookingPage(Page):
                 link(payment),
                 payment.get_kind_display(),
                 payment.provider,
+                _card(payment),
                 money(payment.amount_minor, payment.currency),
                 label(payment.get_status_display(), PAYMENT_COLOURS[payment.status]),
                 f"{payment.created_at:%Y-%m-%d %H:%M}",
             ]
             for payment in booking.folio.payments.order_by("id")
         ]
-        return table([_("reference"), _("kind"), _("provider"), _("amount"), _("status"), _("at")], rows)
+        return table(
+            [_("reference"), _("kind"), _("provider"), _("card"), _("amount"), _("status"), _("at")], rows
+        )
 
     @display(description=_("money operations"))
     def operations(self, booking: Booking) -> str:
@@ -444,3 +447,10 @@ class BookingPage(Page):
             for op in ops
         ]
         return table([_("operation"), _("amount"), _("state"), _("error"), _("attempts")], rows)
+
+
+def _card(payment: Payment) -> str:
+    """The card that paid, to those who see whole names; to others what kind of card it was."""
+    if not payment.card_last4:
+        return "–"
+    return f"{payment.card_brand} •••• {payment.card_last4 if masking.sees(masking.NAME) else masking.HIDDEN}"

@@ -53,6 +53,7 @@ class RefundRequestPage(Page):
     actions_detail = ("approve", "decline", "withdraw")
     offered = dict.fromkeys(actions_detail, lambda request: request.status == RefundRequest.Status.WAITING)
     list_display = ("booking", "amount", "bearer", "asked_by", "state", "created_at")
+    list_display_links = ("amount",)
     actions_list = ("export",)
     export = export_action(
         columns=[

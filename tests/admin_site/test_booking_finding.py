@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 
 from backend.accounts.models import Profile
 from backend.payments.models import Payment
@@ -54,6 +55,18 @@ def test_command_search_finds_by_a_card() -> None:
     text = signed_in(staff("support")).get("/admin/search/", {"s": "4321", "extended": "1"}).content.decode()
 
     assert booking.reference in text
+
+
+@pytest.mark.parametrize(("role", "sees"), [("support", False), ("finance", True), ("admin", True)])
+def test_card_is_shown_to_those_who_account_for_money(role: str, sees: bool) -> None:
+    booking = make_booking()
+    Payment.objects.filter(folio=booking.folio).update(card_last4="4321")
+    page = reverse("admin:bookings_booking_change", args=(booking.pk,))
+
+    text = signed_in(staff(role)).get(page).content.decode()
+
+    assert ("visa •••• 4321" in text) is sees
+    assert ("4321" in text) is sees
 
 
 def test_a_card_is_kept_as_the_provider_tells() -> None:
