@@ -69,19 +69,12 @@ def appeal_page(request: HttpRequest, word: str) -> HttpResponse:
 
 def _take(decision: Decision, word: str, words: str) -> HttpResponse:
     if "\0" in words:
-        return _page(gettext("Appeal"), gettext("Say why."), decision=decision, form=True, status=422)
+        return _page(gettext("Appeal"), gettext("Say why."), decision=decision, form=True)
     try:
         appeals.appeal_by_link(word=word, words=words, now=timezone.now())
     except DomainError as error:
         again = error.status == 422
-        return _page(
-            gettext("Appeal"),
-            str(error.detail),
-            decision=decision,
-            form=again,
-            words=words,
-            status=error.status,
-        )
+        return _page(gettext("Appeal"), str(error.detail), decision=decision, form=again, words=words)
     said = gettext("We have your appeal. You will hear from us by mail.")
     return _page(gettext("Thank you"), said)
 

@@ -17,8 +17,13 @@ MOST_WORDS = 8
 FEWEST_LETTERS = 2
 """A pattern of nothing but ``*`` would find every text."""
 
-_WORD = re.compile(r"\w+")
-_IN_PATTERN = re.compile(r"[\w*]+")
+_MARKS = (
+    "\u0300-\u036f\u0483-\u0487\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed\u200c\u200d\u00ad"
+)
+"""Accents and vowels that stand on a letter of their own, and what joins letters: no end of a word."""
+
+_WORD = re.compile(rf"[\w{_MARKS}]+")
+_IN_PATTERN = re.compile(rf"[\w*{_MARKS}]+")
 
 
 @dataclass(frozen=True, slots=True)
