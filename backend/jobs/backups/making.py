@@ -169,9 +169,9 @@ def _stream(line: list[str], env: dict[str, str], file: Path, readers: list[Any]
             child.stdout.close()
             code = child.wait()
         errors.seek(0)
-        said = errors.read().decode(errors="replace").strip().splitlines()
+        said = errors.read().decode(errors="replace")
     if code:
-        raise BackupError(f"{Path(line[0]).name}: {said[-1] if said else code}")
+        raise BackupError(f"{Path(line[0]).name}: {source.last_words(said) or code}")
     return digest, size
 
 

@@ -108,6 +108,16 @@ def finished(line: Sequence[str], env: dict[str, str] | None = None, *, timeout_
     except subprocess.TimeoutExpired:
         raise BackupError(f"{Path(line[0]).name} did not end within {timeout_s:.0f} s.") from None
     if done.returncode:
-        words = (done.stderr or done.stdout).strip().splitlines()
-        raise BackupError(f"{Path(line[0]).name}: {words[-1] if words else done.returncode}")
+        raise BackupError(
+            f"{Path(line[0]).name}: {last_words(done.stderr or done.stdout) or done.returncode}"
+        )
     return done.stdout
+
+
+def last_words(said: str) -> str:
+    """The line in which a program names its trouble: the last one that is more than a mark under another."""
+    lines = [line.strip() for line in said.splitlines()]
+    telling = [
+        line for line in lines if line.strip("^~ ") and not line.startswith(("LINE ", "HINT:", "DETAIL:"))
+    ]
+    return telling[-1] if telling else ""
