@@ -152,7 +152,7 @@ class DifferencePage(Page):
         """The payment or payout that our order is about."""
         if difference.what == ReconciliationDifference.What.UNKNOWN_TO_US:
             return "–"
-        op = MoneyOp.objects.filter(pk=difference.key).select_related("payment", "payout").first()
+        op = asking_again.operation(difference.key)
         return link(op.payment or op.payout) if op else "–"
 
     @display(description=_("order"))

@@ -47,7 +47,7 @@ def ask_again(*, actor: Any, difference_id: int, reason: str, now: datetime) -> 
             reason=reason.strip()[:1000],
             now=now,
         )
-    op = _operation(difference.key)
+    op = operation(difference.key)
     if op is not None:
         settlement.look_again(op, now=now)
     if reconciliation.reconcile_with(difference.provider, now=now).failure:
@@ -56,7 +56,7 @@ def ask_again(*, actor: Any, difference_id: int, reason: str, now: datetime) -> 
     return difference.settled_at is not None
 
 
-def _operation(key: str) -> MoneyOp | None:
+def operation(key: str) -> MoneyOp | None:
     """Our operation under this key; None where the key is a reference of the provider's."""
     try:
         return MoneyOp.objects.select_related("payment", "payout").filter(pk=UUID(key)).first()

@@ -1,5 +1,15 @@
-// The box in a list's head ticks all rows of the page, where no bar of Django's does it.
-document.addEventListener("change", (event) => {
-    if (event.target.id !== "action-toggle" && event.target.name !== "action_toggle_all") return;
-    for (const box of document.querySelectorAll("input[name=_selected_action]")) box.checked = event.target.checked;
+// A box in the head of a list's column of boxes, which ticks all rows of the page.
+document.addEventListener("DOMContentLoaded", () => {
+    const first = document.querySelector("#result_list input.ko-tick");
+    if (!first) return;
+    const head = document.querySelectorAll("#result_list thead th")[first.closest("td, th").cellIndex];
+    if (!head) return;
+    const all = first.cloneNode();
+    all.classList.remove("ko-tick");
+    all.removeAttribute("name");
+    all.setAttribute("aria-label", head.textContent.trim());
+    all.addEventListener("change", () => {
+        for (const box of document.querySelectorAll("#result_list input.ko-tick")) box.checked = all.checked;
+    });
+    head.replaceChildren(all);
 });
