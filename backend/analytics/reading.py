@@ -7,7 +7,7 @@ their day (``definitions``).
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
@@ -25,6 +25,8 @@ from backend.core.models import ExchangeRate
 from backend.core.money import exponent
 
 Window = tuple[date, date]
+
+BY_VALUE = "gmv_minor DESC NULLS LAST, published DESC NULLS LAST"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,26 +76,30 @@ def totals(scope: Scope, windows: Sequence[Window]) -> list[Sums]:
     return [sums.get(key, Sums()) for key in range(len(windows))]
 
 
-def by_city(scope: Scope, window: Window, *, limit: int) -> list[Part]:
-    """The cities of a window: those with the highest GMV first, then those with the most listings."""
+def by_city(scope: Scope, window: Window, *, largest: int | None = None) -> list[Part]:
+    """The cities of a window, those with the highest GMV first; only the ``largest`` ones by their listings at its end.
+
+    All of them is every row of the window: for files, not for pages.
+    """
     level = Level.CITY_AND_TYPE if scope.property_type else Level.CITY
-    found = _read(
-        scope,
-        [window],
-        level,
-        ["country", "city"],
-        order="gmv_minor DESC NULLS LAST, published DESC",
-        limit=limit,
-    )
+    among = None if largest is None else _largest(scope, level, window[1] - timedelta(days=1), largest)
+    found = _read(scope, [window], level, ["country", "city"], order=BY_VALUE, among=among)
     return [Part(row["city"], Sums.of(row), scope.shown_in, row["country"]) for row in found]
+
+
+def _largest(scope: Scope, level: Level, day: date, limit: int) -> list[tuple[str, str]]:
+    rows = MarketDay.objects.filter(level=level, day=day).exclude(city="")
+    for name in ("city", "country", "property_type", "currency"):
+        if given := getattr(scope, name):
+            rows = rows.filter(**{name: given})
+    counted = rows.values("country", "city").annotate(n=Sum("published") + Sum("paused"))
+    return list(counted.order_by("-n", "city", "country").values_list("country", "city")[:limit])
 
 
 def by_type(scope: Scope, window: Window) -> list[Part]:
     """The property types of a window, in the order of ``by_city``."""
     level = Level.CITY_AND_TYPE if scope.city else Level.TYPE
-    found = _read(
-        scope, [window], level, ["property_type"], order="gmv_minor DESC NULLS LAST, published DESC", limit=50
-    )
+    found = _read(scope, [window], level, ["property_type"], order=BY_VALUE, limit=50)
     return [Part(row["property_type"], Sums.of(row), scope.shown_in) for row in found]
 
 
@@ -139,8 +145,9 @@ def _read(
     order: str = "key",
     limit: int | None = None,
     own: bool = False,
+    among: Collection[tuple[str, str]] | None = None,
 ) -> list[dict[str, Any]]:
-    """Sums by window and ``parts``; ``own``: each currency in its own amounts."""
+    """Sums by window and ``parts``; ``own``: each currency in its own amounts; ``among``: of these cities only."""
     conditions: list[str] = ["d.level = %(level)s"]
     values: dict[str, Any] = {"level": int(level)}
     for name in ("country", "city", "property_type", "currency"):
@@ -148,6 +155,12 @@ def _read(
         if given or (name == "country" and scope.city):
             conditions.append(f"d.{name} = %({name})s")
             values[name] = given
+    cities = ""
+    if among is not None:
+        # Said so that the index of cities is taken, whatever they are.
+        conditions.append("d.city <> ''")
+        cities = "JOIN unnest(%(countries)s::text[], %(cities)s::text[]) AS c (country, city) USING (country, city)"
+        values |= {"countries": [one for one, _city in among], "cities": [city for _one, city in among]}
     exchanged = "" if own or scope.currency else " * r.factor"
     sums = []
     for name in KEPT:
@@ -168,7 +181,7 @@ def _read(
     sql = f"""
         SELECT {", ".join(keys)}, {", ".join(sums)}
         FROM unnest(%(keys)s::int[], %(firsts)s::date[], %(afters)s::date[]) AS w (key, first, after)
-        JOIN market_days d ON d.day >= w.first AND d.day < w.after {rates}
+        JOIN market_days d ON d.day >= w.first AND d.day < w.after {cities} {rates}
         WHERE {" AND ".join(conditions)}
         GROUP BY {", ".join(keys)} ORDER BY {order} LIMIT %(limit)s
     """  # noqa: S608 - names of our own
