@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from unfold.forms import BaseDialogForm
@@ -68,8 +69,9 @@ class DecisionForm(CaseForm):
         if self.case is None:
             return
         shows_anew = {
-            "hx-get": f"../letter/?action={self.action}",
+            "hx-get": f"{reverse('admin:moderation_case_letter', args=(self.case.pk,))}?action={self.action}",
             "hx-target": "#ko-letter",
+            "hx-select": "#ko-letter",
             "hx-swap": "outerHTML",
             "hx-include": "closest form",
             "hx-params": "code,words,action",
