@@ -18,7 +18,7 @@ from unfold.decorators import display
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminTextareaWidget
 
-from admin_site import fields, next_steps
+from admin_site import fields, masking, next_steps
 from admin_site.actions import DANGER, SUCCESS, ReasonForm, dialog_action
 from admin_site.base import Page, Rows
 from admin_site.display import DISPUTE_COLOURS, label, link, money, table
@@ -87,6 +87,13 @@ class AcceptForm(ReasonForm):
 
     def get_before_template_context(self, request: HttpRequest, object_id: Any = None) -> dict[str, Any]:
         return _preview(Dispute.objects.filter(pk=_number(object_id)).first())
+
+
+def _shown(fact: dispute_answers.Fact) -> str:
+    """A fact as its reader may see it; the bank gets it whole."""
+    if fact.name == "email":
+        return masking.email(fact.text)
+    return masking.named(fact.text) if fact.name == "customer" and fact.text else fact.text or "–"
 
 
 def _number(object_id: Any) -> int:
@@ -319,7 +326,7 @@ class DisputePage(Page):
             [
                 label(_("there"), "success") if fact.is_there else label(_("missing"), "warning"),
                 fact.title,
-                format_html('<span class="ko-lines">{}</span>', fact.text or "–"),
+                format_html('<span class="ko-lines">{}</span>', _shown(fact)),
             ]
             for fact in dispute_answers.facts(dispute)
         ]

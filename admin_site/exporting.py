@@ -59,6 +59,9 @@ LINK_AGE_S = 60
 AT_ONCE = 500
 """How many rows are read at a time."""
 
+TICKED_ROWS = "#result_list, title"
+"""Where a dialog over a list finds the boxes that are ticked. The page's title is always there: htmx wants one to be."""
+
 _SALT = "rows export"
 _OF_PAGES = ("p", "o", "e", "all")
 """What a list's address says of its look; the rest narrows it down."""
@@ -135,8 +138,7 @@ def export_action(
         "icon": "download",
         "dialog": dialog,
         "variant": ActionVariant.DEFAULT,
-        # The rows that are ticked, where the list has boxes to tick.
-        "attrs": {"hx-include": f"[name={ACTION_CHECKBOX_NAME}]:checked"},
+        "attrs": {"hx-include": TICKED_ROWS},
         "original_function_name": "export",
     }
     for name, value in attributes.items():

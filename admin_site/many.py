@@ -30,6 +30,7 @@ from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldBooleanWidget
 
 from admin_site.actions import DEFAULT, ReasonForm, go
+from admin_site.exporting import TICKED_ROWS
 from backend.core.errors import DomainError
 
 AT_MOST = 50
@@ -115,7 +116,7 @@ def many_action(
             permissions=[permission],
             icon=icon,
             variant=variant,
-            attrs={"hx-include": f"[name={ACTION_CHECKBOX_NAME}]:checked"},
+            attrs={"hx-include": TICKED_ROWS},
         )(act)
         # The dialog is made here, since it is about rows that only the request names.
         made.dialog = dialog

@@ -8,6 +8,7 @@ from django.utils.timesince import timeuntil
 from django.utils.translation import gettext as _
 
 from admin_site.display import label
+from backend.bookings import dispute_answers
 from backend.payments.models import Dispute, DisputeAnswer, Payment, Payout, PayoutHold
 from backend.payments.payout_holds import ACCOUNT_REASONS, CAUTION
 from backend.payments.refunds import OPEN_DISPUTES
@@ -107,6 +108,8 @@ def of_dispute(dispute: Dispute, now: datetime) -> str:
         return _("Nothing: the bank has decided.")
     if dispute.evidence_due_at is not None and dispute.evidence_due_at <= now:
         return _("Nothing can be sent any more: the time is over, and the bank decides without us.")
+    if not dispute_answers.takes(dispute, DisputeAnswer.Kind.EVIDENCE):
+        return _("Answer it on the provider's own page: it takes no evidence from here.")
     return _("Read the evidence, then submit it, or accept the dispute where the guest is right.")
 
 

@@ -208,6 +208,22 @@ def test_dispute_shows_what_is_asked_back_and_keeps_a_note() -> None:
     assert act(signed_in(staff("support")), dispute, "note_evidence", note="x").status_code == 403
 
 
+def test_dispute_page_shows_the_evidence_as_its_reader_may_see_it() -> None:
+    dispute = make_dispute()
+    email = dispute.payment.folio.guest.email
+    url_of_page = reverse("admin:payments_dispute_change", args=(dispute.pk,))
+
+    finance, boss = (
+        signed_in(staff(role)).get(url_of_page).content.decode() for role in ("finance", "admin")
+    )
+
+    assert (email in finance, email in boss) == (False, True)
+    for page in (finance, boss):
+        assert "Stay of 3 nights for" in page
+        assert "it takes no evidence from here" in page
+        assert "if it is lost: the platform" in page
+
+
 def test_disputes_are_filtered_by_whether_they_are_open() -> None:
     waiting = make_dispute()
     won = make_dispute(status="won", funds_withdrawn=False)
