@@ -24,7 +24,7 @@ from admin_site.display import label, sees_phones
 from admin_site.exporting import export_action
 from admin_site.identities import Identities, Unlinks
 from admin_site.person_acts import SignsOut, Suspends, ViewsAs
-from admin_site.person_filters import DaysFilter, RiskFilter, StandingFilter, VerifiedFilter
+from admin_site.person_filters import CountryFilter, DaysFilter, RiskFilter, StandingFilter, VerifiedFilter
 from admin_site.privacy import Erases
 from admin_site.revealing import Shown, reveal_action
 from backend.accounts.models import ADMIN, ROLES, Session, User
@@ -104,6 +104,7 @@ class UserPage(Suspends, SignsOut, ViewsAs, Unlinks, Erases, Page):
         StandingFilter,
         VerifiedFilter,
         RiskFilter,
+        CountryFilter,
         ("groups", RelatedDropdownFilter),
         ("created_at", DaysFilter),
     )

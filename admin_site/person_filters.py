@@ -9,11 +9,14 @@ from allauth.account.models import EmailAddress
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
-from unfold.contrib.filters.admin import RadioFilter, RangeDateFilter
+from unfold.contrib.filters.admin import DropdownFilter, RadioFilter, RangeDateFilter
 from unfold.utils import parse_date_str
 
 from backend.accounts.models import User
+from backend.core.formats import locale
+from backend.listings.models import Listing
 from backend.moderation.models import Report, Strike
 from backend.payments.models import Dispute
 
@@ -80,6 +83,24 @@ class VerifiedFilter(RadioFilter):
             "nothing": Q(profile__phone_verified_at=None, profile__identity_verified_at=None) & ~Q(email),
         }
         return queryset.filter(found[str(self.value())]) if self.value() in found else queryset
+
+
+class CountryFilter(DropdownFilter):
+    """Where the places of hosts lie; people have no country of their own."""
+
+    title = _("country of their places")
+    parameter_name = "country"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        names = locale(get_language() or "").territories.items()
+        countries = [(code, name) for code, name in names if len(code) == 2 and code.isalpha()]
+        return sorted(countries, key=lambda country: country[1])
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> QuerySet[User]:
+        if not self.value():
+            return queryset
+        hosts = Listing.objects.filter(country=self.value()).values("host")
+        return queryset.filter(pk__in=hosts)
 
 
 class RiskFilter(RadioFilter):

@@ -114,7 +114,8 @@ def page(request: HttpRequest, person_id: int) -> HttpResponseBase:
     section = _section(request)
     number = _number(request)
     if not reader.has_perm(section.needs):
-        return PAGE.render(request, "admin_site/view_as/closed.html", _frame(reader, person_id, section))
+        frame = _frame(reader, person_id, section)
+        return PAGE.render(request, "admin_site/view_as/closed.html", frame)
     try:
         person = viewing.look(
             actor=reader,

@@ -224,6 +224,7 @@ def test_people_are_found_by_number_and_narrowed_down() -> None:
     assert listed(client, "risk=report") == ["proven"]
     assert listed(client, "risk=dispute") == []
     assert listed(client, f"created_at_from={since}") == ["boss", "proven"]
+    assert (listed(client, "country=PT"), listed(client, "country=KE")) == (["proven"], [])
     assert listed(client, f"created_at_to={since}") == ["plain"]
     assert listed(client, "created_at_to=nonsense") == ["boss", "plain", "proven"]
     # What somebody may not look at does not narrow anything down for them either.
