@@ -36,11 +36,7 @@ def said(setting: Setting, value: Any) -> str:
 
 def unit(setting: Setting) -> str:
     """The unit as a help beside a field, "" where there is none."""
-    return (
-        _("In %(unit)s.") % {"unit": setting.unit}
-        if setting.unit and setting.unit != "%"
-        else str(setting.unit)
-    )
+    return _("In %(unit)s.") % {"unit": setting.unit} if setting.unit not in ("", "%") else ""
 
 
 def told(setting: Setting) -> dict[str, Any]:

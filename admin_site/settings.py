@@ -69,7 +69,6 @@ class SettingsPage(Page):
     """Every declared setting, whether it was ever changed or not. Administrators only."""
 
     icon = "tune"
-    fields = ()
     change_form_outer_before_template = "admin_site/setting.html"
     actions_detail = ("set_value", "set_default", "withdraw")
     offered = {
@@ -90,6 +89,10 @@ class SettingsPage(Page):
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         declared = platform.find(object_id)
         return None if declared is None else PlatformSetting(key=declared.key)
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """What there is to see stands above; a setting has no form of its own."""
+        return []
 
     def get_urls(self) -> list[Any]:
         effect = path(

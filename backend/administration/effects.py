@@ -115,7 +115,7 @@ def _fees(before: Asked, after: Asked, now: datetime, language: str) -> list[Eff
         )
 
     return [
-        row(_("The guest pays"), lambda price: price.total_minor),
+        row(_("The guest pays for three nights at 100"), lambda price: price.total_minor),
         row(_("The host gets"), lambda price: price.host_payout_minor),
         row(_("The platform keeps"), lambda price: price.total_minor - price.host_payout_minor),
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from backend.core.declared import DECLARED
 from backend.core.networks import NetworkField
 
 
@@ -66,7 +67,8 @@ class PlatformSetting(models.Model):
         verbose_name_plural = _("platform settings")
 
     def __str__(self) -> str:
-        return self.key
+        declared = DECLARED.get(self.key)
+        return str(declared.title) if declared else self.key
 
 
 class SettingVersion(models.Model):

@@ -25,12 +25,12 @@ def told(key: str, value: Any, language: str = "en") -> list[tuple[str, str, str
 
 def test_fee_says_who_gets_what_of_three_nights() -> None:
     assert told("host_fee_percent", Decimal(12)) == [
-        ("The guest pays", "EUR 300.00", "EUR 300.00"),
+        ("The guest pays for three nights at 100", "EUR 300.00", "EUR 300.00"),
         ("The host gets", "EUR 253.50", "EUR 264.00"),
         ("The platform keeps", "EUR 46.50", "EUR 36.00"),
     ]
     assert told("service_fee_model", "split") == [
-        ("The guest pays", "EUR 300.00", "EUR 342.30"),
+        ("The guest pays for three nights at 100", "EUR 300.00", "EUR 342.30"),
         ("The host gets", "EUR 253.50", "EUR 291.00"),
         ("The platform keeps", "EUR 46.50", "EUR 51.30"),
     ]
