@@ -58,7 +58,7 @@ class Bearer(AuthBase):
                 raise Unauthenticated
             user: Any = ANONYMOUS
         else:
-            user = self._user_of(request, header)
+            user = self.user_of(request, header)
             structlog.contextvars.bind_contextvars(user_id=user.id)
             if user.scopes is not None:
                 operation: Any = request.operation  # type: ignore[attr-defined]
@@ -68,7 +68,8 @@ class Bearer(AuthBase):
         return user
 
     @staticmethod
-    def _user_of(request: HttpRequest, header: str) -> Any:
+    def user_of(request: HttpRequest, header: str) -> Any:
+        """Whom an Authorization header speaks for. Raises: Unauthenticated, Throttled."""
         from backend.identity import api_keys
         from backend.identity import services as identity
 

@@ -50,7 +50,7 @@ EXPOSED = "ETag, X-Request-ID, Retry-After, RateLimit, RateLimit-Policy, Idempot
 
 def is_api(request: HttpRequest) -> bool:
     """Whether the answer belongs to the API, so that its errors are problem documents."""
-    return request.path_info.startswith("/api/") or request.path_info == "/api"
+    return request.path_info.startswith(("/api/", "/graphql")) or request.path_info == "/api"
 
 
 def dress(request: HttpRequest, response: HttpResponseBase) -> None:

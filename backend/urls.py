@@ -9,6 +9,7 @@ from django.views.static import serve
 
 from api import documents
 from api.appeal_page import appeal_page
+from api.graphql.view import graphql
 from api.health import live, ready
 from api.main import api
 from api.metrics import metrics
@@ -24,6 +25,7 @@ urlpatterns = [
     path("api/unsubscribe/<str:word>/", unsubscribe),
     path("api/appeals/<str:word>/", appeal_page),
     path("api/", api.urls),
+    path("graphql/", graphql),
 ]
 if not settings.PRODUCTION and not settings.ENV.storage_bucket:
     urlpatterns.append(re_path(r"^media/(?P<path>.*)$", serve, {"document_root": settings.MEDIA_ROOT}))
