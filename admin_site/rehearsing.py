@@ -12,7 +12,6 @@ from typing import Any, ClassVar
 from django import forms
 from django.contrib.admin.utils import unquote
 from django.http import HttpRequest
-from django.utils.translation import get_language_bidi
 from django.utils.translation import gettext_lazy as _
 
 from admin_site.actions import ReasonForm
@@ -47,8 +46,7 @@ def lines_of(effect: Effect) -> list[Row]:
         moved = getattr(change, name)
         if moved:
             after = money(getattr(effect.after, name), currency)
-            arrow = "←" if get_language_bidi() else "→"
-            found.append((words, f"{signed(moved, currency)} {arrow} {after}", "up" if moved > 0 else "bad"))
+            found.append((words, f"{signed(moved, currency)} → {after}", "up" if moved > 0 else "bad"))
     if change.penalty:
         words = _("Host's penalty") if change.penalty > 0 else _("Host's penalty, no longer owed")
         found.append((words, money(abs(change.penalty), currency), "bad" if change.penalty > 0 else "up"))
