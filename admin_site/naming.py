@@ -22,7 +22,7 @@ def translate(site: AdminSite) -> None:
             _name(field, "verbose_name")
             words = getattr(field, "choices", None)
             if words and all(type(label) is str for _value, label in words):
-                field.choices = [(value, _lazy(label)) for value, label in words]  # type: ignore[union-attr]
+                field.choices = [(value, _lazy(label)) for value, label in words]
 
 
 def _name(named: Any, attribute: str) -> None:

@@ -125,7 +125,7 @@ class BackOffice(UnfoldAdminSite):
 
     def extra_urls(self) -> list[URLPattern]:
         """Pages that are no lists of rows; asked for once all of them are registered."""
-        posted = {
+        posted: dict[str, tuple[str, Any]] = {
             "language": ("language/", languages.choose),
             "keep_filter": ("filters/", saved_filters.keep_view),
             "forget_filter": ("filters/<int:filter_id>/forget/", saved_filters.forget_view),
