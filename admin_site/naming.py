@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.apps import apps
 from django.contrib.admin import AdminSite
 from django.utils.translation import gettext_lazy
 
@@ -15,6 +16,8 @@ from django.utils.translation import gettext_lazy
 def translate(site: AdminSite) -> None:
     """Let every name on the pages of ``site`` be one of the reader's language."""
     pages = site._registry
+    for label in {model._meta.app_label for model in pages}:
+        _name(apps.get_app_config(label), "verbose_name")
     for model in {*pages, *(inline.model for page in pages.values() for inline in page.inlines)}:
         _name(model._meta, "verbose_name")
         _name(model._meta, "verbose_name_plural")

@@ -88,6 +88,7 @@ def of_models() -> Iterator[Source]:
     with override("en"):
         for model in _models():
             meta = model._meta
+            yield Source(str(meta.app_config.verbose_name), "", meta.app_label)
             yield Source(str(meta.verbose_name), "", meta.label)
             yield Source(str(meta.verbose_name_plural), "", meta.label)
             for field in meta.get_fields():
