@@ -68,6 +68,9 @@ ELSEWHERE: dict[str, str] = {
     "access_log_hours": "telemetry.test_retention.test_lines_go_in_parts",
     "error_log_days": "telemetry.test_retention.test_errors_go_after_their_days",
     "slow_statement_ms": "telemetry.test_recording.test_slow_statement_is_noted_without_its_values",
+    "backup_hour": "jobs.test_backup_schedule.test_base_is_due_once_after_its_hour",
+    "backup_keep_days": "jobs.test_backups.test_old_backups_go_and_the_newest_stays",
+    "restore_drill_days": "jobs.test_backup_schedule.test_drill_is_due_by_its_days",
     "limit_sockets_user": "realtime.test_door.test_the_limit_of_sockets_is_a_platform_setting",
 }
 """Setting → the test that sets it and looks at what comes of it."""
