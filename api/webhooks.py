@@ -76,7 +76,7 @@ class WebhookMade(WebhookOut):
     )
 
 
-class AttemptOut(Out):
+class WebhookTryOut(Out):
     """One try: the status that came back, or the word for why none did."""
 
     number: int
@@ -103,7 +103,7 @@ class DeliveryDetail(DeliveryOut):
     """A delivery with what was sent and each try."""
 
     data: dict[str, Any]
-    tries: list[AttemptOut]
+    tries: list[WebhookTryOut]
 
 
 class DeliveryQuery(PageQuery):
