@@ -63,7 +63,7 @@ def test_reduction_times_and_currency_are_told() -> None:
         )
     ]
     (row,) = told("currency", "EUR")
-    assert row[1:] == ("EUR 10,000.00", "EUR 10,000.00")
+    assert row[1:] == ("EUR 100.00", "EUR 100.00")
     assert told("mask_contact_data", False)[0][1:] == ("•••", "+254 712 345 678, ana@example.com")
 
 
