@@ -122,7 +122,9 @@ def likely(case: Case) -> str:
     found = Flag.objects.filter(case=case, status=Flag.Status.OPEN).order_by("pk")
     said = [reasons.OF_REPORTS[each] for each in reported.values_list("reason", flat=True)[:20]]
     said += [reasons.OF_FLAGS[each] for each in found.values_list("kind", flat=True)[:20]]
-    return next((code for code in said if code in fitting), next(iter(fitting)))
+    # Words that staff look for say nothing of why; whatever else was found says more.
+    said = [code for code in said if code in fitting and code != reasons.OTHER]
+    return said[0] if said else reasons.OTHER
 
 
 def letter(case: Case, action: str, code: str, words: str) -> dict[str, Any] | None:
