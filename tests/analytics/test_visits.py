@@ -15,6 +15,7 @@ from backend.analytics.models import ListingVisits, MarketChange
 from backend.analytics.visits import Notebook, Visitor, notebook
 from backend.listings import cohosts
 from backend.listings.models import Listing
+from backend.privacy import retention
 from tests.api.client import ApiClient
 from tests.factories import NOW, make_listing, make_user
 
@@ -207,3 +208,16 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert counted == [True, True, True, False, False]
     assert len(mine._lately) == 3
+
+
+def test_visits_are_dropped_after_three_years() -> None:
+    listing = make_listing()
+    rule = next(rule for rule in retention.RULES if rule.name == "visits")
+    old = NOW.date() - visits.KEPT
+    for day in (old - timedelta(days=1), old, NOW.date()):
+        ListingVisits.objects.create(listing=listing, day=day, views=1)
+
+    dropped = rule.run(NOW)
+
+    assert (dropped, rule.days) == (1, visits.KEPT)
+    assert set(ListingVisits.objects.values_list("day", flat=True)) == {old, NOW.date()}
