@@ -14,6 +14,7 @@ import django
 import unfold
 from babel.messages.mofile import read_mo
 from babel.messages.pofile import read_po
+from django.apps import apps
 from django.contrib import admin
 from django.utils.translation import override
 from django.utils.translation.template import templatize
@@ -138,9 +139,13 @@ def _of_django() -> tuple[Source, ...]:
 
 @cache
 def translated_by_django(language: str) -> frozenset[str]:
-    """What Django says in ``language`` by itself."""
+    """What Django says in ``language`` by itself, with the parts of it that are installed."""
     known = set()
-    for path in DJANGO.glob(f"**/locale/{language}/LC_MESSAGES/django.mo"):
+    places = [Path(app.path) for app in apps.get_app_configs()]
+    parts = [DJANGO / "conf", *(place for place in places if place.is_relative_to(DJANGO))]
+    for path in [part / "locale" / language / "LC_MESSAGES" / "django.mo" for part in parts]:
+        if not path.exists():
+            continue
         with path.open("rb") as file:
             known |= {
                 message.id if isinstance(message.id, str) else message.id[0] for message in read_mo(file)
