@@ -70,4 +70,17 @@ def test_what_is_under_way_while_it_is_closed_is_not_lost() -> None:
     assert equal()
     with connection.cursor() as cursor:
         cursor.execute("SELECT max(through) FROM ledger_closings WHERE is_done")
-        assert cursor.fetchone()[0] == LedgerEntry.objects.order_by("-id").values_list("pk", flat=True).first()
+        assert (
+            cursor.fetchone()[0] == LedgerEntry.objects.order_by("-id").values_list("pk", flat=True).first()
+        )
+
+
+def test_a_sum_that_has_left_an_entry_out_is_noticed() -> None:
+    pay(make_folio())
+    for _ in range(2):
+        closing.close(now=NOW)
+    assert wrong_books() == {}
+
+    LedgerBalance.objects.filter(account="guest_funds").update(amount_minor=1)
+
+    assert set(wrong_books()) == {"ledger_balances_are_its_entries"}
