@@ -198,6 +198,8 @@ def test_main_pages_say_nothing_in_english(language: str) -> None:
     client = signed_in(boss)
     with override(language):
         ours = {source.text for source in strings.ours() if gettext(source.text) != source.text}
+    # Words in small letters may be names of people and roles as well; the menu names each language in its own words.
+    ours = {text for text in ours if text[0].isupper() or " " in text} - {"English"}
     paths = [
         *(reverse("admin:index"), *(page.url() for page in PAGES.values() if "<" not in page.route)),
         *(reverse(f"admin:{name}_changelist") for name in MAIN),
@@ -215,6 +217,7 @@ def test_main_pages_say_nothing_in_english(language: str) -> None:
 def _words(page: str) -> set[str]:
     """The texts of a page, each by itself; with those of its hints."""
     page = re.sub(r"<(script|style|template)\b.*?</\1>", "", page, flags=re.DOTALL)
+    page = re.sub(r"<span[^>]*material-symbols-outlined[^>]*>[^<]*</span>", "", page)
     hints = re.findall(r"(?:title|placeholder|aria-label)=\"([^\"]+)\"", page)
     texts = [*re.split(r"<[^>]*>", page), *hints]
     return {html.unescape(text).strip() for text in texts}
