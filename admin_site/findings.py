@@ -23,7 +23,7 @@ from admin_site.display import label, link, url_of
 from backend.core import access
 from backend.core.errors import DomainError
 from backend.moderation import deciding, text_rules
-from backend.moderation.models import Case, Flag, Strike, TextRule
+from backend.moderation.models import Flag, Strike, TextRule
 
 FLAG_COLOURS = {"open": "warning", "confirmed": "danger", "dismissed": "default", "gone": "default"}
 SEVERITY_COLOURS = {"low": "default", "normal": "info", "high": "danger"}
@@ -77,7 +77,8 @@ class FlagPage(Page):
 
     def has_decide_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         flag = self.get_row(request, str(object_id)) if object_id else None
-        return flag is not None and access.can(request.user, "case.decide", flag.case or _nobodys(flag))
+        case = flag.case if flag is not None else None
+        return case is not None and access.can(request.user, "case.decide", case)
 
     @dialog_action(
         title=_("Dismiss"),
@@ -112,11 +113,6 @@ class FlagPage(Page):
     @display(description=_("found"))
     def why(self, flag: Flag) -> str:
         return format_html_join("", "<div>{}</div>", ((line,) for line in explain(flag))) or "–"
-
-
-def _nobodys(flag: Flag) -> Case:
-    """A case as the rule asks for one, for a finding that has none."""
-    return Case(listing=flag.listing, person_id=flag.listing.host_id)
 
 
 @admin.register(TextRule)

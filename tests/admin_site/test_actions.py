@@ -53,7 +53,7 @@ def test_reject_takes_the_listing_off_and_tells_the_host() -> None:
     entry = audited("listing.rejected")
     assert (entry.actor, entry.reason) == (moderator, "The pictures show another place")
     assert entry.address == "127.0.0.1"
-    assert Notification.objects.get(user=listing.host).kind == "listing.rejected"
+    assert Notification.objects.get(user=listing.host, kind="listing.rejected").kind == "listing.rejected"
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from ipaddress import ip_network
 from typing import Any
 
@@ -25,6 +26,7 @@ from backend.bookings.models import Booking, HostPenalty
 from backend.core import platform
 from backend.core.models import FirewallRule, ThrottledSubject
 from backend.identity import suspension
+from backend.moderation.models import Case, Decision, Flag, Strike, TextRule
 from backend.notifications.models import SuppressedAddress
 from backend.payments.models import (
     Payment,
@@ -315,12 +317,36 @@ def _money(world: World) -> None:
     SuppressedAddress.objects.create(
         user=make_user(), channel="email", address="gone@example.com", created_at=NOW
     )
+    _moderated(booking)
     Erasure.objects.create(user=make_user(), asked_by=world.people["admin"], asked_at=NOW)
     RetentionRun.objects.create(rule="sessions", ran_at=NOW, last_count=0, total=0)
     with transaction.atomic():
         platform.put("hold_minutes", 30)
     assert Payment.objects.exists()
     assert Block.objects.exists()
+
+
+def _moderated(booking: Booking) -> None:
+    """A rule, what it has found, and a strike for something that is over."""
+    TextRule.objects.create(pattern="cash only", created_at=NOW)
+    person = make_user()
+    case = Case.objects.create(
+        user=person, person=person, status="closed", opened_at=NOW, due_at=NOW, decided_at=NOW, closed_at=NOW
+    )
+    decision = Decision.objects.create(
+        case=case, person=person, action="suspend_person", reason_code="unsafe", decided_at=NOW
+    )
+    Strike.objects.create(
+        decision=decision,
+        person=person,
+        points=3,
+        reason_code="unsafe",
+        created_at=NOW,
+        expires_at=NOW + timedelta(days=365),
+    )
+    listing = booking.listing
+    about = Case.objects.create(listing=listing, person=listing.host, opened_at=NOW, due_at=NOW)
+    Flag.objects.create(case=about, listing=listing, kind="words", fingerprint="x", created_at=NOW)
 
 
 def _rows(world: World) -> dict[str, Any]:
