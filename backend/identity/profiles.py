@@ -249,7 +249,9 @@ def _chosen(path: str, value: str | None, known: Callable[[str], bool], code: st
 
 def _currency(path: str, value: str | None) -> str:
     message = _("There is no exchange rate for this currency.")
-    return _chosen(path, (value or "").upper(), lambda code: code in fx.offered(), "unknown_currency", message)
+    return _chosen(
+        path, (value or "").upper(), lambda code: code in fx.offered(), "unknown_currency", message
+    )
 
 
 def _language(path: str, value: str | None) -> str:

@@ -66,7 +66,9 @@ def test_evidence_reaches_the_provider_with_the_facts_of_the_stay(fake: StripeFa
 
     sent = fake.objects[dispute.provider_ref]
     assert sent["evidence"]["uncategorized_text"] == TEXT
-    assert sent["evidence"]["product_description"].endswith(f"“Old mill” in Lisbon, PT, booking {booking.reference}")
+    assert sent["evidence"]["product_description"].endswith(
+        f"“Old mill” in Lisbon, PT, booking {booking.reference}"
+    )
     assert sent["evidence"]["customer_name"] == booking.guest.get_full_name()
     assert sent["evidence"]["service_date"] == f"{booking.check_in} to {booking.check_out}"
     assert "Cancellation policy “" in sent["evidence"]["cancellation_policy_disclosure"]
@@ -109,10 +111,7 @@ def test_answer_that_nobody_heard_of_is_given_again_under_its_key(fake: StripeFa
     assert (early, later) == ({"settled": 0, "open": 0}, {"settled": 1, "open": 0})
     told = DisputeAnswer.objects.get()
     assert (told.state, told.attempts, told.settled_at) == ("sent", 2, LATER)
-    keys = {
-        request.key
-        for request in fake.asked(f"POST /v1/disputes/{dispute.provider_ref}")
-    }
+    keys = {request.key for request in fake.asked(f"POST /v1/disputes/{dispute.provider_ref}")}
     assert keys == {str(told.pk)}
     dispute.refresh_from_db()
     assert dispute.status == "under_review"

@@ -133,7 +133,8 @@ def _offer(host: Person, end: FarEnd) -> Listing:
         "postal_code": "1100-ZEB",
     }  # type: ignore[dict-item]
     french = host.api.put(
-        f"/api/properties/{pk}/texts/fr/", {"title": "zebratitre", "description": "zebratexte de ma grand-mère"}
+        f"/api/properties/{pk}/texts/fr/",
+        {"title": "zebratitre", "description": "zebratexte de ma grand-mère"},
     )
     assert french.status_code == 200, french.content
     host.planted |= {"french_title": "zebratitre", "french": "zebratexte de ma grand-mère"}
