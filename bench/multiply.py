@@ -124,7 +124,9 @@ def _value(name: str, kind: str, length: int | None, is_moved: bool, is_alone: b
         return column
     if kind in ("character varying", "text"):
         marked = f"to_hex(c.n) || '_' || {column}"
-        return f"left({marked}, {length})" if length else marked
+        marked = f"left({marked}, {length})" if length else marked
+        # What is empty is unique nowhere, and often means that there is none.
+        return f"CASE WHEN {column} = '' THEN '' ELSE {marked} END"
     if kind == "bytea":
         return f"sha256({column} || c.n::text::bytea)"
     if kind in ("bigint", "integer"):
