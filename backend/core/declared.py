@@ -10,7 +10,6 @@ from decimal import Decimal
 
 from django.conf import settings
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import pgettext_lazy
 
 from backend.core.errors import Text
 from backend.core.setting import Group, Setting
@@ -28,9 +27,9 @@ NEXT_CLEANING = _("Counts from the next tidying up on. What is deleted then does
 
 LANGUAGES: dict[str, Text] = dict(settings.LANGUAGES)
 SHARES = {
-    "platform": pgettext_lazy("who bears a loss", "the platform"),
-    "host": pgettext_lazy("who bears a loss", "the host"),
-    "shared": pgettext_lazy("who bears a loss", "both, each their part"),
+    "platform": _("the platform"),
+    "host": _("the host"),
+    "shared": _("both, each their part"),
 }
 
 GROUPS = [
