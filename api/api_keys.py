@@ -96,7 +96,7 @@ def make(request: HttpRequest, body: ApiKeyIn) -> Any:
 
 @router.delete(
     "/host/api-keys/{int:key_id}/",
-    response=responses(None, NotAllowed, NotFound, status=204),
+    response=responses(None, NotFound, status=204),
     summary="Revoke an API key",
 )
 def revoke(request: HttpRequest, key_id: Path[Id]) -> None:

@@ -152,7 +152,7 @@ def add(request: HttpRequest, body: WebhookIn) -> Any:
 
 @router.get(
     "/host/webhooks/{int:webhook_id}/",
-    response=responses(WebhookOut, NotAllowed, NotFound),
+    response=responses(WebhookOut, NotFound),
     summary="A webhook of mine",
 )
 def read(request: HttpRequest, webhook_id: Path[Id]) -> HttpResponse:
@@ -165,7 +165,7 @@ def read(request: HttpRequest, webhook_id: Path[Id]) -> HttpResponse:
 
 @router.patch(
     "/host/webhooks/{int:webhook_id}/",
-    response=responses(WebhookOut, NotAllowed, NotFound),
+    response=responses(WebhookOut, NotFound),
     summary="Change a webhook of mine",
 )
 def change(request: HttpRequest, webhook_id: Path[Id], body: WebhookPatch) -> Any:
@@ -177,7 +177,7 @@ def change(request: HttpRequest, webhook_id: Path[Id], body: WebhookPatch) -> An
 
 @router.delete(
     "/host/webhooks/{int:webhook_id}/",
-    response=responses(None, NotAllowed, NotFound, status=204),
+    response=responses(None, NotFound, status=204),
     summary="Remove a webhook of mine",
 )
 def remove(request: HttpRequest, webhook_id: Path[Id]) -> None:
@@ -187,7 +187,7 @@ def remove(request: HttpRequest, webhook_id: Path[Id]) -> None:
 
 @router.post(
     "/host/webhooks/{int:webhook_id}/rotate-secret/",
-    response=responses(WebhookMade, NotAllowed, NotFound),
+    response=responses(WebhookMade, NotFound),
     summary="Change the secret of a webhook",
 )
 def rotate(request: HttpRequest, webhook_id: Path[Id]) -> Any:
@@ -198,7 +198,7 @@ def rotate(request: HttpRequest, webhook_id: Path[Id]) -> Any:
 
 @router.post(
     "/host/webhooks/{int:webhook_id}/test/",
-    response=responses(DeliveryOut, NotAllowed, NotFound, webhooks.EndpointDisabled, status=202),
+    response=responses(DeliveryOut, NotFound, webhooks.EndpointDisabled, status=202),
     summary="Send a test event",
 )
 def send_test(request: HttpRequest, webhook_id: Path[Id]) -> Any:
@@ -209,7 +209,7 @@ def send_test(request: HttpRequest, webhook_id: Path[Id]) -> Any:
 
 @router.get(
     "/host/webhooks/{int:webhook_id}/deliveries/",
-    response=responses(Page[DeliveryOut], NotAllowed, NotFound),
+    response=responses(Page[DeliveryOut], NotFound),
     summary="What was sent to a webhook",
 )
 def list_deliveries(request: HttpRequest, webhook_id: Path[Id], params: Query[DeliveryQuery]) -> Any:
@@ -222,7 +222,7 @@ def list_deliveries(request: HttpRequest, webhook_id: Path[Id], params: Query[De
 
 @router.get(
     "/host/webhooks/{int:webhook_id}/deliveries/{int:delivery_id}/",
-    response=responses(DeliveryDetail, NotAllowed, NotFound),
+    response=responses(DeliveryDetail, NotFound),
     summary="One delivery",
 )
 def read_delivery(request: HttpRequest, webhook_id: Path[Id], delivery_id: Path[Id]) -> Any:
@@ -236,7 +236,7 @@ def read_delivery(request: HttpRequest, webhook_id: Path[Id], delivery_id: Path[
 
 @router.post(
     "/host/webhooks/{int:webhook_id}/deliveries/{int:delivery_id}/retry/",
-    response=responses(Replayed, NotAllowed, NotFound, webhooks.EndpointDisabled, status=202),
+    response=responses(Replayed, NotFound, webhooks.EndpointDisabled, status=202),
     summary="Send a delivery again",
 )
 def retry(request: HttpRequest, webhook_id: Path[Id], delivery_id: Path[Id]) -> Any:
@@ -249,7 +249,7 @@ def retry(request: HttpRequest, webhook_id: Path[Id], delivery_id: Path[Id]) -> 
 
 @router.post(
     "/host/webhooks/{int:webhook_id}/replay/",
-    response=responses(Replayed, NotAllowed, NotFound, webhooks.EndpointDisabled, status=202),
+    response=responses(Replayed, NotFound, webhooks.EndpointDisabled, status=202),
     summary="Send again what happened since",
 )
 def replay(request: HttpRequest, webhook_id: Path[Id], body: ReplayIn) -> Any:

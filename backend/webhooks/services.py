@@ -62,8 +62,8 @@ def kept(actor: User) -> QuerySet[WebhookEndpoint]:
 
 
 def of(actor: User, endpoint_id: int) -> WebhookEndpoint:
-    """Raises: NotAllowed, NotFound."""
-    found = kept(actor).filter(pk=endpoint_id).first()
+    """An endpoint of ``actor``, who may have been a host once. Raises: NotFound."""
+    found = WebhookEndpoint.objects.filter(user=actor, pk=endpoint_id).first()
     if found is None:
         raise NotFound
     return found
@@ -129,7 +129,7 @@ def change(*, actor: User, endpoint_id: int, changes: Mapping[str, Any], now: da
 
 
 def rotate(*, actor: User, endpoint_id: int, now: datetime) -> tuple[WebhookEndpoint, str]:
-    """A new secret, shown once; the old one signs beside it for a day. Raises: NotAllowed, NotFound."""
+    """A new secret, shown once; the old one signs beside it for a day. Raises: NotFound."""
     of(actor, endpoint_id)
     secret = _new_secret()
     with transaction.atomic():
@@ -142,7 +142,7 @@ def rotate(*, actor: User, endpoint_id: int, now: datetime) -> tuple[WebhookEndp
 
 
 def remove(*, actor: User, endpoint_id: int, now: datetime) -> None:
-    """Forget an endpoint with all that was sent to it. Raises: NotAllowed, NotFound."""
+    """Forget an endpoint with all that was sent to it. Raises: NotFound."""
     of(actor, endpoint_id)
     with transaction.atomic():
         endpoint = _locked(actor, endpoint_id)
@@ -151,7 +151,7 @@ def remove(*, actor: User, endpoint_id: int, now: datetime) -> None:
 
 
 def send_test(*, actor: User, endpoint_id: int, now: datetime) -> WebhookDelivery:
-    """Queue an event of the type ``webhook.test``. Raises: NotAllowed, NotFound, EndpointDisabled."""
+    """Queue an event of the type ``webhook.test``. Raises: NotFound, EndpointDisabled."""
     of(actor, endpoint_id)
     with transaction.atomic():
         endpoint = _locked(actor, endpoint_id)
@@ -181,7 +181,7 @@ def replay(
 ) -> int:
     """Send again under the same ids: one delivery, or all since a moment, delivered or given up; at most a thousand.
 
-    Returns how many were queued. Raises: NotAllowed, NotFound (also of the delivery), EndpointDisabled.
+    Returns how many were queued. Raises: NotFound (also of the delivery), EndpointDisabled.
     """
     of(actor, endpoint_id)
     with transaction.atomic():

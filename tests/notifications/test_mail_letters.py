@@ -129,23 +129,23 @@ def test_one_click_in_a_mail_program_ends_such_mails(box: Postbox, client: Clien
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("kind", sorted(kind for kind in KINDS if KINDS[kind].email))
-def test_every_kind_is_a_whole_mail_in_every_language(kind: str, language: str) -> None:
-    user = User(pk=7, username="bo", email="bo@example.com", first_name="Bo")
-    notice = preview.made_up(kind, now=NOW)
+def test_every_kind_is_a_whole_mail_in_every_language(language: str) -> None:
+    for kind in sorted(kind for kind in KINDS if KINDS[kind].email):
+        user = User(pk=7, username="bo", email="bo@example.com", first_name="Bo")
+        notice = preview.made_up(kind, now=NOW)
 
-    mail = letter(notice, user=user, language=language, facts=None, message_id="one")
+        mail = letter(notice, user=user, language=language, facts=None, message_id="one")
 
-    html = str(mail.alternatives[0][0])
-    seen = Seen(html)
-    assert "–" not in str(mail.body) + " ".join(seen.words)
-    assert "%(" not in mail.subject + str(mail.body) + html
-    assert f'<html lang="{language}" dir="{"rtl" if language == "ar" else "ltr"}"' in html
-    assert mail.subject
-    assert len(mail.subject.splitlines()) == 1
-    assert all(urlsplit(link).netloc for link in seen.links + seen.pictures)
-    assert len(seen.links) == (2 if KINDS[kind].must_go_by(EMAIL) else 3)
-    assert {"script", "form", "link", "iframe"} & set(seen.tags) == set()
+        html = str(mail.alternatives[0][0])
+        seen = Seen(html)
+        assert "–" not in str(mail.body) + " ".join(seen.words)
+        assert "%(" not in mail.subject + str(mail.body) + html
+        assert f'<html lang="{language}" dir="{"rtl" if language == "ar" else "ltr"}"' in html
+        assert mail.subject
+        assert len(mail.subject.splitlines()) == 1
+        assert all(urlsplit(link).netloc for link in seen.links + seen.pictures)
+        assert len(seen.links) == (2 if KINDS[kind].must_go_by(EMAIL) else 3)
+        assert {"script", "form", "link", "iframe"} & set(seen.tags) == set()
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,8 @@ from django.utils.translation import override
 from backend.notifications.kinds import KINDS
 from backend.notifications.rendering import Notice, payload, render
 
+pytestmark = pytest.mark.usefixtures("db")
+
 PARAMS: dict[str, Any] = {
     **{
         "reference": "KB7Q2M",
@@ -30,14 +32,14 @@ def notice(kind: str, params: dict[str, Any]) -> Notice:
 
 
 @pytest.mark.parametrize("language", [code for code, _name in settings.LANGUAGES])
-@pytest.mark.parametrize("kind", sorted(KINDS))
-def test_render_knows_every_kind_in_every_language(kind: str, language: str) -> None:
-    for params in (PARAMS, {**PARAMS, "reason": ""}, {}):
-        title, body = render(notice(kind, params), language)
+def test_render_knows_every_kind_in_every_language(language: str) -> None:
+    for kind in sorted(KINDS):
+        for params in (PARAMS, {**PARAMS, "reason": ""}, {}):
+            title, body = render(notice(kind, params), language)
 
-        assert title
-        assert body
-        assert "%(" not in title + body
+            assert title
+            assert body
+            assert "%(" not in title + body
 
 
 def test_render_writes_money_and_dates_as_the_language_does() -> None:
@@ -66,15 +68,15 @@ def test_payload_has_the_fields_of_the_contract() -> None:
 
 
 @pytest.mark.parametrize("language", [code for code, _name in settings.LANGUAGES if code != "en"])
-@pytest.mark.parametrize("kind", sorted(KINDS))
-def test_every_kind_is_translated_and_keeps_its_values(kind: str, language: str) -> None:
-    for text in (KINDS[kind].title, KINDS[kind].body, KINDS[kind].body_with_reason):
-        if text:
-            with override("en"):
-                english = str(text)
-            with override(language):
-                translated = str(text)
-            assert translated != english
-            assert sorted(set(re.findall(r"%\(\w+\)s", translated))) == sorted(
-                set(re.findall(r"%\(\w+\)s", english))
-            )
+def test_every_kind_is_translated_and_keeps_its_values(language: str) -> None:
+    for kind in sorted(KINDS):
+        for text in (KINDS[kind].title, KINDS[kind].body, KINDS[kind].body_with_reason):
+            if text:
+                with override("en"):
+                    english = str(text)
+                with override(language):
+                    translated = str(text)
+                assert translated != english or re.fullmatch(r"%\(\w+\)s", english)
+                assert sorted(set(re.findall(r"%\(\w+\)s", translated))) == sorted(
+                    set(re.findall(r"%\(\w+\)s", english))
+                )
