@@ -156,7 +156,7 @@ def translated_by_django(language: str) -> frozenset[str]:
 def ours() -> Iterator[Source]:
     """All strings of this project; words without a letter need no translation."""
     for source in [*in_code(), *in_templates(), *of_models()]:
-        if re.search(r"[A-Za-z]{2}", re.sub(r"%(\(\w+\))?[sd]", "", source.text)):
+        if re.search(r"[A-Za-z]|%%", re.sub(r"%(\(\w+\))?[sd]", "", source.text)):
             yield source
 
 

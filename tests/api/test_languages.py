@@ -430,7 +430,7 @@ def test_every_kind_of_notice_is_told_in_every_language(language):
         (kind, each)
         for kind, texts in found.items()
         for each, source in zip(texts, english[kind], strict=True)
-        if each and each == source
+        if each == source and re.sub(PLACEHOLDER, "", each)
     ]
     assert same == []
 

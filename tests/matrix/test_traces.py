@@ -45,6 +45,7 @@ TRACES = {
     "feeds_revoke_subscriber": "listing.subscriber_revoked",
     "api_keys_make": "api_key.made",
     "api_keys_revoke": "api_key.revoked",
+    "webhooks_add": "webhook.added",
     "webhooks_change": "webhook.changed",
     "webhooks_remove": "webhook.removed",
     "webhooks_rotate": "webhook.rotated",
@@ -106,7 +107,6 @@ ELSEWHERE = {
     "verification_confirm_reset": "password.reset",
     "verification_verify_email": "email.verified",
     "verification_verify_phone": "phone.verified",
-    "webhooks_add": "webhook.added",
     "wishlists_unshare": "wishlist.unshared",
 }
 """Those that need a key, a code, a provider or something that was done before; their own tests carry them out."""

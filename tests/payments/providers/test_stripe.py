@@ -11,13 +11,16 @@ import pytest
 
 from backend.core.errors import Invalid
 from backend.payments.providers import registry, stripe
-from backend.payments.providers.base import AccountState, KeyReused, Order, ProviderUnavailable, Result
+from backend.payments.providers.base import AccountState, Card, KeyReused, Order, ProviderUnavailable, Result
 from backend.payments.providers.stripe import Stripe
 from tests.fakes.base import Fault
 from tests.fakes.stripe import CONNECT_SECRET, KEY, SECRET, StripeFake
 
 LOST = [Fault.TIMEOUT_AFTER, Fault.RESET_AFTER, Fault.GARBAGE]
 """Done, but not heard of."""
+
+VISA = Card("visa", "4242")
+"""What the pretended Stripe tells of the card that paid."""
 
 
 @pytest.fixture
@@ -77,7 +80,7 @@ def test_charge_waits_for_the_guest_and_succeeds_with_its_fee(fake: StripeFake, 
     fake.confirm(asked.reference)
 
     after = adapter.look_up(again(charge, reference=asked.reference))
-    assert after == Result("succeeded", reference=asked.reference, fee_minor=943)
+    assert after == Result("succeeded", reference=asked.reference, fee_minor=943, card=VISA)
     assert fake.moved("charge") == [(charge.key, 31_500, "EUR")]
 
 
@@ -216,7 +219,9 @@ def test_authorize_is_taken_by_capture_and_both_know_their_keys(fake: StripeFake
     capture = order("capture", parent_ref=asked.reference)
     fake.confirm(asked.reference)
 
-    assert adapter.look_up(again(held, reference=asked.reference)) == Result("succeeded", asked.reference)
+    assert adapter.look_up(again(held, reference=asked.reference)) == Result(
+        "succeeded", asked.reference, card=VISA
+    )
     assert adapter.look_up(capture) is None
     assert fake.moved() == []
 
@@ -266,7 +271,7 @@ def test_give_up_comes_too_late_for_a_payment_that_is_through(fake: StripeFake, 
     known = again(charge, reference=adapter.charge(charge).reference)
     fake.confirm(known.reference)
 
-    assert adapter.give_up(known) == Result("succeeded", known.reference, fee_minor=943)
+    assert adapter.give_up(known) == Result("succeeded", known.reference, fee_minor=943, card=VISA)
 
 
 def test_refund_in_parts_never_gives_more_than_was_taken(fake: StripeFake, adapter: Stripe) -> None:
@@ -490,7 +495,7 @@ def test_fee_in_another_currency_is_that_share_of_the_charge(fake: StripeFake, a
     found = adapter.look_up(again(charge, reference=reference))
 
     assert fake.balance["usd"] == 110_000 - 3_223
-    assert found == Result("succeeded", reference, fee_minor=2_930)
+    assert found == Result("succeeded", reference, fee_minor=2_930, card=VISA)
 
 
 def test_list_recent_tells_every_movement_with_its_key(fake: StripeFake, adapter: Stripe) -> None:
