@@ -162,7 +162,7 @@ def may_see(user: Any, label: str) -> bool:
 
 
 def _item(request: HttpRequest, title: Any, icon: str, label: str, badges: tuple[str, ...]) -> dict[str, Any]:
-    item = {"title": title, "icon": icon, "link": _address(label)}
+    item = {"title": title, "icon": icon, "link": address_of(label)}
     if badges:
         counts = waiting.counts(request)
         total = sum(counts.get(key, 0) for key in badges)
@@ -174,7 +174,8 @@ def _item(request: HttpRequest, title: Any, icon: str, label: str, badges: tuple
     return item
 
 
-def _address(label: str) -> str:
+def address_of(label: str) -> str:
+    """Where the page of a line of ``GROUPS`` lies."""
     if label.startswith(OWN):
         return PAGES[label.removeprefix(OWN)].url()
     app, model = label.split(".")
