@@ -22,7 +22,7 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 from django.utils import timezone
 
-from backend.core import firewall
+from backend.core import firewall, platform
 from backend.core.valkey import breaker
 from backend.identity import sessions
 from backend.notifications import feed
@@ -198,7 +198,11 @@ def look_around(
     open_slots: dict[uuid.UUID, int],
     now: datetime,
 ) -> Seen:
-    """Look for all sockets of a process; tells other processes that this one is there."""
+    """Look for all sockets of a process; tells other processes that this one is there.
+
+    Frames are written in the event loop, by settings that are read here.
+    """
+    platform.keep_fresh()
     if open_slots:
         slots.pulse(process_id=process_id, sockets=open_slots, now=now)
     if not session_ids:

@@ -8,6 +8,7 @@ comes into force at its second without being read again.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 import time
@@ -107,10 +108,10 @@ def at(key: str, moment: datetime) -> Any:
     """The value that was, is or is planned to be in force at ``moment``. Raises: KeyError for one that is not declared.
 
     No query but the one a second that all settings share, unless the value in force at ``moment`` has been followed by
-    another one since.
+    another one since. An event loop may not ask: there it is what the process knew last (``keep_fresh``).
     """
     setting = _setting(key)
-    if time.monotonic() - _read_at > FRESH_FOR_S:
+    if time.monotonic() - _read_at > FRESH_FOR_S and not _in_event_loop():
         _read()
     known = _values.get(key)
     if known is None:
@@ -119,6 +120,12 @@ def at(key: str, moment: datetime) -> Any:
         if effective_from <= moment:
             return value
     return _long_ago(setting, moment)
+
+
+def keep_fresh() -> None:
+    """Know what holds now: called every now and then for those that may not ask themselves, in an event loop."""
+    if time.monotonic() - _read_at > FRESH_FOR_S:
+        _read()
 
 
 def is_on(feature: str) -> bool:
@@ -204,6 +211,14 @@ def forget() -> None:
     """Read again at the next ``get``."""
     global _read_at
     _read_at = float("-inf")
+
+
+def _in_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _count(row: PlatformSetting) -> int:

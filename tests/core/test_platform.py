@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -267,3 +268,17 @@ def test_a_feature_that_is_off_is_refused_with_its_name() -> None:
 
     assert (refused.value.status, refused.value.code) == (503, "feature_off")
     assert refused.value.extra == {"feature": "wishlists"}
+
+
+def test_an_event_loop_goes_by_what_is_known_and_asks_nothing() -> None:
+    platform.put("hold_minutes", 20)
+    assert platform.get("hold_minutes") == 20
+    platform.put("hold_minutes", 30)
+
+    async def in_the_loop() -> int:
+        found: int = platform.get("hold_minutes")
+        return found
+
+    assert asyncio.run(in_the_loop()) == 20
+    platform.keep_fresh()
+    assert asyncio.run(in_the_loop()) == 30
