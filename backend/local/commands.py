@@ -67,10 +67,11 @@ def manage(state: State, arguments: Sequence[str]) -> int:
 def test(arguments: Sequence[str]) -> int:
     """Run pytest on a throw-away PostgreSQL and Valkey; returns its exit code.
 
-    All tests are shared among as many processes as there are processors; chosen ones run in a single one.
+    All tests are shared among one process more than there are processors, since many wait for servers and browsers; chosen
+    ones run in a single one.
     """
     everything = (
-        () if arguments else ("-n", str(min(MOST_PROCESSES, os.cpu_count() or 1)), "--dist", "loadfile")
+        () if arguments else ("-n", str(min(MOST_PROCESSES, (os.cpu_count() or 1) + 1)), "--dist", "loadfile")
     )
     browser = chromium.find_or_install()
     with throwaway_state() as state, Servers(state, throwaway=True) as servers:
