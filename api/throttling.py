@@ -99,15 +99,13 @@ def count_reader(request: HttpRequest, view: Callable[..., Any]) -> None:
     limits.hit(key, limit=platform.get("limit_reads_user"), window_s=MINUTE_S, shared=False)
 
 
-def count_look(request: HttpRequest) -> None:
-    """Count one read of whoever asks, signed in or not, where there is no operation to say so. Raises: Throttled."""
+def count_look(request: HttpRequest, cost: int) -> None:
+    """Count ``cost`` reads of whoever asks, signed in or not, where there is no operation to say so. Raises: Throttled."""
     user: Any = request.auth  # type: ignore[attr-defined]
-    if user.pk is None:
-        count_anonymous(request)
-    else:
-        limits.hit(
-            f"reads:{user.pk}", limit=platform.get("limit_reads_user"), window_s=MINUTE_S, shared=False
-        )
+    key, limit = (
+        _anonymous(request) if user.pk is None else (f"reads:{user.pk}", platform.get("limit_reads_user"))
+    )
+    limits.hit(key, limit=limit, window_s=MINUTE_S, cost=cost, shared=False)
 
 
 def is_read(request: HttpRequest, view: Callable[..., Any]) -> bool:

@@ -57,8 +57,7 @@ def graphql(request: HttpRequest) -> HttpResponse:
         text, variables = _document(asked), asked.get("variables") or {}
         document = _parsed(text)
         measured = limits.require(document, variables)
-        for _each in range(max(1, measured.fields)):
-            throttling.count_look(request)
+        throttling.count_look(request, max(1, measured.fields))
         result = schema.execute_sync(
             text, variable_values=variables, context_value=request, operation_name=asked.get("operationName")
         )
