@@ -24,6 +24,12 @@ from tests.factories import NOW, make_listing, make_user
 pytestmark = pytest.mark.usefixtures("db")
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Transactions in the databases of other tests, which sealing waits for too, may take longer than ours do."""
+    monkeypatch.setattr(chain, "PATIENCE_S", 60.0)
+
+
 def write(subject: Any, count: int = 1, **fields: Any) -> None:
     for number in range(count):
         audit.record(

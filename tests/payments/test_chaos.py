@@ -21,7 +21,7 @@ from tests.conftest import _environment, _free_port
 
 pytestmark = pytest.mark.usefixtures("db")
 
-BOOKINGS, DEATHS = 24, 16
+BOOKINGS, DEATHS = 18, 12
 """In the suite; ``python3 -m bench.chaos`` takes 300."""
 
 
