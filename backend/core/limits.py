@@ -11,7 +11,7 @@ import hashlib
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -41,9 +41,32 @@ end
 return {count, left}
 """
 
+COUNT_EACH = """
+local counted = {}
+for number, key in ipairs(KEYS) do
+    local count = redis.call('INCR', key)
+    local left = redis.call('PTTL', key)
+    if left < 0 then
+        redis.call('PEXPIRE', key, ARGV[1])
+        left = tonumber(ARGV[1])
+    end
+    counted[2 * number - 1] = count
+    counted[2 * number] = left
+    if count > tonumber(ARGV[number + 1]) then
+        for earlier = 1, number - 1 do
+            redis.call('DECR', KEYS[earlier])
+        end
+        break
+    end
+end
+return counted
+"""
+
 GIVE_BACK = """
-if tonumber(redis.call('GET', KEYS[1]) or '0') > 0 then
-    redis.call('DECR', KEYS[1])
+for _, key in ipairs(KEYS) do
+    if tonumber(redis.call('GET', key) or '0') > 0 then
+        redis.call('DECR', key)
+    end
 end
 """
 
@@ -90,6 +113,31 @@ def hit(key: str, *, limit: int, window_s: int, cost: int = 1, shared: bool = Tr
     return _judge(key, count, left_s, limit=limit, window_s=window_s, cost=cost)
 
 
+def hit_each(limits: Mapping[str, int], *, window_s: int) -> None:
+    """Count one against each key of ``limits`` (key: limit), which share their ``window_s`` seconds.
+
+    As so many calls of ``hit``, in one question. The first that is used up refuses: those behind it are not counted, and
+    those before it get theirs back. Raises: Throttled.
+    """
+    if _valkey.usable():
+        try:
+            counts = _valkey.count_each(limits, window_s)
+        except redis.RedisError as error:
+            breaker.broke(error)
+        else:
+            for (key, limit), (count, left_s) in zip(limits.items(), counts, strict=False):
+                _judge(key, count, left_s, limit=limit, window_s=window_s, cost=1)
+            return
+    counted: list[str] = []
+    for key, limit in limits.items():
+        try:
+            hit(key, limit=limit, window_s=window_s)
+        except Throttled:
+            give_back(*counted)
+            raise
+        counted.append(key)
+
+
 def begin(key: str, *, limit: int, window_s: int) -> Callable[[], Window]:
     """As ``hit`` with ``shared=False``, for who has other work while Valkey counts: the answer is asked for by calling.
 
@@ -98,7 +146,7 @@ def begin(key: str, *, limit: int, window_s: int) -> Callable[[], Window]:
     asked = None
     if _valkey.usable():
         try:
-            asked = _line.ask(COUNT, _valkey_key(key), 1, window_s * 1000)
+            asked = _line.ask(COUNT, (_valkey_key(key),), 1, window_s * 1000)
         except redis.RedisError as error:
             breaker.broke(error)
 
@@ -133,18 +181,19 @@ def forget(key: str) -> None:
         cursor.execute("DELETE FROM rate_counters WHERE key = %s", [_row_key(key)])
 
 
-def give_back(key: str) -> None:
-    """Take one ``hit`` back: what was counted beforehand turned out not to count. Never goes below nothing."""
+def give_back(*keys: str) -> None:
+    """Take one ``hit`` of each key back: what was counted beforehand turned out not to count. Never goes below nothing."""
     if _valkey.usable():
         try:
-            _valkey.give_back(key)
+            _valkey.give_back(keys)
             return
         except redis.RedisError as error:
             breaker.broke(error)
     with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE rate_counters SET count = count - 1 WHERE key = %s AND count > 0", [_row_key(key)]
-        )
+        for key in keys:
+            cursor.execute(
+                "UPDATE rate_counters SET count = count - 1 WHERE key = %s AND count > 0", [_row_key(key)]
+            )
 
 
 def purge() -> int:
@@ -225,11 +274,16 @@ class _Valkey:
             pipeline.pttl(name)
             raw, left = pipeline.execute()
             return int(raw or 0), (left if left > 0 else window_s * 1000) / 1000
-        count, left = _line.run(COUNT, name, cost, window_s * 1000)
+        count, left = _line.run(COUNT, (name,), cost, window_s * 1000)
         return int(count), int(left) / 1000
 
-    def give_back(self, key: str) -> None:
-        _line.run(GIVE_BACK, _valkey_key(key))
+    def count_each(self, limits: Mapping[str, int], window_s: int) -> list[tuple[int, float]]:
+        names = tuple(_valkey_key(key) for key in limits)
+        found = _line.run(COUNT_EACH, names, window_s * 1000, *limits.values())
+        return [(int(found[at]), int(found[at + 1]) / 1000) for at in range(0, len(found), 2)]
+
+    def give_back(self, keys: tuple[str, ...]) -> None:
+        _line.run(GIVE_BACK, tuple(_valkey_key(key) for key in keys))
 
 
 @lru_cache(maxsize=4)
@@ -245,17 +299,18 @@ class _Line(threading.local):
     is_open = False
     asked: _Asked | None = None
 
-    def run(self, source: str, key: str, *arguments: int) -> Any:
+    def run(self, source: str, keys: tuple[str, ...], *arguments: int) -> Any:
         """What the script answers. Raises: redis.RedisError."""
-        return self.ask(source, key, *arguments).answer()
+        return self.ask(source, keys, *arguments).answer()
 
-    def ask(self, source: str, key: str, *arguments: int) -> _Asked:
+    def ask(self, source: str, keys: tuple[str, ...], *arguments: int) -> _Asked:
         """Have a script run. Its answer may be read later, in this thread. Raises: redis.RedisError."""
         if self.asked is not None:
             # Nobody has read it, and it lies before the next one.
             self.asked.read()
-        self.send("EVALSHA", _digest(source), 1, key, *arguments)
-        self.asked = _Asked(self, source, key, *arguments)
+        call: tuple[str | int, ...] = (len(keys), *keys, *arguments)
+        self.send("EVALSHA", _digest(source), *call)
+        self.asked = _Asked(self, source, call)
         return self.asked
 
     def send(self, *command: str | int) -> None:
@@ -298,8 +353,8 @@ class _Line(threading.local):
 class _Asked:
     """A script that Valkey was asked to run, and its answer once that is read."""
 
-    def __init__(self, line: _Line, source: str, *arguments: str | int) -> None:
-        self._line, self._source, self._arguments = line, source, arguments
+    def __init__(self, line: _Line, source: str, call: tuple[str | int, ...]) -> None:
+        self._line, self._source, self._call = line, source, call
         self._answer: Any = None
         self._error: redis.RedisError | None = None
 
@@ -318,7 +373,7 @@ class _Asked:
             try:
                 self._answer = self._line.receive()
             except redis.exceptions.NoScriptError:
-                self._line.send("EVAL", self._source, 1, *self._arguments)
+                self._line.send("EVAL", self._source, *self._call)
                 self._answer = self._line.receive()
         except redis.RedisError as error:
             self._error = error

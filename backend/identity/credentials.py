@@ -193,28 +193,26 @@ class Attempt:
     refusal: Throttled | None = None
 
     def give_back(self) -> None:
-        for key in self.keys:
-            limits.give_back(key)
+        limits.give_back(*self.keys)
 
 
 def _count(subject: str, user: User | None, device: Device, now: datetime) -> Attempt:
     """Count an attempt before it is made. Raises: Throttled."""
     address = f"sign_in_address:{addresses.subject(device.ip or 'unknown')}"
     account = f"sign_in_account:{subject}"
-    counted: list[str] = []
+    allowed = {
+        address: platform.get("limit_sign_in_address"),
+        account: platform.get("limit_sign_in_account"),
+    }
     try:
-        for key, setting in ((address, "limit_sign_in_address"), (account, "limit_sign_in_account")):
-            limits.hit(key, limit=platform.get(setting), window_s=HOUR_S)
-            counted.append(key)
+        limits.hit_each(allowed, window_s=HOUR_S)
     except Throttled as refusal:
-        for key in counted:
-            limits.give_back(key)
         if user is None or not _known(user, device, now):
             raise
         known = f"sign_in_known_device:{user.pk}:{device.session_id or device.ip}"
         limits.hit(known, limit=platform.get("limit_known_device"), window_s=HOUR_S)
         return Attempt((known,), refusal)
-    return Attempt((address, account))
+    return Attempt(tuple(allowed))
 
 
 def _known(user: User, device: Device, now: datetime) -> bool:

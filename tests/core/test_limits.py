@@ -70,6 +70,26 @@ def test_hit_may_cost_more(store: str) -> None:
         hit(store, cost=2)
 
 
+def test_hit_each_counts_all_or_refuses_at_the_first_that_is_used_up() -> None:
+    allowed = {"address:a": 5, "account:b": 2, "other:c": 9}
+
+    def counted() -> list[int]:
+        return [99 - limits.peek(key, limit=100, window_s=60).remaining for key in allowed]
+
+    for where in ("valkey", "postgresql"):
+        with override_settings(REDIS_URL=settings.REDIS_URL if where == "valkey" else ""):
+            for _ in range(2):
+                limits.hit_each(allowed, window_s=60)
+            before = counted()
+
+            with pytest.raises(Throttled) as refused:
+                limits.hit_each(allowed, window_s=60)
+
+            assert 1 <= (refused.value.retry_after or 0) <= 60
+            # The refused one stays counted; what stands before it was given back, what stands behind was never counted.
+            assert (before, counted()) == ([2, 2, 2], [2, 3, 2]), where
+
+
 def test_begin_counts_as_hit_does_and_answers_when_it_is_asked(store: str) -> None:
     begun = [limits.begin("policy:somebody", limit=3, window_s=60) for _ in range(4)]
     windows = [window() for window in begun[:3]]
