@@ -10,12 +10,14 @@ from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
 
+from backend.availability import gauges as feeds
 from backend.core import addresses, rate_book
 from backend.core.gauges import Counter, Figure, Histogram
 from backend.jobs import gauges as jobs
 from backend.notifications import gauges as notices
 from backend.payments.gauges import gauges
 from backend.telemetry import gauges as telemetry
+from backend.webhooks import gauges as webhooks
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -27,7 +29,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
     now = timezone.now()
     shown = [
         *(*gauges(now), *notices.gauges(now), *rate_book.gauges(now)),
-        *(*jobs.gauges(now), *telemetry.gauges()),
+        *(*jobs.gauges(now), *telemetry.gauges(now), *webhooks.gauges(now), *feeds.gauges()),
     ]
     response = HttpResponse("".join(_lines(shown)), content_type=CONTENT_TYPE)
     response["Cache-Control"] = "no-store"

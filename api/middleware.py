@@ -17,7 +17,7 @@ from django.http.response import HttpResponseBase
 from api import headers, problems, throttling
 from api.bodies import body_limit
 from api.headers import is_api
-from backend.core import addresses, limits, platform
+from backend.core import addresses, limits, platform, tracing
 from backend.core.errors import DomainError, NotFound
 from backend.telemetry.recorder import Answered, Slow, recorder
 
@@ -77,20 +77,25 @@ class RequestContextMiddleware:
         structlog.contextvars.bind_contextvars(
             request_id=request_id, address=throttling.address(request), door=door_of(request)
         )
-        if not addresses.is_trusted(request.META.get("REMOTE_ADDR", ""), settings.TRUSTED_PROXIES):
+        trace = None
+        if addresses.is_trusted(request.META.get("REMOTE_ADDR", ""), settings.TRUSTED_PROXIES):
+            # Strangers could put their requests into the traces of others, and have us keep theirs.
+            trace = tracing.read(request.META.get("HTTP_TRACEPARENT", ""))
+        else:
             # Only a trusted proxy may say that the request came over TLS.
             request.META.pop("HTTP_X_FORWARDED_PROTO", None)
         windows: list[limits.Window] = []
         collecting = limits.seen.set(windows)
         asked = Asked()
         try:
-            with connection.execute_wrapper(asked):
+            with connection.execute_wrapper(asked), tracing.within(trace):
                 response = self.get_response(request)
             response["X-Request-ID"] = request_id
             headers.dress(request, response)
             if isinstance(response, HttpResponse):
                 throttling.announce(response, windows)
-            self.tell(request, response, started, asked)
+            with tracing.within(trace):
+                self.tell(request, response, started, asked)
             return response
         finally:
             limits.seen.reset(collecting)

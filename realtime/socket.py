@@ -16,6 +16,8 @@ from django.utils import timezone
 from backend.core.errors import DomainError, Unauthenticated, Unavailable
 from backend.notifications import feed
 from backend.notifications.frames import Asked, ReadMessages, Resume, SendMessage, TypingNow
+from backend.telemetry import gauges
+from backend.telemetry.recorder import recorder
 from realtime import frames, writing
 from realtime.company import Company
 from realtime.database import ask, write
@@ -227,6 +229,7 @@ class Socket:
                 try:
                     async with asyncio.timeout(STALL_S):
                         await self._send({"type": "websocket.send", "text": text})
+                    recorder.count(gauges.SOCKET_FRAMES, direction="out")
                 except TimeoutError:
                     self.close(TOO_SLOW)
                     return
@@ -258,6 +261,7 @@ class Socket:
             message = await self._receive()
             if message["type"] == "websocket.disconnect":
                 return
+            recorder.count(gauges.SOCKET_FRAMES, direction="in")
             text = message.get("text")
             if self._floods():
                 self.close(FLOOD)

@@ -33,6 +33,8 @@ from backend.core.net import FetchFailed
 from backend.listings.models import Listing
 from backend.listings.states import ListingStatus
 from backend.notifications import services as notifications
+from backend.telemetry import gauges
+from backend.telemetry.recorder import recorder
 
 POLL_EVERY = timedelta(minutes=9, seconds=30)
 """How long an answer is left alone; a little less than the sweep's ten minutes, so that no round is missed."""
@@ -95,7 +97,14 @@ def poll(*, feed_id: int, now: datetime, accept_empty: bool = False) -> Calendar
 
 
 def _ask(feed: CalendarFeed, now: datetime, total_s: float) -> Answer:
-    """Fetch and read. Touches no table, so that several can be asked at once."""
+    """Fetch and read, and count what came of it. Touches no table, so that several can be asked at once."""
+    answer = _read(feed, now, total_s)
+    outcome = "failed" if answer.error else "unchanged" if answer.is_unchanged else "read"
+    recorder.count(gauges.FEED_POLLS, outcome=outcome)
+    return answer
+
+
+def _read(feed: CalendarFeed, now: datetime, total_s: float) -> Answer:
     try:
         got = net.fetch(
             feed.url,

@@ -21,6 +21,8 @@ from procrastinate.contrib.django.utils import connector_params
 from procrastinate.exceptions import ConnectorException
 from procrastinate.psycopg_connector import PsycopgConnector
 
+from backend.core import tracing
+
 R = TypeVar("R")
 
 PATIENCE_S = 120.0
@@ -50,12 +52,24 @@ async def patiently(question: Callable[[], Awaitable[R]], *, patience_s: float =
             await asyncio.sleep(RETRY_AFTER_S)
 
 
+class DeferringConnector(DjangoConnector):
+    """Django's connection; what is deferred within a trace takes its number along."""
+
+    def execute_query_all(self, query: str, **arguments: Any) -> list[dict[str, Any]]:
+        trace = tracing.written()
+        if trace and "jobs" in arguments:
+            arguments["jobs"] = [
+                {**job, "args": {**job["args"], tracing.HEADER: trace}} for job in arguments["jobs"]
+            ]
+        return list(super().execute_query_all(query, **arguments))
+
+
 class WorkerConnector(PsycopgConnector):
     """What the worker uses to fetch and finish jobs; deferring from a job goes over Django's connection."""
 
     def __init__(self, alias: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._deferring = DjangoConnector(alias)
+        self._deferring = DeferringConnector(alias)
 
     def get_sync_connector(self) -> BaseConnector:
         return self._deferring
@@ -77,7 +91,7 @@ class WorkerConnector(PsycopgConnector):
         await patiently(lambda: listen(on_notification, names), patience_s=float("inf"))
 
 
-class TransactionalConnector(DjangoConnector):
+class TransactionalConnector(DeferringConnector):
     """Django's connection, also for what is deferred inside of the worker."""
 
     def get_worker_connector(self) -> BaseAsyncConnector:

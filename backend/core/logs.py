@@ -11,7 +11,7 @@ ALLOWED = frozenset(
     action address amount_minor at attempt attempts booking_id cause changed channel code count currency
     delivery delivery_id digest door error_code event events exception exc_info error folio_id id job job_id key kind level limit listing_id logger message
     method ms name number object_id op op_id part pause_s payment_id policy positional_args provider queue reason
-    request_id route rows row_id said sent setting sql_ms stack stack_info state statements status sweep table task tries user user_id
+    request_id route rows row_id said sent setting sql_ms stack stack_info state statements status sweep table task trace_id tries user user_id
     version worker
     """.split()  # noqa: SIM905 - a list of words reads better than a column of strings
 )

@@ -19,8 +19,10 @@ def on_app_ready(app: App) -> None:
     One run of a sweep at a time, and at most one waiting: a slow one must not pile up behind itself.
     """
     from backend.jobs import sweeps
+    from backend.telemetry import watching
 
     jobs.make_transactional(app)
+    app.worker_defaults["task_middleware"] = [watching.watch]
     # Without a lock: one that dies itself must not keep the next from running.
     taking_over = app.task(name="jobs.take_over", queue="upkeep", queueing_lock="jobs.take_over")(_take_over)
     app.periodic(cron=sweeps.EVERY_MINUTE)(taking_over)

@@ -30,6 +30,8 @@ from backend.notifications import attachments, guard, mail, preferences, sms, su
 from backend.notifications.composing import compose
 from backend.notifications.kinds import EMAIL, KINDS, SMS
 from backend.notifications.models import Delivery, DeliveryStep, Notification
+from backend.telemetry import gauges
+from backend.telemetry.recorder import recorder
 
 LEASE = timedelta(minutes=5)
 """How long a job may take to hand a delivery over; after that it counts as dead."""
@@ -278,6 +280,7 @@ _NOTE = """
 
 
 def _note(delivery: Delivery, state: str, now: datetime, *, error: str = "", provider_id: str = "") -> str:
+    recorder.count(gauges.DELIVERIES, channel=delivery.channel, state=state)
     delivery.state, delivery.error = state, error[:300]
     delivery.provider_id = provider_id[:200]
     delivery.sent_at = now if state == Delivery.SENT else None

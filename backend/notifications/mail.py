@@ -27,6 +27,7 @@ from django.core.mail import EmailMessage, get_connection
 from django.core.mail.backends.base import BaseEmailBackend
 
 from backend.core.db import outside_transaction
+from backend.telemetry import watching
 
 IDLE_S = 5.0
 """A connection that rested for longer is asked whether it lives before a mail is trusted to it."""
@@ -60,11 +61,15 @@ def send(message: EmailMessage) -> str:
     """
     outside_transaction("mail")
     connection = _line()
-    try:
-        connection.send_messages([message])
-    except (OSError, smtplib.SMTPException, AnymailError) as error:
-        hang_up()
-        raise _judged(error) from error
+    with watching.calling(settings.EMAIL_PROVIDER) as call:
+        try:
+            connection.send_messages([message])
+            call.outcome = watching.ANSWERED
+        except (OSError, smtplib.SMTPException, AnymailError) as error:
+            hang_up()
+            judged = _judged(error)
+            call.outcome = watching.REFUSED if isinstance(judged, Refused) else watching.FAILED
+            raise judged from error
     status = getattr(message, "anymail_status", None)
     return str(getattr(status, "message_id", None) or message.extra_headers.get("Message-ID", ""))
 

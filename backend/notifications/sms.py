@@ -17,7 +17,9 @@ import httpx
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
+from backend.core import tracing
 from backend.core.db import outside_transaction
+from backend.telemetry import watching
 
 TIMEOUT = httpx.Timeout(20, connect=3)
 
@@ -86,13 +88,15 @@ class _Http(Gateway):
     ) -> httpx.Response:
         outside_transaction("SMS")
         try:
-            answer = httpx.post(
-                f"{self.base}{path}",
-                data=form,
-                headers={"Accept": "application/json", **headers},
-                auth=(self.user, self.secret) if auth else None,
-                timeout=TIMEOUT,
-            )
+            with watching.calling(type(self).__name__.lower()) as call:
+                answer = httpx.post(
+                    f"{self.base}{path}",
+                    data=form,
+                    headers={"Accept": "application/json", **tracing.headers(), **headers},
+                    auth=(self.user, self.secret) if auth else None,
+                    timeout=TIMEOUT,
+                )
+                call.tell(answer.status_code)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             raise NotSent(type(error).__name__) from error
         except httpx.HTTPError as error:

@@ -19,6 +19,8 @@ IMPERSONAL: dict[str, str] = {
     "admin_site.SavedFilter": "page name query",
     "telemetry.RequestFigure": "method route spans",
     "telemetry.Sample": "name",
+    "telemetry.Tally": "name labels spans",
+    "telemetry.ProcessFigure": "process",
     "telemetry.AccessLine": "request_id method route",
     "telemetry.ErrorLine": "request_id door logger exception",
     "telemetry.SlowStatement": "digest sql route request_id",

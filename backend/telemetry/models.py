@@ -119,3 +119,41 @@ class SlowStatement(models.Model):
 
     def __str__(self) -> str:
         return self.sql[:80]
+
+
+class Tally(models.Model):
+    """Things that happened since ever, for counters that only rise: how often, and how long they took together.
+
+    ``labels`` are ``name=value`` with commas between, words of the program only. ``spans`` counts by ``histogram``.
+    """
+
+    name = models.CharField(max_length=40)
+    labels = models.CharField(max_length=120)
+    times = models.BigIntegerField()
+    seconds = models.FloatField()
+    spans = ArrayField(models.BigIntegerField())
+
+    class Meta:
+        db_table = "tallies"
+        constraints = [models.UniqueConstraint(fields=["name", "labels"], name="tallies_once")]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.labels} {self.times}"
+
+
+class ProcessFigure(models.Model):
+    """What a process says of itself every few seconds: its memory, and its pool of connections to the database."""
+
+    process = models.CharField(max_length=80, primary_key=True)
+    at = models.DateTimeField()
+    resident_bytes = models.BigIntegerField()
+    pool_size = models.PositiveIntegerField()
+    pool_idle = models.PositiveIntegerField()
+    pool_waiting = models.PositiveIntegerField()
+    pool_wait_s = models.FloatField()
+
+    class Meta:
+        db_table = "process_figures"
+
+    def __str__(self) -> str:
+        return self.process

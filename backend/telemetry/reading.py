@@ -9,14 +9,25 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db import connection
+from django.db.models import Sum
 
 from backend.core import platform
 from backend.telemetry import histogram
-from backend.telemetry.models import AccessLine, ErrorLine, RequestFigure, Sample, SlowStatement
+from backend.telemetry.models import (
+    AccessLine,
+    ErrorLine,
+    ProcessFigure,
+    RequestFigure,
+    Sample,
+    SlowStatement,
+    Tally,
+)
 
 SHOWN = 20
 LINES = 100
 """Lines that one look shows at most."""
+PROCESS_SILENT = timedelta(seconds=60)
+"""A process that said nothing for so long has ended."""
 PATIENCE_MS = 2000
 """How long one search of the lines may take."""
 
@@ -187,6 +198,23 @@ def totals() -> list[tuple[str, int, int, float, list[int]]]:
         (row.route, row.status_class, row.requests, row.ms / 1000, row.spans)
         for row in RequestFigure.objects.filter(span=RequestFigure.EVER).order_by("route", "status_class")
     ]
+
+
+def statements() -> list[tuple[str, int, float]]:
+    """Since ever, by door: statements asked of the database, and the seconds until their answers were there."""
+    rows = RequestFigure.objects.filter(span=RequestFigure.EVER).values("route")
+    summed = rows.annotate(count=Sum("statements"), ms=Sum("sql_ms")).order_by("route")
+    return [(row["route"], row["count"], row["ms"] / 1000) for row in summed]
+
+
+def tallies() -> list[Tally]:
+    """All that was counted since ever; a few hundred rows, as their labels are words of the program."""
+    return list(Tally.objects.order_by("name", "labels"))
+
+
+def processes(now: datetime) -> list[ProcessFigure]:
+    """What the processes that live at ``now`` (UTC) said of themselves last."""
+    return list(ProcessFigure.objects.filter(at__gt=now - PROCESS_SILENT).order_by("process"))
 
 
 @dataclass(frozen=True, slots=True)

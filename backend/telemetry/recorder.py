@@ -18,6 +18,8 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connection
 
+from backend.telemetry import histogram
+
 log = structlog.get_logger(__name__)
 
 EVERY_S = 10.0
@@ -66,6 +68,16 @@ class Slow(NamedTuple):
     request_id: str
 
 
+class Tallied(NamedTuple):
+    """How often something happened since the last writing, the seconds that it took, and its counts by span."""
+
+    name: str
+    labels: str
+    times: int
+    seconds: float
+    spans: list[int]
+
+
 class Recorder:
     """The notes of one process, and the thread that writes them. The thread starts with the first note."""
 
@@ -74,6 +86,8 @@ class Recorder:
         self.answered: deque[Answered] = deque(maxlen=MOST)
         self.failed: deque[Failed] = deque(maxlen=1000)
         self.slow: deque[Slow] = deque(maxlen=1000)
+        self.tallied: dict[tuple[str, str], Tallied] = {}
+        self._counting = threading.Lock()
         self._thread: threading.Thread | None = None
         self._pid = 0
         self._wake = threading.Event()
@@ -101,11 +115,31 @@ class Recorder:
         if self.enabled:
             self.slow.append(note)
 
+    def count(self, name: str, *, seconds: float | None = None, times: int = 1, **labels: str) -> None:
+        """Count something for a counter of ``gauges``; ``labels`` are words of the program, never what somebody wrote."""
+        if not self.enabled:
+            return
+        spans = [0] * histogram.SPANS
+        if seconds is not None:
+            spans[histogram.span_of(seconds * 1000)] = times
+        said = ",".join(f"{label}={word}" for label, word in labels.items())
+        self._add(Tallied(name, said, times, seconds or 0.0, spans))
+        if self._pid != os.getpid():
+            self._start()
+
+    def _add(self, note: Tallied) -> None:
+        with self._counting:
+            key = note.name, note.labels
+            known = self.tallied.get(key)
+            self.tallied[key] = note if known is None else plus(known, note)
+
     def flush(self) -> int:
         """Write down what was noted; how many notes. What the database does not take waits for the next time."""
         from backend.telemetry import writing
 
-        notes = writing.Notes(_taken(self.answered), _taken(self.failed), _taken(self.slow))
+        with self._counting:
+            counted, self.tallied = list(self.tallied.values()), {}
+        notes = writing.Notes(_taken(self.answered), _taken(self.failed), _taken(self.slow), counted)
         if not notes:
             return 0
         try:
@@ -114,6 +148,8 @@ class Recorder:
             _put_back(self.answered, notes.answered)
             _put_back(self.failed, notes.failed)
             _put_back(self.slow, notes.slow)
+            for note in notes.tallied:
+                self._add(note)
             log.warning("telemetry.waits", error=type(error).__name__)
             return 0
         finally:
@@ -146,10 +182,32 @@ class Recorder:
             self._wake.clear()
             try:
                 self.flush()
+                self._tell_of_itself()
             except (
                 Exception
             ) as error:  # a defect in here must not end the thread, and logging an error would feed it
                 log.warning("telemetry.failed", error=type(error).__name__, reason=str(error)[:300])
+
+    @staticmethod
+    def _tell_of_itself() -> None:
+        """Write down how this process is. Without the database there is nothing to tell anybody."""
+        from backend.telemetry import writing
+
+        try:
+            writing.put_process(writing.process_now())
+        except DatabaseError as error:
+            log.warning("telemetry.waits", error=type(error).__name__)
+        finally:
+            connection.close()
+
+
+def plus(first: Tallied, second: Tallied) -> Tallied:
+    """Both together; they are of the same name and labels."""
+    return first._replace(
+        times=first.times + second.times,
+        seconds=first.seconds + second.seconds,
+        spans=[ours + theirs for ours, theirs in zip(first.spans, second.spans, strict=True)],
+    )
 
 
 def _taken(notes: deque[Any]) -> list[Any]:

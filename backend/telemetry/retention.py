@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from django.db import connection
 
 from backend.core import platform
-from backend.telemetry.models import ErrorLine, RequestFigure, Sample, SlowStatement
+from backend.telemetry.models import ErrorLine, ProcessFigure, RequestFigure, Sample, SlowStatement
 from backend.telemetry.writing import PART, forget_parts
 
 MINUTES_KEPT = timedelta(hours=25)
@@ -23,6 +23,7 @@ def purge_figures(*, now: datetime) -> int:
         ),
         Sample.objects.filter(at__lt=now - HOURS_KEPT),
         SlowStatement.objects.filter(last_at__lt=now - HOURS_KEPT),
+        ProcessFigure.objects.filter(at__lt=now - timedelta(hours=1)),
     ]
     return sum(rows.delete()[0] for rows in old)
 

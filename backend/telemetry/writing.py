@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import socket
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -12,11 +14,12 @@ from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from typing import Any
 
+import psutil
 from django.db import connection, transaction
 
 from backend.telemetry import histogram
-from backend.telemetry.models import RequestFigure
-from backend.telemetry.recorder import Answered, Failed, Slow
+from backend.telemetry.models import ProcessFigure, RequestFigure
+from backend.telemetry.recorder import Answered, Failed, Slow, Tallied
 
 PART = timedelta(hours=6)
 """How much time one part of the table of requests holds."""
@@ -34,12 +37,13 @@ class Notes:
     answered: list[Answered] = field(default_factory=list)
     failed: list[Failed] = field(default_factory=list)
     slow: list[Slow] = field(default_factory=list)
+    tallied: list[Tallied] = field(default_factory=list)
 
     def __len__(self) -> int:
         return sum(map(len, self.parts()))
 
-    def parts(self) -> tuple[list[Any], list[Any], list[Any]]:
-        return self.answered, self.failed, self.slow
+    def parts(self) -> tuple[list[Any], ...]:
+        return self.answered, self.failed, self.slow, self.tallied
 
 
 def write(notes: Notes) -> None:
@@ -49,6 +53,7 @@ def write(notes: Notes) -> None:
             cursor.execute("SET LOCAL synchronous_commit = off")
         _figures(notes.answered)
         _slow(notes.slow)
+        _tallies(notes.tallied)
         _errors(notes.failed)
     # Apart: making a part of the table waits for who reads it.
     with transaction.atomic():
@@ -195,6 +200,53 @@ def _slow(slow: Iterable[Slow]) -> None:
                 route = excluded.route, request_id = excluded.request_id, last_at = excluded.last_at
             """,
             [json.dumps([sums[digest] for digest in sorted(sums)])],
+        )
+
+
+def _tallies(tallied: Iterable[Tallied]) -> None:
+    rows = sorted(tallied)
+    if not rows:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO tallies AS kept (name, labels, times, seconds, spans)
+            SELECT name, labels, times, seconds, spans FROM jsonb_to_recordset(%s::jsonb) AS given (
+                name text, labels text, times bigint, seconds float, spans bigint[])
+            ON CONFLICT (name, labels) DO UPDATE SET
+                times = kept.times + excluded.times, seconds = kept.seconds + excluded.seconds,
+                spans = (
+                    SELECT array_agg(coalesce(a, 0) + coalesce(b, 0) ORDER BY number)
+                    FROM unnest(kept.spans, excluded.spans) WITH ORDINALITY AS both_of(a, b, number)
+                )
+            """,
+            [json.dumps([note._asdict() for note in rows])],
+        )
+
+
+def process_now() -> ProcessFigure:
+    """How this process is: its memory and its pool. One machine's processes differ by their numbers."""
+    pool: Any = connection.pool  # type: ignore[attr-defined]
+    stats = pool.get_stats() if pool is not None else {}
+    return ProcessFigure(
+        process=f"{socket.gethostname()[:60]}-{os.getpid()}",
+        at=datetime.now(UTC),
+        resident_bytes=psutil.Process().memory_info().rss,
+        pool_size=stats.get("pool_size", 0),
+        pool_idle=stats.get("pool_available", 0),
+        pool_waiting=stats.get("requests_waiting", 0),
+        pool_wait_s=stats.get("requests_wait_ms", 0) / 1000,
+    )
+
+
+def put_process(figure: ProcessFigure) -> None:
+    """Keep what a process says of itself in the place of what it said before. Raises: DatabaseError."""
+    said = ("at", "resident_bytes", "pool_size", "pool_idle", "pool_waiting", "pool_wait_s")
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL synchronous_commit = off")
+        ProcessFigure.objects.bulk_create(
+            [figure], update_conflicts=True, unique_fields=["process"], update_fields=said
         )
 
 

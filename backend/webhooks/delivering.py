@@ -22,6 +22,8 @@ from backend.core import net
 from backend.core.net import FetchFailed
 from backend.notifications import services as notifications
 from backend.notifications.rendering import instant
+from backend.telemetry import gauges
+from backend.telemetry.recorder import recorder
 from backend.webhooks.models import WebhookAttempt, WebhookDelivery, WebhookEndpoint
 
 JOB = "webhooks.deliver"
@@ -173,7 +175,11 @@ def _send(delivery: WebhookDelivery, now: datetime) -> Answer:
         status = net.post(endpoint.url, body, headers, total_s=TOTAL_S)
     except FetchFailed as failure:
         error = failure.code
-    return Answer(status, error, round((time.monotonic() - started) * 1000))
+    took_s = time.monotonic() - started
+    answer = Answer(status, error, round(took_s * 1000))
+    outcome = "taken" if answer.is_taken else "not_taken" if status is not None else "unanswered"
+    recorder.count(gauges.WEBHOOK_ATTEMPTS, seconds=took_s, outcome=outcome)
+    return answer
 
 
 @transaction.atomic

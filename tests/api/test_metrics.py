@@ -27,7 +27,10 @@ pytestmark = pytest.mark.usefixtures("db")
 RATES_LATE = 'karibu_exchange_rates_days_late{source="European Central Bank"}'
 
 
-SYSTEM = ("karibu_http_", "karibu_jobs", "karibu_workers", "karibu_backup_")
+SYSTEM = (
+    *("karibu_http_", "karibu_job", "karibu_workers", "karibu_backup_", "karibu_database_"),
+    *("karibu_sockets", "karibu_webhook_", "karibu_feeds_"),
+)
 
 
 def figures() -> dict[str, float]:
@@ -93,7 +96,19 @@ def test_metrics_tell_of_requests_jobs_and_backups(listening: Recorder) -> None:
     for kind in ("shipment", "drill"):
         assert isnan(shown.pop(f'karibu_backup_age_seconds{{kind="{kind}"}}'))
     buckets = {name: shown.pop(name) for name in list(shown) if "_bucket" in name}
+    connections = [shown.pop(name) for name in list(shown) if "karibu_database_connections" in name]
+    assert min(connections) >= 1
     assert shown == {
+        'karibu_http_statements_total{door="admin"}': 3,
+        'karibu_http_statements_total{door="api"}': 6,
+        'karibu_http_database_seconds_total{door="admin"}': 0.0015,
+        'karibu_http_database_seconds_total{door="api"}': 0.003,
+        'karibu_sockets{kind="live"}': 0,
+        'karibu_webhook_deliveries_due{queue="webhooks"}': 0,
+        'karibu_webhook_deliveries_late_seconds{queue="webhooks"}': 0,
+        'karibu_webhook_endpoints_failing{state="failing"}': 0,
+        'karibu_feeds_unwell{status="failing"}': 0,
+        'karibu_feeds_unwell{status="stale"}': 0,
         'karibu_http_requests_total{door="admin",status="5xx"}': 1,
         'karibu_http_requests_total{door="api",status="2xx"}': 2,
         'karibu_http_request_seconds_sum{door="admin"}': 20,

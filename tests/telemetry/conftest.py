@@ -16,12 +16,12 @@ def listening(db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Recorder]:
     """The process's recorder, switched on without its thread."""
     monkeypatch.setattr(Recorder, "_start", lambda self: None)
     recorder.enabled = True
-    for notes in (recorder.answered, recorder.failed, recorder.slow):
+    for notes in (recorder.answered, recorder.failed, recorder.slow, recorder.tallied):
         notes.clear()
     writing.forget_parts()
     yield recorder
     recorder.enabled = False
-    for notes in (recorder.answered, recorder.failed, recorder.slow):
+    for notes in (recorder.answered, recorder.failed, recorder.slow, recorder.tallied):
         notes.clear()
     with connection.cursor() as cursor:
         cursor.execute("SELECT relid::text FROM pg_partition_tree('access_lines') WHERE isleaf AND level = 1")

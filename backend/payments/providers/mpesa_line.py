@@ -51,7 +51,7 @@ class Line:
     """Calls to Daraja. Used with ``with``, for one order."""
 
     def __init__(self) -> None:
-        self._wire = Wire(settings.MPESA_API_BASE)
+        self._wire = Wire("mpesa", settings.MPESA_API_BASE)
         self._owner = (
             settings.MPESA_API_BASE,
             settings.MPESA_CONSUMER_KEY,

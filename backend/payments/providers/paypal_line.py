@@ -22,7 +22,7 @@ class Line:
     """Calls to PayPal with our token. Used with ``with``, for one order."""
 
     def __init__(self) -> None:
-        self._wire = Wire(settings.PAYPAL_API_BASE)
+        self._wire = Wire("paypal", settings.PAYPAL_API_BASE)
         self._owner = (settings.PAYPAL_API_BASE, settings.PAYPAL_CLIENT_ID, settings.PAYPAL_SECRET)
 
     def __enter__(self) -> Self:

@@ -20,6 +20,7 @@ import structlog
 from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
+from backend.core import tracing
 from backend.core.db import outside_transaction
 from backend.core.errors import Invalid
 from backend.payments.providers import stripe_events, units
@@ -40,6 +41,7 @@ from backend.payments.providers.base import (
     Result,
 )
 from backend.payments.providers.stripe_objects import CAPTURE, OP
+from backend.telemetry import watching
 
 API_VERSION = "2026-10-28.endive"
 """The version that this adapter was written for; webhook endpoints should be made with the same."""
@@ -432,14 +434,17 @@ class _Wire(stripe.HTTPClient):
         timeout = httpx.Timeout(TOTAL_S, connect=CONNECT_S)
         content = bytearray()
         try:
+            sent = {**tracing.headers(), **(headers or {})}
             with (
+                watching.calling("stripe") as call,
                 httpx.Client(verify=_tls(), trust_env=False, follow_redirects=False, timeout=timeout) as http,
-                http.stream(method, url, headers=dict(headers or {}), content=post_data) as answer,
+                http.stream(method, url, headers=sent, content=post_data) as answer,
             ):
                 for chunk in answer.iter_bytes():
                     content += chunk
                     if time.monotonic() > deadline:
                         raise httpx.ReadTimeout("the answer took too long")
+                call.tell(answer.status_code)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise stripe.APIConnectionError(type(error).__name__) from error
         return content.decode(errors="replace"), answer.status_code, answer.headers

@@ -20,8 +20,10 @@ from typing import Any, NoReturn, Self
 import certifi
 import httpx
 
+from backend.core import tracing
 from backend.core.db import outside_transaction
 from backend.payments.providers.base import ProviderUnavailable
+from backend.telemetry import watching
 
 CONNECT_S = 3.0
 TOTAL_S = 20.0
@@ -52,8 +54,9 @@ class Answer:
 class Wire:
     """The calls of one order. Used with ``with``; all of them share ``TOTAL_S`` and one connection."""
 
-    def __init__(self, base_url: str) -> None:
+    def __init__(self, provider: str, base_url: str) -> None:
         outside_transaction("a payment provider")
+        self._provider = provider
         self._deadline = time.monotonic() + TOTAL_S
         self._client = httpx.Client(
             base_url=base_url,
@@ -89,17 +92,22 @@ class Wire:
         left = self._left()
         timeout = httpx.Timeout(left, connect=min(CONNECT_S, left))
         try:
-            with self._client.stream(
-                method,
-                path,
-                headers=headers,
-                json=body,
-                data=form,
-                params=params,
-                auth=auth or httpx.USE_CLIENT_DEFAULT,
-                timeout=timeout,
-            ) as response:
-                return Answer(response.status_code, _json(self._read(response)))
+            with (
+                watching.calling(self._provider) as call,
+                self._client.stream(
+                    method,
+                    path,
+                    headers={**tracing.headers(), **(headers or {})},
+                    json=body,
+                    data=form,
+                    params=params,
+                    auth=auth or httpx.USE_CLIENT_DEFAULT,
+                    timeout=timeout,
+                ) as response,
+            ):
+                answer = Answer(response.status_code, _json(self._read(response)))
+                call.tell(answer.status)
+                return answer
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             raise NotSent(f"{method} {path}: {type(error).__name__}") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
