@@ -19,7 +19,7 @@ from backend.administration import services as administration
 from backend.core import platform
 from backend.core.errors import DomainError
 from backend.notifications import preview, wording
-from backend.notifications.kinds import KINDS, category
+from backend.notifications.kinds import category
 
 AREAS = {
     "bookings": _("Bookings"),
@@ -72,10 +72,9 @@ def listed(request: HttpRequest) -> HttpResponseBase:
     words = request.GET.get("q", "").strip()[:100].lower()
     language = _language(request.GET.get("language", ""))
     rows: dict[str, list[dict[str, Any]]] = {}
-    for kind in KINDS:
-        title = wording.own(kind, language).get(wording.TITLE) or wording.shipped(
-            kind, wording.TITLE, language
-        )
+    for kind in wording.WORDED:
+        first = wording.parts_of(kind)[0]
+        title = wording.own(kind, language).get(first) or wording.shipped(kind, first, language)
         if words not in f"{kind} {title}".lower():
             continue
         rows.setdefault(category(kind), []).append(
@@ -103,7 +102,7 @@ def listed(request: HttpRequest) -> HttpResponseBase:
 
 def edited(request: HttpRequest, kind: str, language: str) -> HttpResponseBase:
     """The texts of a kind in a language: GET shows them, POST tries them or puts them in force."""
-    if kind not in KINDS or language not in dict(settings.LANGUAGES):
+    if kind not in wording.WORDED or language not in dict(settings.LANGUAGES):
         raise Http404
     setting: Any = platform.find(wording.key_of(kind, language))
     form = TextsForm(request.POST or None, kind=kind, language=language)
@@ -151,7 +150,6 @@ def edited(request: HttpRequest, kind: str, language: str) -> HttpResponseBase:
                 for part in wording.parts_of(kind)
             ],
             "shown": shown,
-            "has_sms": wording.SHORT in wording.parts_of(kind) or KINDS[kind].sms,
             "setting": setting_rows.one(setting, now=timezone.now()),
             "list_url": PAGE.url(),
         },

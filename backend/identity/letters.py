@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 import structlog
@@ -9,7 +10,6 @@ from allauth.account.models import EmailAddress, EmailConfirmationHMAC
 from django.conf import settings
 from django.contrib.auth.tokens import default_token_generator
 from django.utils.http import int_to_base36
-from django.utils.translation import gettext, override
 
 from backend.accounts.models import User
 from backend.core import limits, platform
@@ -17,9 +17,10 @@ from backend.core.db import outside_transaction
 from backend.core.errors import Throttled
 from backend.identity import phones
 from backend.notifications import mail as post
-from backend.notifications import sms
-from backend.notifications.composing import Sheet, mail
-from backend.notifications.rendering import supported
+from backend.notifications import sms, texting
+from backend.notifications.composing import plain_letter
+from backend.notifications.letter_kinds import EMAIL_CHANGED, PHONE_CODE, RESET_PASSWORD, VERIFY_EMAIL
+from backend.notifications.rendering import Notice, supported
 
 HOUR_S = 3600
 
@@ -38,14 +39,8 @@ def write_verification(address_id: int, *, now: datetime) -> bool:
     if address is None or not _reachable(address.user):
         return False
     key = EmailConfirmationHMAC(address).key
-    with override(_language(address.user)):
-        title = gettext("Confirm your email address")
-        body = gettext(
-            "Please confirm that this address is yours. The link works for three days. If you did not ask for it,"
-            " you need not do anything.\n\nThe key, to type it in: %(key)s"
-        ) % {"key": key}
     link = f"/email/verify/#key={key}"
-    return _send(address.user, title, body, link, f"verify-{address.pk}-{now.timestamp():.0f}")
+    return _send(address.user, VERIFY_EMAIL, {"key": key}, link, f"verify-{address.pk}-{now.timestamp():.0f}")
 
 
 def write_reset(email: str, *, now: datetime) -> bool:
@@ -64,14 +59,8 @@ def write_reset(email: str, *, now: datetime) -> bool:
         log.info("reset_not_mailed", user=user.pk, reason="too many")
         return False
     token = f"{int_to_base36(user.pk)}-{default_token_generator.make_token(user)}"
-    with override(_language(user)):
-        title = gettext("Set a new password")
-        body = gettext(
-            "Somebody asked for a new password for your account. The link works for one hour and once. If it was not"
-            " you, nothing changes.\n\nThe token, to type it in: %(token)s"
-        ) % {"token": token}
     link = f"/password/reset/#token={token}"
-    return _send(user, title, body, link, f"reset-{user.pk}-{now.timestamp():.0f}")
+    return _send(user, RESET_PASSWORD, {"token": token}, link, f"reset-{user.pk}-{now.timestamp():.0f}")
 
 
 def write_changed_address(user_id: int, former: str, *, now: datetime) -> bool:
@@ -80,12 +69,8 @@ def write_changed_address(user_id: int, former: str, *, now: datetime) -> bool:
     user = User.objects.select_related("profile").filter(pk=user_id).first()
     if user is None:
         return False
-    with override(_language(user)):
-        title = gettext("Your email address was changed")
-        body = gettext(
-            "The account %(name)s has another email address now. If that was not you, write to us at once."
-        ) % {"name": user.username}
-    return _send(user, title, body, "", f"moved-{user.pk}-{now.timestamp():.0f}", to=former)
+    named = {"name": user.username}
+    return _send(user, EMAIL_CHANGED, named, "", f"moved-{user.pk}-{now.timestamp():.0f}", to=former)
 
 
 def text_code(user_id: int, *, now: datetime) -> bool:
@@ -98,25 +83,19 @@ def text_code(user_id: int, *, now: datetime) -> bool:
     if found is None:
         return False
     user, phone, code = found
-    with override(_language(user)):
-        text = gettext(
-            "Your code is %(code)s. It works for ten minutes. Nobody of us will ever ask you for it."
-        ) % {"code": code}
-    sms.gateway().send(to=phone, text=text)
+    words = texting.text(_letter(PHONE_CODE, {"code": code}), _language(user))
+    sms.gateway().send(to=phone, text=words)
     return True
 
 
-def _send(user: User, title: str, body: str, link: str, message_id: str, to: str = "") -> bool:
-    """Whether the mail was taken; one that is refused for good is not tried again. Its title is the word on its button."""
-    message = mail(
+def _send(user: User, kind: str, values: Mapping[str, str], link: str, message_id: str, to: str = "") -> bool:
+    """Whether the mail was taken; one that is refused for good is not tried again."""
+    message = plain_letter(
+        _letter(kind, values, link),
         to=to or user.email,
         name=user.get_short_name(),
         language=_language(user),
-        title=title,
-        body=body,
-        link=link,
         message_id=message_id,
-        sheet=Sheet(button=title),
     )
     try:
         post.send(message)
@@ -124,6 +103,11 @@ def _send(user: User, title: str, body: str, link: str, message_id: str, to: str
         log.warning("letter_refused", user=user.pk, error=str(error))
         return False
     return True
+
+
+def _letter(kind: str, values: Mapping[str, str], link: str = "") -> Notice:
+    """What the words are made from; it is stored nowhere."""
+    return Notice(id=0, kind=kind, params=values, data={}, url=link, created_at="")
 
 
 def _reachable(user: User) -> bool:

@@ -22,7 +22,7 @@ from backend.notifications import attachments, unsubscribing
 from backend.notifications.attachments import Attachment
 from backend.notifications.kinds import EMAIL, KINDS, category
 from backend.notifications.models import Delivery, Notification
-from backend.notifications.rendering import render, supported
+from backend.notifications.rendering import Notice, render, supported
 from backend.notifications.rendering import subject as subject_of
 
 LONGEST_SUBJECT = 180
@@ -212,6 +212,31 @@ def letter(
             "Feedback-ID": f"{kind}:{category(kind)}:karibu",
             **unsubscribing.headers(user, kind),
         },
+    )
+
+
+def plain_letter(
+    notice: Notice,
+    *,
+    to: str,
+    name: str,
+    language: str,
+    message_id: str,
+    scheme: str = "",
+    drafts: Mapping[str, str] | None = None,
+) -> EmailMultiAlternatives:
+    """The mail of one of ``letter_kinds``, which answers what somebody asked for. Its title is the word on its button."""
+    title, body = render(notice, language, drafts)
+    return mail(
+        to=to,
+        name=name,
+        language=language,
+        title=title,
+        subject=subject_of(notice, language, drafts),
+        body=body,
+        link=notice.url,
+        message_id=message_id,
+        sheet=Sheet(button=title, scheme=scheme),
     )
 
 

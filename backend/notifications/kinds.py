@@ -82,6 +82,7 @@ CATEGORIES = {
     "identity": "account",
     "security": "account",
     "webhook": "account",
+    "letter": "account",
 }
 """What stands before the dot of a kind → the group under which people find it when they choose."""
 
@@ -444,6 +445,12 @@ KINDS: dict[str, Kind] = {
         _("Your account is suspended"),
         _("You cannot sign in any more. This mail says how you can appeal."),
         _("You cannot sign in any more: %(reason)s This mail says how you can appeal."),
+        email=True,
+        mandatory=True,
+    ),
+    "account.restored": Kind(
+        _("Your account is open again"),
+        _("You can sign in again. Devices that were signed out stay signed out until you do."),
         email=True,
         mandatory=True,
     ),

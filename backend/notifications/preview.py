@@ -1,4 +1,4 @@
-"""What a notice looks like before, or after, anybody gets it: for staff, with nothing sent and nothing stored."""
+"""What a notice or a letter looks like before, or after, anybody gets it: for staff, with nothing sent and nothing stored."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from typing import Any
 from backend.accounts.models import ADMIN, SUPPORT, Profile, User
 from backend.core import access
 from backend.core.errors import NotFound
-from backend.notifications import composing, texting
+from backend.notifications import composing, texting, wording
 from backend.notifications.composing import SAMPLES, Facts
-from backend.notifications.kinds import KINDS
+from backend.notifications.letter_kinds import LETTERS
 from backend.notifications.models import Notification
-from backend.notifications.rendering import AMOUNTS, DATES
+from backend.notifications.rendering import AMOUNTS, DATES, notice_of
 
 _WORDS: dict[str, Any] = {
     "account": "•••• 4242",
     "address": "203.0.113.7",
     "amount": 34_500,
+    "code": "048213",
     "count": 3,
     "currency": "EUR",
     "device": "Firefox",
@@ -28,9 +29,11 @@ _WORDS: dict[str, Any] = {
     "guest": "Ana",
     "guests": 2,
     "host": "Amina",
+    "key": "MTc:1vKarib:made-up",
     "listing": "Flat over the river",
     "listings": 3,
     "message": "Is there a cot for our daughter?",
+    "name": "ana",
     "number": "KRB-I-2027-000042",
     "place": "Rua da Bica 12, Lisboa",
     "points": 3,
@@ -40,13 +43,15 @@ _WORDS: dict[str, Any] = {
     "search": "Lisbon, 2 guests",
     "sender": "Ana",
     "time": "15:00",
+    "token": "h-made-up",
     "total": 34_500,
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """A notice as it would go out. ``is_made_up`` says whether it is about nothing real."""
+    """A notice as it would go out. ``is_made_up`` says whether it is about nothing real; what is texted only has no
+    ``html``."""
 
     subject: str
     html: str
@@ -83,10 +88,12 @@ def show(
     Raises: NotAllowed; NotFound for an unknown kind or reference.
     """
     access.require(actor, "notice.preview", kind)
-    if kind not in KINDS:
+    if kind not in wording.WORDED or (reference and kind in LETTERS):
         raise NotFound
     group = kind.partition(".")[0]
     notice = made_up(kind, now=now)
+    if kind in LETTERS:
+        return _letter(notice, language=language, scheme=scheme, drafts=drafts)
     if reference:
         found = EXAMPLES[group](reference, language) if group in EXAMPLES else None
         if found is None:
@@ -117,6 +124,32 @@ def show(
     )
 
 
+def _letter(
+    notification: Notification, *, language: str, scheme: str, drafts: Mapping[str, str] | None
+) -> Preview:
+    """A letter as it would go out; one that is no mail has no other side than its SMS."""
+    notice = notice_of(notification)
+    if not LETTERS[notice.kind].title:
+        return Preview("", "", "", texting.text(notice, language, drafts), {}, is_made_up=True)
+    message = composing.plain_letter(
+        notice,
+        to="ana@example.com",
+        name="Ana",
+        language=language,
+        message_id="preview",
+        scheme=scheme,
+        drafts=drafts,
+    )
+    return Preview(
+        subject=str(message.subject),
+        html=_unmarked(str(message.alternatives[0][0])),
+        text=_unmarked(str(message.body)),
+        sms="",
+        headers={name: str(value) for name, value in message.extra_headers.items()},
+        is_made_up=True,
+    )
+
+
 def _unmarked(rendered: str) -> str:
     """A template's outcome without its mark of being safe: what is safe in a mail is not on a page."""
     return rendered + ""
@@ -124,7 +157,7 @@ def _unmarked(rendered: str) -> str:
 
 def made_up(kind: str, *, now: datetime) -> Notification:
     """A notice of ``kind`` about nothing real, with a value for each name in its texts; stored nowhere."""
-    texts = KINDS[kind]
+    texts = wording.WORDED[kind]
     names = set(
         re.findall(r"%\((\w+)\)s", f"{texts.title} {texts.body} {texts.body_with_reason} {texts.short}")
     )

@@ -14,7 +14,6 @@ from django.utils.translation import get_supported_language_variant, override
 from backend.core import formats
 from backend.core.errors import Text
 from backend.notifications import wording
-from backend.notifications.kinds import KINDS
 from backend.notifications.models import LiveEvent, Notification
 
 DATES = ("check_in", "check_out", "until")
@@ -68,7 +67,7 @@ def render(
     kind, language = notification.kind, supported(language)
     shown = values(notification.params, language)
     has_reason = notification.params.get("reason") or notification.params.get("reason_code")
-    body = wording.WITH_REASON if KINDS[kind].body_with_reason and has_reason else wording.BODY
+    body = wording.WITH_REASON if wording.WORDED[kind].body_with_reason and has_reason else wording.BODY
     return (
         wording.said(kind, wording.TITLE, language, shown, drafts),
         wording.said(kind, body, language, shown, drafts),

@@ -10,7 +10,6 @@ from typing import Any
 from django.conf import settings
 
 from backend.notifications import wording
-from backend.notifications.kinds import KINDS
 from backend.notifications.models import Notification
 from backend.notifications.rendering import Notice, notice_of, supported, values
 
@@ -59,7 +58,7 @@ def _written(
         name: _shortened(str(value), room[name]) if name in room else value
         for name, value in notice.params.items()
     }
-    part = wording.SHORT if KINDS[notice.kind].short else wording.TITLE
+    part = wording.SHORT if wording.WORDED[notice.kind].short else wording.TITLE
     said = wording.said(notice.kind, part, language, values(params, language), drafts)
     address = f"{settings.PUBLIC_URL}{notice.url}" if notice.url.startswith("/") else notice.url
     with_link = f"{said} {address}".rstrip()

@@ -1,4 +1,4 @@
-"""The words of notices as staff have them: what is shipped with the program, or their own in its place, by language.
+"""The words of notices and letters as staff have them: what is shipped with the program, or their own in its place, by language.
 
 Own words are platform settings (``text.<kind>.<language>``) and so have versions, plans and a history as all settings do.
 They name the values of a notice in braces (``{listing}``); only the names that the shipped texts of the kind have are
@@ -21,8 +21,12 @@ from backend.core import platform
 from backend.core.errors import FieldError, Invalid, Text
 from backend.core.setting import Setting
 from backend.notifications.kinds import KINDS
+from backend.notifications.letter_kinds import LETTERS, NEEDED
 
 SUBJECT, TITLE, BODY, WITH_REASON, SHORT = "subject", "title", "body", "body_with_reason", "short"
+WORDED = {**KINDS, **LETTERS}
+"""All that has words of its own: what people are told of, and what proves something to them."""
+
 PARTS: dict[str, Text] = {
     TITLE: _("Title"),
     SUBJECT: _("Subject of the mail"),
@@ -68,15 +72,16 @@ def key_of(kind: str, language: str) -> str:
 
 
 def parts_of(kind: str) -> list[str]:
-    """The parts that a kind has: a text for reasons, and a short message, only where one is shipped."""
-    found = KINDS[kind]
-    return [part for part in PARTS if part in (SUBJECT, TITLE, BODY) or getattr(found, part)]
+    """The parts that a kind has: those of a mail where it is mailed at all, and a text for reasons and a short message only
+    where one is shipped."""
+    found = WORDED[kind]
+    return [part for part in PARTS if getattr(found, TITLE if part == SUBJECT else part)]
 
 
 @cache
 def values_of(kind: str) -> tuple[str, ...]:
     """The names of the values that texts of a kind may have in them: those that the shipped ones have."""
-    found = KINDS[kind]
+    found = WORDED[kind]
     with override("en"):
         texts = " ".join(str(each) for each in (found.title, found.body, found.body_with_reason, found.short))
     return tuple(sorted(set(_SHIPPED_VALUE.findall(texts))))
@@ -84,7 +89,7 @@ def values_of(kind: str) -> tuple[str, ...]:
 
 def shipped(kind: str, part: str, language: str) -> str:
     """The text that the program ships, with its values in braces; a subject is the title."""
-    found = getattr(KINDS[kind], TITLE if part == SUBJECT else part)
+    found = getattr(WORDED[kind], TITLE if part == SUBJECT else part)
     with override(language):
         return _SHIPPED_VALUE.sub(r"{\1}", str(found)).replace("%%", "%")
 
@@ -103,7 +108,7 @@ def said(
     if part in words:
         return _VALUE.sub(lambda found: values[found[1]], words[part])
     with override(language):
-        return str(getattr(KINDS[kind], part)) % values
+        return str(getattr(WORDED[kind], part)) % values
 
 
 def _fault(kind: str, part: str, text: str) -> FieldError | None:
@@ -112,16 +117,20 @@ def _fault(kind: str, part: str, text: str) -> FieldError | None:
     lines = part in (BODY, WITH_REASON)
     if not (text.replace("\n", "") if lines else text).isprintable():
         return FieldError(part, "invalid_text", _("There are characters in it that cannot be shown."))
-    unknown = sorted(set(_VALUE.findall(text)) - set(values_of(kind)))
+    named = set(_VALUE.findall(text))
+    unknown = sorted(named - set(values_of(kind)))
     if unknown:
         said = _("There is no value called %(name)s here.") % {"name": f"{{{unknown[0]}}}"}
         return FieldError(part, "unknown_value", said)
+    if missing := [name for name in NEEDED.get(kind, ()) if text and name not in named]:
+        said = _("It is worth nothing without %(name)s.") % {"name": f"{{{missing[0]}}}"}
+        return FieldError(part, "missing_value", said)
     if "{" in (rest := _VALUE.sub("", text)) or "}" in rest:
         return FieldError(part, "stray_brace", _("A brace stands alone. Values are written as {listing}."))
     return None
 
 
-for _kind in KINDS:
+for _kind in WORDED:
     for _language, _name in settings.LANGUAGES:
         platform.declare(
             Wording(

@@ -63,6 +63,32 @@ def test_what_changed_meanwhile_is_not_overwritten() -> None:
     assert platform.get(KEY) == {"title": "Un"}
 
 
+def test_letters_that_prove_something_have_texts_as_notices_have_them() -> None:
+    client = signed_in(staff("admin"))
+    address, key = url("letter.phone_code", "sw"), "text.letter.phone_code.sw"
+    given = {"reason": "Shorter", "seen": "0", "save": ""}
+
+    shown = client.get(address).content.decode()
+    refused = client.post(address, {**given, "short": "Hello"})
+    kept = client.post(address, {**given, "short": "Karibu: {code}"})
+
+    assert 'data-testid="sms"' in shown
+    assert 'data-testid="sheet"' not in shown
+    assert "048213" in shown
+    assert "It is worth nothing without {code}." in html.unescape(refused.content.decode())
+    assert kept.status_code == 302
+    assert platform.get(key) == {"short": "Karibu: {code}"}
+    assert SettingVersion.objects.count() == 1
+    mail = client.get(url("letter.reset_password", "ar")).content.decode()
+    assert 'data-testid="sheet"' in mail
+    assert 'data-testid="sms"' not in mail
+    found = client.get(reverse("admin:page_texts"), {"q": "letter."}).context["areas"]
+    assert [row["kind"] for area in found for row in area["rows"]] == [
+        *("letter.verify_email", "letter.reset_password"),
+        *("letter.email_changed", "letter.phone_code"),
+    ]
+
+
 def test_markup_in_a_text_never_runs() -> None:
     client = signed_in(staff("admin"))
     evil = '"></iframe><script>alert(1)</script>'
@@ -96,7 +122,8 @@ def test_texts_are_found_and_open_in_every_language() -> None:
 
     found = client.get(reverse("admin:page_texts"), {"q": "password", "language": "sw"})
     assert [row["kind"] for area in found.context["areas"] for row in area["rows"]] == [
-        "security.password_changed"
+        "security.password_changed",
+        "letter.reset_password",
     ]
     assert client.get(url("nonsense")).status_code == 404
     assert client.get(url(KIND, "xx")).status_code == 404
