@@ -25,6 +25,7 @@ from admin_site.exporting import export_action
 from admin_site.identities import Identities, Unlinks
 from admin_site.person_acts import SignsOut, Suspends, ViewsAs
 from admin_site.person_filters import CountryFilter, DaysFilter, RiskFilter, StandingFilter, VerifiedFilter
+from admin_site.person_strikes import Strikes
 from admin_site.privacy import Erases
 from admin_site.revealing import Shown, reveal_action
 from backend.accounts.models import ADMIN, ROLES, Session, User
@@ -113,7 +114,7 @@ class UserPage(Suspends, SignsOut, ViewsAs, Unlinks, Erases, Page):
     search_help_text = _("Name, email, phone number or the number of the account")
     sortable_by = ()
     ordering = ("-id",)
-    inlines = (Sessions, Roles, Identities, KeptListings)
+    inlines = (Sessions, Roles, Strikes, Identities, KeptListings)
     actions_list = ("export",)
     actions_detail = (
         *("view_as", "suspend", "restore", "sign_out", "sign_out_device"),
@@ -121,7 +122,7 @@ class UserPage(Suspends, SignsOut, ViewsAs, Unlinks, Erases, Page):
     )
     in_tabs = frozenset({"sign_out_device", "grant_role", "revoke_role"})
     offered = {
-        "suspend": lambda user: user.suspended_at is None,
+        "suspend": lambda user: user.suspended_at is None and user.erased_at is None,
         "restore": lambda user: user.suspended_at is not None,
         "view_as": lambda user: user.is_active and user.suspended_at is None and user.erased_at is None,
         "sign_out": lambda user: user.is_active and user.suspended_at is None,
@@ -169,6 +170,9 @@ class UserPage(Suspends, SignsOut, ViewsAs, Unlinks, Erases, Page):
         ),
         *("timezone", "superhost", "responses", "about"),
     )
+
+    class Media:
+        css = {"all": ("admin_site/moderation.css",)}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         return super().get_queryset(request).select_related("profile").prefetch_related("groups")

@@ -157,11 +157,12 @@ def consequences(case: Case, action: str, code: str) -> list[tuple[Any, Any]]:
             (_("Reports that are upheld") if is_against else _("Reports that are dismissed"), reports)
         )
     if is_against and code in reasons.REASONS:
-        lines.append((_("Points against the person"), _points(case, code)))
+        lines.append((_("Points against the person"), points(case, code)))
     return lines
 
 
-def _points(case: Case, code: str) -> str:
+def points(case: Case, code: str) -> str:
+    """What counts against a person now and after a decision for ``code``, and what that leads to."""
     before = strikes.points(case.person_id, timezone.now())
     after = before + reasons.REASONS[code].points
     steps = [

@@ -12,15 +12,16 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminSelectWidget
 
-from admin_site import viewing
+from admin_site import fields, viewing
 from admin_site.actions import DANGER, SUCCESS, WARNING, ReasonForm, dialog_action
+from admin_site.case_forms import letter, likely, points
 from admin_site.display import instant, sees_phones, url_of
 from backend.accounts.models import Session, User
 from backend.core import access
-from backend.identity import services as identity
 from backend.identity import signing_out
 from backend.identity import viewing as views
-from backend.moderation import persons
+from backend.moderation import persons, reasons, suspending
+from backend.moderation.models import USER, Case, Decision
 
 _THEN = "_then"
 """Where a dialog leads, on the row that it was about."""
@@ -36,14 +37,37 @@ def user_of(object_id: Any) -> User | None:
 
 
 class SuspendForm(ReasonForm):
-    """Says what the account still carries, then asks why."""
+    """Says what the account still carries and shows the letter, then asks why."""
 
     form_before_template = "admin_site/suspend_preview.html"
+    code = fields.choice(_("What is wrong"), reasons.choices(USER), initial=reasons.OTHER, required=False)
+    field_order = ("code", "reason")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["reason"].help_text = _("They read it in the letter, behind the sentence of the reason.")
+        user = user_of(self.object_id)
+        self.case = _case_about(user) if user is not None else None
+        if self.case is not None and self.case.pk:
+            self.fields["code"].initial = likely(self.case)
+        shows_anew = {
+            "hx-get": self.request.path,
+            "hx-target": "#ko-suspend",
+            "hx-select": "#ko-suspend",
+            "hx-swap": "outerHTML",
+            "hx-include": "closest form",
+            "hx-params": "code,reason",
+        }
+        self.fields["code"].widget.attrs |= {**shows_anew, "hx-trigger": "change"}
+        self.fields["reason"].widget.attrs |= {**shows_anew, "hx-trigger": "keyup changed delay:600ms"}
+
+    def clean_code(self) -> str:
+        return self.cleaned_data["code"] or reasons.OTHER
 
     def get_before_template_context(self, request: HttpRequest, object_id: Any = None) -> dict[str, Any]:
-        user = user_of(object_id)
-        if user is None:
+        if self.case is None:
             return {}
+        user = self.case.person
         found = persons.consequences(user, now=timezone.now())
         counted = [
             (_("Devices that are signed out"), found.devices),
@@ -52,10 +76,30 @@ class SuspendForm(ReasonForm):
             (_("Listings that nobody finds any more"), found.listings),
             (_("Payouts that are still sent, unless you hold them"), found.payouts),
         ]
+        said = request.POST if request.method == "POST" else request.GET
+        code = said.get("code", self.fields["code"].initial)
         return {
             "user": user,
             "counted": [(words, f"{persons.MOST}+" if n >= persons.MOST else n) for words, n in counted],
+            "points": points(self.case, code) if code in reasons.REASONS else "",
+            "letter": letter(self.case, Decision.Action.SUSPEND_PERSON, code, said.get("reason", "")),
         }
+
+
+def _case_about(user: User) -> Case:
+    """The case in hand about a person, or one as it would be opened."""
+    found = Case.objects.filter(user=user, status__in=Case.IN_HAND).select_related("user", "person__profile")
+    return found.first() or Case(user=user, person=user)
+
+
+class RestoreForm(ReasonForm):
+    """Whether the decision was wrong, and why."""
+
+    takes_back = fields.switch(
+        _("The suspension was a mistake"),
+        help_text=_("The decision is taken back, and its strike counts no longer. Otherwise both stand."),
+    )
+    field_order = ("takes_back", "reason")
 
 
 class DeviceForm(ReasonForm):
@@ -91,7 +135,10 @@ class Suspends:
 
     @dialog_action(
         title=_("Suspend"),
-        question=_("Every device is signed out at once and no sign-in works until the account is restored."),
+        question=_(
+            "Every device is signed out at once and no sign-in works until the account is restored. The letter says"
+            " how they can appeal, and the reason counts as a strike."
+        ),
         done=_("The account is suspended."),
         permission="suspend",
         icon="block",
@@ -99,18 +146,29 @@ class Suspends:
         form_class=SuspendForm,
     )
     def suspend(self, request: HttpRequest, row: User, given: dict[str, Any]) -> None:
-        identity.suspend(actor=request.user, user=row, reason=given["reason"], now=timezone.now())
+        suspending.suspend(
+            actor=request.user, person=row, code=given["code"], words=given["reason"], now=timezone.now()
+        )
 
     @dialog_action(
         title=_("Restore"),
-        question=_("The account may sign in again. Devices that were signed out stay signed out."),
+        question=_(
+            "The account may sign in again, and they are told so. Devices that were signed out stay signed out."
+        ),
         done=_("The account is restored."),
         permission="suspend",
         icon="lock_open",
         variant=SUCCESS,
+        form_class=RestoreForm,
     )
     def restore(self, request: HttpRequest, row: User, given: dict[str, Any]) -> None:
-        identity.restore(actor=request.user, user=row, reason=given["reason"], now=timezone.now())
+        suspending.reinstate(
+            actor=request.user,
+            person=row,
+            reason=given["reason"],
+            takes_back=given["takes_back"],
+            now=timezone.now(),
+        )
 
 
 class SignsOut:

@@ -20,7 +20,7 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 
-from admin_site import masking
+from admin_site import calendar_pictures, masking
 from admin_site.display import (
     BOOKING_COLOURS,
     LISTING_COLOURS,
@@ -196,6 +196,8 @@ def of(request: HttpRequest, user: User, *, now: datetime) -> Desk:
     if reader.has_perm("messaging.view_conversation"):
         address = reverse("admin:messaging_conversation_changelist")
         desk.links.append((_("Their conversations"), f"{address}?q={user.username}"))
+    if access.can(reader, "calendar.look") and Listing.objects.filter(host=user).exists():
+        desk.links.append((_("Calendars of their places"), calendar_pictures.of_host(user.pk)))
     if access.can(reader, "privacy.erase", user) and user.erased_at is None:
         desk.obstacles = [each.sentence for each in obstacles.of(user, now)]
     return desk

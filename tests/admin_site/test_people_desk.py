@@ -15,10 +15,13 @@ from django.utils import timezone
 from backend.accounts.models import Session, User
 from backend.audit.models import AuditEntry
 from backend.listings import cohosts
-from backend.moderation.models import Report
+from backend.moderation import cases, letters
+from backend.moderation import services as moderation
+from backend.moderation.models import Case, Decision, Report, Strike
+from backend.notifications.models import Notification
 from tests.admin_site.test_actions import act, shown_actions, url
 from tests.admin_site.test_browser import MARKUP
-from tests.admin_site.world import HTMX, make_booking, signed_in, staff
+from tests.admin_site.world import HTMX, audited, make_booking, signed_in, staff
 from tests.factories import make_listing, make_user
 
 pytestmark = pytest.mark.usefixtures("db")
@@ -137,8 +140,139 @@ def test_suspending_tells_what_it_touches_first() -> None:
 
     assert "Stays of their guests that go on" in dialog
     assert User.objects.get(pk=booking.host_id).suspended_at is None
-    act(client, booking.host, "suspend", reason="Fraud")
-    assert User.objects.get(pk=booking.host_id).suspended_reason == "Fraud"
+    assert AuditEntry.objects.filter(action="case.decide").count() == 0
+
+
+def test_suspending_is_a_decision_with_a_letter_and_a_strike() -> None:
+    person, moderator = make_user(), staff("moderator")
+    person.profile.language = "fr"
+    person.profile.save()
+    report = moderation.report_user(
+        reporter=make_user(), user_id=person.pk, reason="fraud", details="", now=timezone.now()
+    )
+
+    act(signed_in(moderator), person, "suspend", code="harassment", reason="Three times")
+
+    person.refresh_from_db()
+    decision = Decision.objects.get()
+    assert (decision.case_id, decision.decided_by) == (report.case_id, moderator)
+    assert (decision.action, decision.reason_code, decision.words) == (
+        *("suspend_person", "harassment"),
+        "Three times",
+    )
+    assert person.suspended_at == decision.decided_at
+    assert decision.appeal_until is not None
+    assert Strike.objects.get().decision == decision
+    notice = Notification.objects.get(user=person)
+    assert (notice.kind, notice.params["appeal"]) == ("account.suspended", letters.link(decision.pk))
+    assert (audited("case.decide").actor, audited("case.decide").reason) == (moderator, "Three times")
+    assert audited("user.suspended").reason.endswith("Three times")
+    report.refresh_from_db()
+    assert (report.status, Case.objects.get().status) == ("upheld", "decided")
+
+
+def test_the_dialog_shows_the_letter_in_its_readers_language_and_what_the_reason_counts() -> None:
+    person = make_user()
+    person.profile.language = "fr"
+    person.profile.save()
+    client = signed_in(staff("moderator"))
+
+    dialog = client.get(url(person, "suspend"), **HTMX).content.decode()
+    anew = client.get(url(person, "suspend"), {"code": "fraud", "reason": "Zebra"}, **HTMX).content.decode()
+
+    assert ('lang="fr"' in dialog, "0 → 1" in dialog, "Zebra" in dialog) == (True, True, False)
+    assert_all(anew, "0 → 6", "Zebra")
+    assert (Case.objects.count(), User.objects.get(pk=person.pk).suspended_at) == (0, None)
+
+
+def test_a_case_in_a_colleagues_hands_is_not_decided_from_the_page() -> None:
+    person = make_user()
+    report = moderation.report_user(
+        reporter=make_user(), user_id=person.pk, reason="fraud", details="", now=timezone.now()
+    )
+    assert report.case_id is not None
+    cases.take(actor=make_user("moderator"), case_id=report.case_id, now=timezone.now())
+
+    answer = act(signed_in(staff("moderator")), person, "suspend", code="fraud", reason="Fraud")
+
+    assert "A colleague has taken this case." in answer.content.decode()
+    person.refresh_from_db()
+    report.refresh_from_db()
+    assert (person.suspended_at, report.status, Decision.objects.count()) == (None, "open", 0)
+    assert not Notification.objects.filter(user=person).exists()
+
+
+@pytest.mark.parametrize("takes_back", [False, True])
+def test_restoring_tells_them_and_takes_the_decision_back_where_it_was_wrong(takes_back: bool) -> None:
+    person, client = make_user(), signed_in(staff("moderator"))
+    act(client, person, "suspend", code="harassment", reason="Fraud")
+
+    act(
+        client,
+        person,
+        "restore",
+        reason="Mistaken for another",
+        **({"takes_back": "on"} if takes_back else {}),
+    )
+
+    person.refresh_from_db()
+    decision = Decision.objects.select_related("case", "strike").get()
+    assert person.suspended_at is None
+    assert (decision.reversed_at is not None, decision.strike.removed_at is not None) == (
+        takes_back,
+        takes_back,
+    )
+    assert decision.case.status == ("closed" if takes_back else "decided")
+    kinds = Notification.objects.filter(user=person).order_by("pk").values_list("kind", flat=True)
+    assert list(kinds) == ["account.suspended", "account.restored"]
+
+
+def test_strikes_stand_in_a_tab_the_newest_first() -> None:
+    person, client = make_user(), signed_in(staff("moderator"))
+    for code in ("spam", "fraud"):
+        act(client, person, "suspend", code=code, reason="Seen")
+        act(client, person, "restore", reason="Enough", **({"takes_back": "on"} if code == "spam" else {}))
+
+    shown = {role: page(signed_in(staff(role)), person) for role in ("support", "finance")}
+
+    (group,) = [
+        each for each in shown["support"].context["inline_admin_formsets"] if each.opts.model is Strike
+    ]
+    assert [form.instance.reason_code for form in group.formset.forms] == ["fraud", "spam"]
+    assert_all(
+        shown["support"].content.decode(),
+        "strikes-group",
+        "taken back",
+        f"/case/{Case.objects.latest('pk').pk}/",
+    )
+    assert "strikes-group" not in shown["finance"].content.decode()
+
+
+def test_strikes_cost_the_same_whether_one_or_three() -> None:
+    person, client, counts = make_user(), signed_in(staff("admin")), []
+    for more in (1, 2):
+        for _each in range(more):
+            act(client, person, "suspend", code="spam", reason="Seen")
+            act(client, person, "restore", reason="Enough")
+        page(client, person)
+        with CaptureQueriesContext(connection) as queries:
+            page(client, person)
+        counts.append(len(queries))
+
+    assert counts[0] == counts[1]
+
+
+def test_a_hosts_page_leads_to_their_calendars() -> None:
+    host, guest = make_listing().host, make_user()
+    address = reverse("admin:page_host_calendar", args=(host.pk,))
+
+    leads = {
+        role: address in page(signed_in(staff(role)), host).content.decode()
+        for role in ("support", "moderator", "finance", "admin")
+    }
+
+    assert leads == {"support": True, "moderator": True, "finance": False, "admin": True}
+    assert "/admin/host-calendar/" not in page(signed_in(staff("admin")), guest).content.decode()
 
 
 def test_one_device_and_all_devices_are_signed_out() -> None:

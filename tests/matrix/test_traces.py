@@ -183,7 +183,7 @@ OFFICE = {
     "accounts_identitycheck_approve": "identity_check.approve",
     "accounts_identitycheck_refuse": "identity_check.refuse",
     "accounts_identitycheck_picture": "identity_check.look",
-    "accounts_user_suspend": "user.suspended",
+    "accounts_user_suspend": "case.decide",
     "accounts_user_restore": "user.restored",
     "accounts_user_grant_role": "role.granted",
     "accounts_user_revoke_role": "role.revoked",
