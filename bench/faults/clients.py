@@ -1,0 +1,500 @@
+"""Guests, hosts and their sockets: each does what people do, and keeps what it was told."""
+
+from __future__ import annotations
+
+import io
+import json
+import random
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+from uuid import uuid4
+
+import httpx
+from PIL import Image
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
+from websockets.sync.client import ClientConnection, connect
+
+from bench.faults.journal import Journal, Line, Unanswered
+from bench.faults.place import until
+
+PASSWORD = "correct-horse-9"  # noqa: S105 - of people who exist for minutes
+FAILURES = (ConnectionClosed, InvalidHandshake, OSError, TimeoutError, EOFError)
+DAYS = 300
+"""How far ahead people book: rarely the same nights, but it happens."""
+
+PICTURES = 20
+"""Of one host; then the oldest goes."""
+
+
+@dataclass(slots=True)
+class Booked:
+    """What a guest was told of one booking. Amounts are minor units of euro."""
+
+    id: int
+    total_minor: int
+    is_paid: bool = False
+    asked_to_pay: bool = False
+    is_canceled: bool = False
+    refund_minor: int = 0
+
+
+class Till(Protocol):
+    """How guests pay here."""
+
+    def pay(self, guest: Guest, booked: Booked) -> None:
+        """Pay until it is known that it is paid, and note it."""
+
+
+class Person:
+    """Somebody with an account and a device."""
+
+    def __init__(self, url: str, name: str, **line: Any) -> None:
+        self.name = name
+        self.line = Line(url, **line)
+        self.wrong: list[str] = []
+        self.id = 0
+
+    def register(self) -> None:
+        answer = self.line.insist(
+            "register",
+            "POST",
+            "/api/register/",
+            {"username": self.name, "email": f"{self.name}@example.com", "password": PASSWORD},
+        )
+        if answer.status_code != 201:
+            raise RuntimeError(answer.text)
+        self.id, self.line.token = int(answer.json()["id"]), str(answer.json()["token"])
+
+    def sign_in(self) -> None:
+        answer = self.line.insist(
+            "sign in", "POST", "/api/login/", {"username": self.name, "password": PASSWORD}
+        )
+        if self.expects("sign in", answer, 200):
+            self.line.token = str(answer.json()["token"])
+
+    def insist(self, verb: str, method: str, path: str, given: Any = None) -> httpx.Response:
+        return self.line.insist(verb, method, path, given, sign_in=self.sign_in)
+
+    def expects(self, verb: str, answer: httpx.Response, *statuses: int) -> bool:
+        """Whether the answer has one of these statuses; another one is kept as wrong."""
+        if answer.status_code in statuses:
+            return True
+        self.wrong.append(f"{self.name}: {verb} answered {answer.status_code} {answer.text[:200]}")
+        return False
+
+
+class Guest(Person):
+    """Searches, holds, books, pays, cancels, writes; reads again what was promised."""
+
+    def __init__(self, url: str, name: str, listings: list[int], till: Till, **line: Any) -> None:
+        super().__init__(url, name, **line)
+        self.listings, self.till = listings, till
+        self.booked: dict[int, Booked] = {}
+        self.said: dict[str, int] = {}
+        """client_id → the message's id."""
+        self.conversations: dict[int, int] = {}
+        self.chance = random.Random(name)
+
+    def act(self) -> None:
+        """One thing that guests do."""
+        verbs: list[Callable[[], object]] = [
+            self.search,
+            self.book,
+            self.write,
+            self.sign_in,
+            self.read_again,
+            self.cancel,
+        ]
+        self.chance.choices(verbs, [20, 34, 22, 4, 12, 8])[0]()
+
+    def search(self) -> None:
+        answer = self.insist("search", "GET", "/api/properties/?location=Lisbon&ordering=newest")
+        if self.expects("search", answer, 200):
+            found = {each["id"] for each in answer.json()["results"]}
+            if not set(self.listings) <= found:
+                self.wrong.append(f"{self.name}: a search lost listings: {set(self.listings) - found}")
+
+    def book(self, *, day: int | None = None) -> Booked | None:
+        """Hold nights and mostly pay for them; None where they were taken."""
+        first = datetime.now(UTC).date() + timedelta(days=day or self.chance.randint(10, DAYS))
+        given = {
+            "property_id": self.chance.choice(self.listings),
+            "check_in": first.isoformat(),
+            "check_out": (first + timedelta(days=self.chance.randint(1, 2))).isoformat(),
+        }
+        answer = self.insist("book", "POST", "/api/bookings/", given)
+        if answer.status_code == 409 and answer.json()["code"] == "dates_unavailable":
+            return None
+        if not self.expects("book", answer, 201):
+            return None
+        said = answer.json()
+        booked = Booked(int(said["id"]), round(said["total_price"] * 100))
+        if booked.id in self.booked:
+            self.wrong.append(f"{self.name}: two requests made booking {booked.id}")
+        self.booked[booked.id] = booked
+        if day is not None or self.chance.random() < 0.85:
+            booked.asked_to_pay = True
+            self.till.pay(self, booked)
+        return booked
+
+    def write(self) -> str:
+        """Say something to a host; the word by which it is known."""
+        listing, word = self.chance.choice(self.listings), uuid4().hex
+        talk = self.conversations.get(listing)
+        if talk is None:
+            answer = self.insist(
+                "message", "POST", "/api/conversations/", {"property_id": listing, "body": "Hello"}
+            )
+            if not self.expects("begin a conversation", answer, 200, 201):
+                return ""
+            talk = self.conversations[listing] = int(answer.json()["id"])
+        answer = self.insist(
+            "message",
+            "POST",
+            f"/api/conversations/{talk}/messages/",
+            {"body": "Is it quiet?", "client_id": word},
+        )
+        if self.expects("message", answer, 200, 201):
+            self.said[word] = int(answer.json()["id"])
+        return word
+
+    def read_again(self) -> None:
+        """Whether a booking still is what this guest was told of it."""
+        if not self.booked:
+            return
+        told = self.chance.choice(list(self.booked.values()))
+        answer = self.insist("read", "GET", f"/api/bookings/{told.id}/")
+        if not self.expects("read", answer, 200):
+            return
+        said = answer.json()
+        if round(said["total_price"] * 100) != told.total_minor:
+            self.wrong.append(f"booking {told.id} cost {told.total_minor}, now {said['total_price']}")
+        wanted = "canceled" if told.is_canceled else "confirmed" if told.is_paid else None
+        if wanted is not None and said["status"] != wanted:
+            self.wrong.append(f"booking {told.id} was {wanted}, now it is {said['status']}")
+
+    def cancel(self) -> None:
+        paid = [each for each in self.booked.values() if each.is_paid and not each.is_canceled]
+        if not paid:
+            return
+        told = self.chance.choice(paid)
+        answer = self.insist("cancel", "DELETE", f"/api/bookings/{told.id}/")
+        if answer.status_code == 409 and answer.json()["code"] == "wrong_state":
+            # An earlier try was carried out and not answered.
+            answer = self.insist("cancel", "GET", f"/api/bookings/{told.id}/")
+        if self.expects("cancel", answer, 200) and answer.json()["status"] == "canceled":
+            told.is_canceled = True
+            told.refund_minor = round((answer.json()["refund_amount"] or 0) * 100)
+
+
+class Sandbox:
+    """Pays with the provider that is always there."""
+
+    def pay(self, guest: Guest, booked: Booked) -> None:
+        answer = guest.insist(
+            "pay", "POST", f"/api/bookings/{booked.id}/pay/", {"provider": "sandbox", "outcome": "succeed"}
+        )
+        if answer.status_code == 409 and answer.json()["code"] in ("already_paid", "wrong_state"):
+            # An earlier try was carried out; or its hold ended while nobody could pay.
+            settled(guest, booked)
+        elif guest.expects("pay", answer, 200, 202):
+            if answer.status_code == 200 and answer.json()["status"] == "completed":
+                booked.is_paid = True
+            else:
+                settled(guest, booked)
+
+
+def settled(guest: Guest, booked: Booked) -> None:
+    """Wait until it is known what became of a payment: the stay is confirmed, or is no more."""
+    deadline = time.monotonic() + guest.line.patience_s
+    while time.monotonic() < deadline:
+        answer = guest.insist("pay", "GET", f"/api/bookings/{booked.id}/")
+        status = answer.json().get("status") if answer.status_code == 200 else None
+        if status == "confirmed":
+            booked.is_paid = True
+            return
+        if status in ("expired", "canceled"):
+            return
+        time.sleep(0.5)
+    guest.wrong.append(f"booking {booked.id} was never settled")
+
+
+class Host(Person):
+    """Has a place, and hangs up pictures of it."""
+
+    def __init__(self, url: str, name: str) -> None:
+        super().__init__(url, name)
+        self.listing = 0
+        self.pictures: dict[int, str] = {}
+        self.unsure = 0
+        """Uploads that nobody answered: they may be there or not."""
+        self._number = 0
+
+    def list_place(self) -> None:
+        answer = self.insist(
+            "list",
+            "POST",
+            "/api/properties/",
+            {
+                **{"title": f"Flat of {self.name}", "description": "Two rooms.", "price_per_night": 100},
+                **{"location": "Lisbon, Portugal", "availability": True},
+            },
+        )
+        if answer.status_code != 201:
+            raise RuntimeError(answer.text)
+        self.listing = int(answer.json()["id"])
+
+    def act(self) -> None:
+        if len(self.pictures) >= PICTURES:
+            self.take_down(next(iter(self.pictures)))
+        self.hang_up()
+        answer = self.insist(
+            "calendar", "GET", f"/api/properties/{self.listing}/calendar/?from=2027-01-01&to=2027-02-01"
+        )
+        self.expects("calendar", answer, 200)
+        time.sleep(0.5)
+
+    def hang_up(self) -> None:
+        """Upload a picture, once: without a key it may not be sent again."""
+        self._number += 1
+        file = ("picture.png", picture(self._number), "image/png")
+        answer = self.line.ask(
+            "picture", "POST", f"/api/properties/{self.listing}/photos/", files={"file": file}
+        )
+        if answer is None or answer.status_code >= 500:
+            self.unsure += 1
+        elif answer.status_code == 401:
+            self.sign_in()
+        elif self.expects("picture", answer, 201):
+            self.pictures[int(answer.json()["id"])] = str(answer.json()["url"])
+
+    def take_down(self, photo: int) -> None:
+        answer = self.insist("picture", "DELETE", f"/api/properties/{self.listing}/photos/{photo}/")
+        if self.expects("take a picture down", answer, 204, 404):
+            self.pictures.pop(photo)
+
+
+def picture(number: int) -> bytes:
+    """A small PNG that is like no other one."""
+    made = io.BytesIO()
+    Image.new("RGB", (64, 48), (number % 256, number // 256 % 256, 90)).save(made, "PNG")
+    return made.getvalue()
+
+
+class Ear:
+    """A socket that comes back: every event once, in order, whatever happens in between."""
+
+    def __init__(self, url: str, person: Person) -> None:
+        self.url, self.person = url, person
+        self.told: list[tuple[str, Any]] = []
+        self.wrong: list[str] = []
+        self.connections = 0
+        self._line = Line(url, journal=person.line.journal)
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self._thread.join(30)
+        self._line.close()
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            with suppress(*FAILURES):
+                self._listen()
+            self._stopped.wait(0.3)
+
+    def _listen(self) -> None:
+        self._line.token = self.person.line.token
+        connection = open_socket(self._line)
+        if connection is None:
+            return
+        with connection:
+            self.connections += 1
+            connection.send(json.dumps({"type": "resume", "data": {"last_event_id": len(self.told)}}))
+            while not self._stopped.is_set():
+                with suppress(TimeoutError):
+                    self.take(json.loads(connection.recv(timeout=0.5)))
+
+    def take(self, frame: dict[str, Any]) -> None:
+        """Note an event; its number must be the next one."""
+        if frame["type"] == "error":
+            if frame["data"]["code"] not in ("unavailable", "rate_limited"):
+                self.wrong.append(f"{self.person.name}'s socket: {frame['data']}")
+            elif frame["data"]["code"] == "unavailable":
+                # What was asked for could not be read: come back and ask again.
+                raise ConnectionResetError
+        elif frame["id"] is not None:
+            if frame["id"] == len(self.told) + 1:
+                self.told.append((frame["type"], frame["data"].get("id")))
+            elif frame["type"] != "hello":
+                self.wrong.append(f"{self.person.name} heard {frame['id']} after {len(self.told)}")
+
+
+def open_socket(line: Line) -> ClientConnection | None:
+    """A socket that has said hello; None where no ticket was given. Raises: one of ``FAILURES``."""
+    answer = line.ask("ticket", "POST", "/api/realtime/ticket/")
+    if answer is None or answer.status_code != 200:
+        return None
+    connection = connect(str(answer.json()["url"]), open_timeout=10, max_size=2**24, proxy=None)
+    hello = json.loads(connection.recv(timeout=10))
+    if hello["type"] != "hello":
+        raise ConnectionResetError
+    return connection
+
+
+@dataclass
+class Cast:
+    """Everybody, each in a thread of their own, while the ``with`` lasts."""
+
+    url: str
+    till: Till
+    guests: list[Guest] = field(default_factory=list)
+    hosts: list[Host] = field(default_factory=list)
+    ears: list[Ear] = field(default_factory=list)
+    died: list[str] = field(default_factory=list)
+
+    @classmethod
+    def assemble(cls, url: str, till: Till, *, guests: int, name: str, hosts: int = 3) -> Cast:
+        """People with accounts and places; ``name`` makes them new ones."""
+        made = cls(url, till)
+        for number in range(hosts):
+            host = Host(url, f"host_{name}_{number}")
+            host.register()
+            host.list_place()
+            made.hosts.append(host)
+        listings = [host.listing for host in made.hosts]
+        for number in range(guests):
+            guest = Guest(url, f"guest_{name}_{number}", listings, till)
+            guest.register()
+            made.guests.append(guest)
+        made.ears = [Ear(url, person) for person in (*made.guests, *made.hosts)]
+        return made
+
+    def __post_init__(self) -> None:
+        self._going, self._stopped = threading.Event(), threading.Event()
+        self._busy: set[str] = set()
+        self._threads: list[threading.Thread] = []
+
+    def __enter__(self) -> Cast:
+        for ear in self.ears:
+            ear.start()
+        for actor in (*self.guests, *self.hosts):
+            thread = threading.Thread(target=self._live, args=(actor,), daemon=True)
+            thread.start()
+            self._threads.append(thread)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stopped.set()
+        self._going.set()
+        for ear in self.ears:
+            ear.stop()
+        for thread in self._threads:
+            thread.join(30)
+        for person in (*self.guests, *self.hosts):
+            person.line.close()
+
+    def go(self) -> None:
+        """Let everybody act."""
+        self._going.set()
+
+    def rest(self) -> None:
+        """Wait until everybody has had a last word and does nothing more. Raises: TimeoutError."""
+        self._going.clear()
+        until(lambda: not self._busy, "everybody has been answered", within_s=420)
+
+    def journals(self) -> list[Journal]:
+        return [person.line.journal for person in (*self.guests, *self.hosts)]
+
+    def wrong(self) -> list[str]:
+        """What somebody was told that cannot be, in words."""
+        found = [*self.died]
+        for person in (*self.guests, *self.hosts):
+            found += person.wrong
+        for ear in self.ears:
+            found += ear.wrong
+        return found
+
+    def _live(self, actor: Guest | Host) -> None:
+        while not self._stopped.is_set():
+            self._going.wait()
+            if self._stopped.is_set():
+                return
+            self._busy.add(actor.name)
+            try:
+                if self._going.is_set():
+                    actor.act()
+            except Unanswered as error:
+                self.died.append(f"{actor.name} was never answered: {error}")
+            finally:
+                self._busy.discard(actor.name)
+            time.sleep(0.1)
+
+
+class Probe:
+    """Whether everything works: somebody signs in, searches, books, pays, writes, hears of it, and gets a mail."""
+
+    def __init__(self, guest: Guest, mails: Callable[[int, int], bool], newest: Callable[[], int]) -> None:
+        self.guest, self._mails, self._newest = guest, mails, newest
+        self._day = 10
+
+    def round(self) -> str:
+        """The step at which it did not work; empty when all did."""
+        try:
+            return self._round()
+        except Unanswered as error:
+            return str(error)
+
+    def _round(self) -> str:
+        guest = self.guest
+        self._day += 3
+        try:
+            before = self._newest()
+        except Exception as error:
+            return f"database: {type(error).__name__}"
+        answer = guest.line.ask(
+            "sign in", "POST", "/api/login/", {"username": guest.name, "password": PASSWORD}
+        )
+        if answer is None or answer.status_code != 200:
+            return "sign in"
+        guest.line.token = str(answer.json()["token"])
+        answer = guest.line.ask("search", "GET", "/api/properties/?location=Lisbon")
+        if answer is None or answer.status_code != 200 or not answer.json()["results"]:
+            return "search"
+        try:
+            connection = open_socket(guest.line)
+        except FAILURES:
+            connection = None
+        if connection is None:
+            return "socket"
+        with connection:
+            mine = guest.book(day=self._day)
+            if mine is None or not mine.is_paid:
+                return "book and pay"
+            word = guest.write()
+            if not _hears(connection, word):
+                return "hear"
+        try:
+            until(lambda: self._mails(guest.id, before), "a mail", within_s=10, every_s=0.2)
+        except TimeoutError:
+            return "mail"
+        return ""
+
+
+def _hears(connection: ClientConnection, word: str) -> bool:
+    deadline = time.monotonic() + 5
+    with suppress(*FAILURES):
+        while time.monotonic() < deadline:
+            frame = json.loads(connection.recv(timeout=max(0.01, deadline - time.monotonic())))
+            if frame["type"] == "message" and frame["data"].get("client_id") == word:
+                return True
+    return False

@@ -1,0 +1,193 @@
+"""One fault after the other: people go about their business, something breaks, and then it is seen what became of it."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+
+from bench.faults.clients import Cast, Guest, Probe, Till
+from bench.faults.history import Verdict, judge
+from bench.faults.journal import Heard
+from bench.faults.place import Place
+
+BACK_S = 30.0
+"""How long it may take until everything works again, without a hand."""
+
+GIVE_UP_S = 180.0
+PROBE_TIMEOUT_S = 10.0
+
+Trouble = Callable[[Place], AbstractContextManager[Any]]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that breaks. It is broken while ``trouble`` lasts, for ``seconds`` or not at all longer than it takes.
+
+    ``unharmed`` are the verbs that must go on meanwhile as if nothing were; ``seconds`` None: as long as the run says.
+    """
+
+    name: str
+    trouble: Trouble
+    seconds: float | None = None
+    unharmed: tuple[str, ...] = ()
+    check: Callable[[Place], list[str]] | None = None
+    """What must be so afterwards besides; says what is not."""
+
+
+@dataclass
+class Row:
+    """What became of one fault."""
+
+    name: str
+    back_s: float
+    heard: Counter[str] = field(default_factory=Counter)
+    never: list[str] = field(default_factory=list)
+    """Answers that must never be given."""
+    harmed: list[str] = field(default_factory=list)
+    longest: tuple[float, str] = (0.0, "")
+    verdict: Verdict = field(default_factory=Verdict)
+    books: list[str] = field(default_factory=list)
+    is_tried: bool = True
+
+    @property
+    def is_met(self) -> bool:
+        return (
+            self.back_s <= BACK_S and self.verdict.is_clean and not (self.never or self.harmed or self.books)
+        )
+
+    def missed(self) -> list[str]:
+        """In words, what was not as it must be."""
+        late = [f"back after {self.back_s:.0f} s"] if self.back_s > BACK_S else []
+        return [
+            *late,
+            *(f"heard {each}" for each in self.never),
+            *(f"harmed: {each}" for each in self.harmed),
+            *(f"lost: {each}" for each in self.verdict.lost),
+            *(f"doubled: {each}" for each in self.verdict.doubled),
+            *(f"differs: {each}" for each in self.verdict.differs),
+            *(f"books: {each}" for each in self.books),
+        ]
+
+
+class Stage:
+    """A place with its people, on which faults are tried one after the other."""
+
+    def __init__(self, place: Place, cast: Cast, probe: Probe, seconds: float) -> None:
+        self.place, self.cast, self.probe, self.seconds = place, cast, probe, seconds
+
+    def attempt(self, fault: Fault, *, control: Callable[[Place, Cast], None] | None = None) -> Row:
+        """Break one thing under load and judge what came of it; ``control`` falsifies the tables before."""
+        self.cast.go()
+        time.sleep(self.seconds / 2)
+        broke = time.monotonic()
+        with fault.trouble(self.place):
+            time.sleep(self.seconds if fault.seconds is None else fault.seconds)
+        ended = time.monotonic()
+        back_s = self._back_after(ended)
+        mended = time.monotonic()
+        time.sleep(self.seconds / 4)
+        self.cast.rest()
+        heard = [
+            each
+            for journal in self.cast.journals()
+            for each in journal.heard
+            if each.began + each.took >= broke
+        ]
+        row = Row(fault.name, back_s, *_tally([each for each in heard if each.began <= mended], heard))
+        during = [each for each in heard if broke <= each.began <= ended - 0.2]
+        row.harmed = _harmed(during, fault.unharmed)
+        waits = [
+            each for journal in self.cast.journals() for each in journal.waited if each[0] + each[1] >= broke
+        ]
+        row.longest = max(((took, verb) for _began, took, verb in waits), default=(0.0, ""))
+        if control is not None:
+            control(self.place, self.cast)
+        row.verdict = judge(self.place, self.cast)
+        if fault.check is not None:
+            row.verdict.differs += fault.check(self.place)
+        row.books = self.place.broken_books()
+        return row
+
+    def _back_after(self, ended: float) -> float:
+        """Seconds until somebody went through everything without a hitch."""
+        while True:
+            step = self.probe.round()
+            took = time.monotonic() - ended
+            if not step:
+                return took
+            if took > GIVE_UP_S:
+                raise TimeoutError(f"it never came back: {step}")
+            time.sleep(0.2)
+
+
+def _tally(during: list[Heard], all_of_it: list[Heard]) -> tuple[Counter[str], list[str]]:
+    """What was heard until it worked again, by kind; and what must never be heard, then or later."""
+    kinds: Counter[str] = Counter()
+    for each in during:
+        if each.status == 0:
+            kinds["nothing"] += 1
+        elif each.status < 400:
+            kinds["good"] += 1
+        elif each.status == 503:
+            kinds["503"] += 1
+        else:
+            kinds["refused"] += 1
+    return kinds, [
+        f"{count} × {words}"
+        for words, count in Counter(f"{each.verb}: {each.wrong}" for each in all_of_it if each.wrong).items()
+    ]
+
+
+def _harmed(during: list[Heard], verbs: tuple[str, ...]) -> list[str]:
+    """The verbs that should have gone on and did not: refused for no reason of theirs, or never done."""
+    found = []
+    for verb in verbs:
+        heard = [each for each in during if each.verb == verb]
+        failed = [each for each in heard if each.status == 0 or each.status >= 500]
+        if failed or not heard:
+            found.append(f"{verb} ({len(failed)} of {len(heard)} failed)")
+    return found
+
+
+@contextmanager
+def stage(place: Place, till: Till, *, name: str, seconds: float, guests: int) -> Iterator[Stage]:
+    """People in their places, and somebody who looks whether all works."""
+    cast = Cast.assemble(place.url, till, guests=guests, name=name)
+    visitor = Guest(
+        place.url,
+        f"probe_{name}",
+        [cast.hosts[0].listing],
+        till,
+        timeout=PROBE_TIMEOUT_S,
+        patience_s=PROBE_TIMEOUT_S,
+    )
+    # Nobody else books there: the nights that it wants are free.
+    cast_listings = [host.listing for host in cast.hosts[1:]]
+    for guest in cast.guests:
+        guest.listings = cast_listings
+    visitor.register()
+
+    def newest() -> int:
+        return int(place.rows("SELECT coalesce(max(id), 0) FROM deliveries")[0][0])
+
+    def mails(user: int, after: int) -> bool:
+        with suppress(psycopg.Error):
+            found = place.rows(
+                "SELECT count(*) FROM deliveries d JOIN notifications n ON n.id = d.notification_id"
+                " WHERE n.user_id = %s AND d.id > %s AND d.state = 'sent'",
+                user,
+                after,
+            )
+            return bool(found[0][0])
+        return False
+
+    with cast:
+        made = Stage(place, cast, Probe(visitor, mails, newest), seconds)
+        made._back_after(time.monotonic())
+        yield made
