@@ -23,6 +23,7 @@ from backend.core.crypto import SHORTEST_KEY
 from backend.core.logs import allow_listed
 from backend.core.origins import origin
 from backend.core.postgres import Connection
+from backend.telemetry import sentry
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -142,6 +143,8 @@ class Environment:
     second_rates_key: str = field(default="", repr=False)
     allow_loopback_fetch: str = ""
     log_level: str = "INFO"
+    sentry_dsn: str = field(default="", repr=False)
+    release: str = ""
 
     @classmethod
     def read(cls, source: dict[str, str]) -> Environment:
@@ -195,6 +198,8 @@ class Environment:
                 raise ImproperlyConfigured(
                     "With all the world for TRUSTED_PROXIES everybody may say where a request comes from."
                 )
+            if env.sentry_dsn and not env.sentry_dsn.startswith("https://"):
+                raise ImproperlyConfigured("Production tells of its errors over https: see SENTRY_DSN.")
             if env.log_level.upper() == "DEBUG":
                 raise ImproperlyConfigured("Libraries write secrets into the log at LOG_LEVEL=DEBUG.")
             if not env.public_url.startswith("https://"):
@@ -619,6 +624,10 @@ SECURE_REFERRER_POLICY = "same-origin"
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
 X_FRAME_OPTIONS = "DENY"
 
+# Errors go to Sentry, or to what speaks its language, where an address of it is given. RELEASE names the version that runs.
+SENTRY_DSN = ENV.sentry_dsn
+RELEASE = ENV.release
+
 PROCRASTINATE_ON_APP_READY = "backend.jobs.schedule.on_app_ready"
 PROCRASTINATE_AUTODISCOVER_MODULE_NAME = "tasks"
 
@@ -645,8 +654,9 @@ LOGGING: dict[str, Any] = {
     "handlers": {
         "console": {"class": "logging.StreamHandler", "formatter": "json"},
         "kept": {"class": "backend.telemetry.handler.KeepErrors", "level": "ERROR"},
+        "sentry": {"class": "backend.telemetry.sentry.Handler", "level": "ERROR"},
     },
-    "root": {"handlers": ["console", "kept"], "level": ENV.log_level},
+    "root": {"handlers": ["console", "kept", "sentry"], "level": ENV.log_level},
     "loggers": {
         "django.request": {"level": "ERROR"},
         "procrastinate": {"level": "WARNING"},
@@ -661,6 +671,7 @@ structlog.configure(
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
+        sentry.see,
         structlog.processors.StackInfoRenderer(),
         structlog.processors.format_exc_info,
         structlog.stdlib.ProcessorFormatter.wrap_for_formatter,

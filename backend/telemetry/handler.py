@@ -41,9 +41,9 @@ class KeepErrors(logging.Handler):
                 str(said.get("request_id", bound.get("request_id", "")))[:64],
                 str(bound.get("door", ""))[:20],
                 record.name[:80],
-                _clean(event)[:300],
-                _clean(kind)[:120],
-                _clean(trace)[-LONGEST_TRACE:],
+                clean(event)[:300],
+                clean(kind)[:120],
+                clean(trace)[-LONGEST_TRACE:],
                 user if isinstance(user, int) else None,
             )
         )
@@ -56,6 +56,6 @@ def _kind(trace: str) -> str:
     return last.partition(":")[0].rpartition(".")[2]
 
 
-def _clean(text: str) -> str:
-    """Without secrets and values, and without what PostgreSQL does not keep."""
+def clean(text: str) -> str:
+    """``text`` without secrets and values, and without what PostgreSQL does not keep."""
     return scrub(_DETAIL.sub(r"\1: <left out>", text)).replace("\0", "")
