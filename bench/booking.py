@@ -49,8 +49,8 @@ class Client:
         return answer.status, (time.perf_counter() - start) * 1000
 
 
-def guests(count: int) -> list[str]:
-    """Access tokens of ``count`` new guests."""
+def guests(count: int, name: str = "guest") -> list[str]:
+    """Access tokens of ``count`` new guests, called ``name`` and a number."""
     from django.contrib.auth.models import Group
 
     from backend.accounts.models import Profile, User
@@ -59,7 +59,7 @@ def guests(count: int) -> list[str]:
     now, tokens = datetime.now(UTC), []
     group = Group.objects.get(name="guest")
     for number in range(count):
-        user = User.objects.create(username=f"guest_{number}", email=f"guest_{number}@example.com")
+        user = User.objects.create(username=f"{name}_{number}", email=f"{name}_{number}@example.com")
         Profile.objects.create(user=user)
         user.groups.add(group)
         device = sessions.Device(address="127.0.0.1", user_agent="bench")

@@ -91,7 +91,7 @@ def web(made: World, *, workers: int = 1, log_level: str = "ERROR") -> Iterator[
         ]
     try:
         for server in servers:
-            _wait(server, port, made.log)
+            wait(server, port, made.log)
         yield port
     finally:
         for server in servers:
@@ -100,7 +100,7 @@ def web(made: World, *, workers: int = 1, log_level: str = "ERROR") -> Iterator[
             server.wait(20)
 
 
-def _wait(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
+def wait(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
     """Until this very process listens: on a shared port any other one could answer."""
     for _ in range(300):
         if server.poll() is not None:

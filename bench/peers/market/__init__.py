@@ -1,0 +1,1 @@
+"""A marketplace of the usual make: models, serializers, filters, viewsets."""
