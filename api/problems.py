@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -175,9 +176,27 @@ def translate(error: BaseException) -> DomainError:
         return _from_database(error)
     if isinstance(error, IntegrityError) and _constraint(error) == ERASED:
         return Unauthenticated()
+    if _is_of_storage(error):
+        return Unavailable(retry_after=5)
     if isinstance(error, DataError):
         return Invalid(errors=[FieldError("", "out_of_range", _("A value is outside of what can be kept."))])
     return InternalError()
+
+
+NO_ROOM = frozenset(
+    (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE)
+)
+"""What a file system says that cannot take or give a file now, and may later."""
+
+BUCKETS = ("boto3", "botocore", "s3transfer")
+"""Whose errors mean that a bucket does not answer. They are known by name: where there is no bucket, nobody loads them."""
+
+
+def _is_of_storage(error: BaseException) -> bool:
+    """Whether the place where files lie is full or away; a file that is missing is another matter."""
+    if isinstance(error, OSError):
+        return isinstance(error, (ConnectionError, TimeoutError)) or error.errno in NO_ROOM
+    return type(error).__module__.partition(".")[0] in BUCKETS
 
 
 def _constraint(error: IntegrityError) -> str:
