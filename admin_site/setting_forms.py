@@ -93,7 +93,7 @@ class SettingForm(_AboutOne):
 
     def _choice(self, declared: platform.Setting) -> forms.Field:
         return forms.ChoiceField(
-            choices=[(choice, declared.said(choice)) for choice in declared.choices],
+            choices=[(choice, declared.said(choice)) for choice in declared.offered],
             required="" not in declared.choices,
             widget=UnfoldAdminSelectWidget(),
         )

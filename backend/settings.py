@@ -56,12 +56,14 @@ def _half_a_mail_provider(env: Environment) -> str:
         "sendgrid": ("sendgrid_api_key", "sendgrid_webhook_key"),
         "mailgun": ("mailgun_api_key", "mailgun_domain", "mailgun_webhook_key"),
     }
-    missing = [name.upper() for name in needed.get(env.email_provider, ()) if not getattr(env, name)]
-    if missing:
-        return f"EMAIL_PROVIDER={env.email_provider} needs {' and '.join(missing)} as well."
+    with_key = [each for each in ("sendgrid", "mailgun") if getattr(env, f"{each}_api_key")]
+    for provider in (env.email_provider, *with_key):
+        missing = [name.upper() for name in needed.get(provider, ()) if not getattr(env, name)]
+        if missing:
+            return f"Mails by {provider} need {' and '.join(missing)} as well."
     for provider in ("sendgrid", "mailgun"):
-        if getattr(env, f"{provider}_api_key") and env.email_provider != provider:
-            return f"There is a key of {provider}, but EMAIL_PROVIDER does not name it."
+        if getattr(env, f"{provider}_api_key") and env.email_provider in ("", "files"):
+            return f"There is a key of {provider}, but EMAIL_PROVIDER names nobody who takes mails."
         if not getattr(env, f"{provider}_api_base").startswith("https://"):
             return f"Production writes to people over https: see {provider.upper()}_API_BASE."
     return ""
@@ -103,6 +105,7 @@ class Environment:
     mailgun_domain: str = ""
     mailgun_webhook_key: str = field(default="", repr=False)
     sms_url: str = field(default="", repr=False)
+    sms_second_url: str = field(default="", repr=False)
     sms_report_secret: str = field(default="", repr=False)
     sandbox_webhook_secret: str = field(default="", repr=False)
     stripe_api_base: str = "https://api.stripe.com"
@@ -173,6 +176,10 @@ class Environment:
             raise ImproperlyConfigured(
                 f"EMAIL_PROVIDER is {env.email_provider!r}; say smtp, sendgrid, mailgun or files."
             )
+        if env.sms_second_url and urlsplit(env.sms_second_url).scheme in ("", urlsplit(env.sms_url).scheme):
+            raise ImproperlyConfigured("SMS_SECOND_URL is of another carrier than SMS_URL.")
+        if env.sms_second_url and not env.sms_url:
+            raise ImproperlyConfigured("SMS_SECOND_URL stands beside an SMS_URL.")
         if env.environment == "production":
             if len(env.secret_key) < 50 or env.secret_key == INSECURE_SECRET_KEY:
                 raise ImproperlyConfigured(
@@ -477,6 +484,8 @@ mimetypes.add_type("image/webp", ".webp")
 MEDIA_ROOT = STATE_DIR / "media"
 
 if ENV.storage_bucket:
+    from backend.core.buckets import PATIENCE
+
     _default_storage: dict[str, Any] = {
         "BACKEND": "storages.backends.s3.S3Storage",
         "OPTIONS": {
@@ -489,6 +498,7 @@ if ENV.storage_bucket:
             "location": "media",
             "file_overwrite": False,
             "querystring_auth": not ENV.storage_public_url,
+            "client_config": PATIENCE,
         },
     }
     # What only our own code hands out; never under a public address.
@@ -518,14 +528,26 @@ FILE_UPLOAD_MAX_MEMORY_SIZE = 12 * 1024 * 1024
 DEFAULT_FROM_EMAIL = ENV.email_from
 EMAIL_REPLY_TO = ENV.email_reply_to
 EMAIL_PROVIDER = ENV.email_provider or ("smtp" if ENV.email_url else "files")
-EMAIL_BACKEND = {
+_MAIL_BACKENDS = {
     "smtp": "django.core.mail.backends.smtp.EmailBackend",
     "sendgrid": "backend.notifications.mail_providers.SendGrid",
     "mailgun": "backend.notifications.mail_providers.Mailgun",
     "files": "backend.notifications.mail.EmlFileBackend",
-}[EMAIL_PROVIDER]
+}
+EMAIL_BACKEND = _MAIL_BACKENDS[EMAIL_PROVIDER]
+# Those that staff may choose from. Files are for machines where nobody waits for a mail.
+MAIL_CARRIERS = {
+    name: _MAIL_BACKENDS[name]
+    for name, is_set_up in {
+        "smtp": ENV.email_url,
+        "sendgrid": ENV.sendgrid_api_key,
+        "mailgun": ENV.mailgun_api_key and ENV.mailgun_domain,
+        "files": not PRODUCTION or EMAIL_PROVIDER == "files",
+    }.items()
+    if is_set_up
+}
 EMAIL_TIMEOUT = 20
-if EMAIL_PROVIDER == "smtp":
+if ENV.email_url:
     _mail = urlsplit(ENV.email_url)
     EMAIL_HOST = _mail.hostname or ""
     EMAIL_PORT = _mail.port or 587
@@ -547,6 +569,7 @@ ANYMAIL = {
 MAIL_WEBHOOK_KEYS = {"sendgrid": ENV.sendgrid_webhook_key, "mailgun": ENV.mailgun_webhook_key}
 MAIL_DIR = STATE_DIR / "mail"
 SMS_URL = ENV.sms_url
+SMS_SECOND_URL = ENV.sms_second_url
 # Africa's Talking signs no delivery reports: the address that it is told ends in this.
 SMS_REPORT_SECRET = ENV.sms_report_secret
 SMS_DIR = STATE_DIR / "sms"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -22,7 +22,8 @@ class Setting:
 
     ``codes`` are ISO 4217 letters, kept as a sorted tuple. ``words`` say what each choice means; ``effect`` says what a
     change of the setting changes, where it is not what its group says; ``only_if`` names another setting and the value
-    of it without which this one means nothing.
+    of it without which this one means nothing; ``available`` names the choices that this server is set up for, where it
+    need not be set up for all.
     """
 
     key: str
@@ -37,12 +38,22 @@ class Setting:
     words: Mapping[str, Text] = field(default_factory=dict)
     effect: Text = ""
     only_if: tuple[str, Any] | None = None
+    available: Callable[[], Sequence[str]] | None = None
+
+    @property
+    def offered(self) -> tuple[str, ...]:
+        """The choices that can be made here; "" always can."""
+        if self.available is None:
+            return self.choices
+        return tuple(each for each in self.choices if each in ("", *self.available()))
 
     def parse(self, raw: Any) -> Any:
         """The typed value of ``raw`` (JSON or form text). Raises: Invalid."""
         if self.kind == "bool" and isinstance(raw, bool):
             return raw
         if self.kind == "choice" and raw in self.choices:
+            if raw not in self.offered:
+                raise Invalid.field(self.key, "not_set_up", _("The server is not set up for this."))
             return raw
         if self.kind == "text" and isinstance(raw, str):
             text = unicodedata.normalize("NFC", raw.strip())

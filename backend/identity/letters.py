@@ -84,7 +84,7 @@ def text_code(user_id: int, *, now: datetime) -> bool:
         return False
     user, phone, code = found
     words = texting.text(_letter(PHONE_CODE, {"code": code}), _language(user))
-    sms.gateway().send(to=phone, text=words)
+    sms.send(to=phone, text=words)
     return True
 
 

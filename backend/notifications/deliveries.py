@@ -110,7 +110,7 @@ def text(delivery_id: int, *, now: datetime, last: bool = False) -> str:
     words = texting.text(delivery.notification, user.profile.language)
     report_to = settings.PUBLIC_URL + REPORT_PATH.format(delivery.pk)
     try:
-        provider_id = sms.gateway().send(to=user.profile.phone, text=words, report_to=report_to)
+        provider_id = sms.send(to=user.profile.phone, text=words, report_to=report_to)
     except sms.Unclear as error:
         return _note(delivery, Delivery.UNKNOWN, now, error=str(error))
     except sms.Refused as error:

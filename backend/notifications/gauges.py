@@ -7,13 +7,14 @@ from datetime import datetime
 from django.db import connection
 
 from backend.core.gauges import Gauge
-from backend.notifications import guard
+from backend.notifications import carriers, guard
 
 _ASTRAY = ("failed", "bounced", "suppressed", "skipped", "unknown")
 
 
 def gauges(now: datetime) -> list[Gauge]:
-    """Deliveries that wait, how long the oldest has, what went astray in a day, and SMS that the cost guard stopped."""
+    """Deliveries that wait, how long the oldest has, what went astray in a day, SMS that the cost guard stopped, and who is left
+    alone since they failed."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -56,5 +57,13 @@ def gauges(now: datetime) -> list[Gauge]:
             "karibu_deliveries_stopped",
             "Short messages of the last day that the cost guard stopped",
             [({"channel": "sms"}, float(sum(stopped for _state, _channel, _count, stopped in astray)))],
+        ),
+        Gauge(
+            "karibu_carrier_rests",
+            "Whether a carrier has failed within the last minute and another one stands in (1)",
+            [
+                ({"channel": channel, "carrier": name}, float(rests))
+                for (channel, name), rests in carriers.resting().items()
+            ],
         ),
     ]

@@ -1,6 +1,7 @@
 """Mails on their way out: one question to whoever carries them, and mails as files where nobody does.
 
-``EMAIL_PROVIDER`` chooses: a mail server (``EMAIL_URL``), SendGrid, Mailgun, or files of the state folder.
+A mail server (``EMAIL_URL``), SendGrid, Mailgun, or files of the state folder: ``EMAIL_PROVIDER`` names one, staff may
+choose another one that the server is set up for, and one that stands in (``carriers``).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
+import requests
 from anymail.exceptions import (
     AnymailAPIError,
     AnymailError,
@@ -25,8 +27,11 @@ from anymail.exceptions import (
 from django.conf import settings
 from django.core.mail import EmailMessage, get_connection
 from django.core.mail.backends.base import BaseEmailBackend
+from urllib3.exceptions import NewConnectionError
 
 from backend.core.db import outside_transaction
+from backend.notifications import carriers
+from backend.notifications.kinds import EMAIL
 from backend.telemetry import watching
 
 IDLE_S = 5.0
@@ -38,11 +43,22 @@ MAILS_EACH = 100
 REFUSED_STATUSES = frozenset({400, 413, 422})
 """Answers of a provider about this very mail. All others may be mended by waiting, or by the operator."""
 
+NOT_NOW = 503
+"""The one answer of a broken provider that says that it has not even looked at the mail."""
+
 _ADDRESS = re.compile(r"[^\s<>\"'(),;:]+@[^\s<>\"'(),;:]+")
 
 
 class NotSent(Exception):
-    """The mail was not taken this time; trying again may help."""
+    """The mail was not taken this time; trying again may help. ``is_about_mail`` says that the carrier is well."""
+
+    def __init__(self, words: str, *, is_about_mail: bool = False) -> None:
+        super().__init__(words)
+        self.is_about_mail = is_about_mail
+
+
+class Unclear(NotSent):
+    """Who was asked may have taken it: trying again may send it twice, under the same Message-ID."""
 
 
 class Refused(Exception):
@@ -56,17 +72,32 @@ class Refused(Exception):
 def send(message: EmailMessage) -> str:
     """Hand one mail over and return the id under which its carrier reports on it. Call it outside of transactions.
 
-    The thread keeps its connection for the next mail. What is said of a failure names no address.
-    Raises: NotSent, Refused.
+    Where the carrier in charge certainly has not taken it, its stand-in is asked. What is said of a failure names no
+    address.
+    Raises: NotSent, Unclear, Refused.
     """
     outside_transaction("mail")
-    connection = _line()
-    with watching.calling(settings.EMAIL_PROVIDER) as call:
+    names = carriers.of_mails()
+    for name in names[:-1]:
         try:
-            connection.send_messages([message])
+            return _hand_over(message, name)
+        except NotSent as error:
+            if error.is_about_mail:
+                raise
+            carriers.rest(EMAIL, name, str(error))
+            if isinstance(error, Unclear):
+                raise
+    return _hand_over(message, names[-1])
+
+
+def _hand_over(message: EmailMessage, name: str) -> str:
+    """As ``send``, to that carrier alone. The thread keeps its connection for the next mail."""
+    with watching.calling(name) as call:
+        try:
+            _line(name).send_messages([message])
             call.outcome = watching.ANSWERED
         except (OSError, smtplib.SMTPException, AnymailError) as error:
-            hang_up()
+            hang_up(name)
             judged = _judged(error)
             call.outcome = watching.REFUSED if isinstance(judged, Refused) else watching.FAILED
             raise judged from error
@@ -79,12 +110,12 @@ def without_addresses(words: str) -> str:
     return _ADDRESS.sub("…", words)
 
 
-def hang_up() -> None:
-    """Close the connection that this thread keeps, if there is one."""
-    held = getattr(_thread, "held", None)
-    _thread.held = None
-    if held is not None:
-        held.end()
+def hang_up(name: str = "") -> None:
+    """Close the connection that this thread keeps to a carrier, or all of them."""
+    kept = _kept()
+    for each in [name] if name else list(kept):
+        if each in kept:
+            kept.pop(each).end()
 
 
 class _Held:
@@ -120,38 +151,72 @@ def _close(connection: BaseEmailBackend) -> None:
         connection.close()
 
 
-def _line() -> BaseEmailBackend:
-    """The thread's connection, open. Raises: NotSent when there is none to be had."""
-    wish = (*(getattr(settings, name) for name in _WISHES), repr(settings.ANYMAIL))
-    held: _Held | None = getattr(_thread, "held", None)
+def _kept() -> dict[str, _Held]:
+    """The connections of this thread, by carrier."""
+    if not hasattr(_thread, "kept"):
+        _thread.kept = {}
+    kept: dict[str, _Held] = _thread.kept
+    return kept
+
+
+def _line(name: str) -> BaseEmailBackend:
+    """The thread's connection to a carrier, open. Raises: _NotReached when there is none to be had."""
+    wish = (*(getattr(settings, wanted) for wanted in _WISHES), repr(settings.ANYMAIL))
+    kept = _kept()
+    held = kept.get(name)
     if held is None or not held.is_good(wish):
-        hang_up()
-        connection = get_connection()
+        hang_up(name)
+        # What the environment says is the default of Django, too.
+        other = None if name == settings.EMAIL_PROVIDER else settings.MAIL_CARRIERS[name]
+        connection = get_connection(other)
         try:
             connection.open()
         except (OSError, smtplib.SMTPException) as error:
             _close(connection)
-            raise _judged(error) from error
-        held = _thread.held = _Held(connection, wish)
+            raise _NotReached(error) from error
+        held = kept[name] = _Held(connection, wish)
     held.used_at = time.monotonic()
     held.mails += 1
     return held.connection
 
 
+class _NotReached(OSError):
+    """There is no connection, so that nothing can have been sent."""
+
+    def __init__(self, why: Exception) -> None:
+        super().__init__(str(why))
+        self.why = why
+
+
 def _judged(error: Exception) -> NotSent | Refused:
+    if isinstance(error, _NotReached):
+        return NotSent(without_addresses(_words(error.why)))
     words = without_addresses(_words(error))
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         final = all(500 <= code < 600 for code, _reason in error.recipients.values())
-        return Refused(words, address=True) if final else NotSent(words)
+        return Refused(words, address=True) if final else NotSent(words, is_about_mail=True)
     if isinstance(error, AnymailRecipientsRefused | AnymailInvalidAddress):
         return Refused(words, address=True)
     if isinstance(error, AnymailAPIError):
         if error.status_code not in REFUSED_STATUSES:
-            return NotSent(words)
+            return NotSent(words) if _is_certain(error) else Unclear(words)
         return Refused(words, address=_is_about_recipient(error))
     if isinstance(error, AnymailError):
         return Refused(words)
-    return NotSent(words)
+    # A server that answers has said what it did; one that falls silent has not.
+    return NotSent(words) if isinstance(error, smtplib.SMTPResponseException) else Unclear(words)
+
+
+def _is_certain(error: AnymailAPIError) -> bool:
+    """Whether a provider that has not said yes surely has not taken the mail."""
+    if error.status_code is not None:
+        return error.status_code < 500 or error.status_code == NOT_NOW
+    if isinstance(error, requests.ConnectTimeout):
+        return True
+    reason = (
+        getattr(error.__cause__.args[0], "reason", None) if error.__cause__ and error.__cause__.args else None
+    )
+    return isinstance(reason, NewConnectionError)
 
 
 def _is_about_recipient(error: AnymailAPIError) -> bool:

@@ -1,6 +1,6 @@
 """What carriers report of short messages, believed once it is proved that it comes from them.
 
-Twilio signs what it sends with the account's token. Africa's Talking signs nothing: the operator names it an address
+Both may be set up, and reports of what went out by the one come while the other is in charge. Twilio signs what it sends with the account's token. Africa's Talking signs nothing: the operator names it an address
 that ends in ``SMS_REPORT_SECRET``.
 """
 
@@ -72,7 +72,7 @@ def from_twilio(*, path: str, form: Sequence[tuple[str, str]], signature: str, n
     """
     _require(TWILIO)
     signed = settings.PUBLIC_URL + path + "".join(name + value for name, value in sorted(form))
-    token = unquote(urlsplit(settings.SMS_URL).password or "")
+    token = unquote(urlsplit(sms.urls()[TWILIO]).password or "")
     right = base64.b64encode(hmac.digest(token.encode(), signed.encode(), hashlib.sha1)).decode()
     if not hmac.compare_digest(right.encode(), signature.encode()):
         raise ForgedReport
@@ -129,7 +129,7 @@ def _note(
 
 
 def _require(carrier: str) -> None:
-    if urlsplit(settings.SMS_URL).scheme != carrier:
+    if carrier not in sms.urls():
         raise CarrierNotConfigured
 
 

@@ -1,8 +1,9 @@
 """Short messages to phones, by whom the operator has an account with; in development files of the state folder.
 
-``SMS_URL`` chooses: ``twilio://SID:TOKEN@api.twilio.com?from=+15005550006`` or
+``SMS_URL`` names whom: ``twilio://SID:TOKEN@api.twilio.com?from=+15005550006`` or
 ``africastalking://USER:KEY@api.africastalking.com?from=KARIBU``. ``http`` stands for https with ``?insecure=1``,
-outside production only.
+outside production only. ``SMS_SECOND_URL`` may name another one; which of them is in charge is a platform setting
+(``carriers``).
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from django.core.exceptions import ImproperlyConfigured
 
 from backend.core import tracing
 from backend.core.db import outside_transaction
+from backend.notifications import carriers
+from backend.notifications.kinds import SMS
 from backend.telemetry import watching
 
 TIMEOUT = httpx.Timeout(20, connect=3)
@@ -30,6 +33,13 @@ DEAD_AT_AFRICAS_TALKING = frozenset({403, 404, 406})
 """The same in a recipient's status code: invalid, of a type that is not served, on the owner's black list."""
 
 
+WRONG_ACCOUNT = frozenset({401, 402, 403})
+"""Statuses that say that a carrier does not serve us, whoever the message is for."""
+
+NO_MONEY = 405
+"""Africa's Talking's code of the same."""
+
+
 class NotSent(Exception):
     """The message was not taken this time; trying again may help."""
 
@@ -39,11 +49,11 @@ class Unclear(NotSent):
 
 
 class Refused(Exception):
-    """The number or the account is wrong: trying again does not help. ``number`` says that it is the number."""
+    """The number or the account is wrong: trying again does not help. ``number`` and ``account`` say which."""
 
-    def __init__(self, words: str, *, number: bool = False) -> None:
+    def __init__(self, words: str, *, number: bool = False, account: bool = False) -> None:
         super().__init__(words)
-        self.number = number
+        self.number, self.account = number, account
 
 
 class Gateway(abc.ABC):
@@ -81,7 +91,7 @@ class _Http(Gateway):
         # A plus sign means a blank in a query, and a phone number never begins with one.
         self.sender = query.get("from", "").replace(" ", "+")
         if not (self.user and self.secret and parts.hostname):
-            raise ImproperlyConfigured("SMS_URL needs a user, a secret and a host.")
+            raise ImproperlyConfigured("SMS_URL and SMS_SECOND_URL need a user, a secret and a host.")
 
     def _post(
         self, path: str, form: dict[str, str], *, headers: dict[str, str], auth: bool
@@ -107,7 +117,11 @@ class _Http(Gateway):
             raise Unclear(f"status {answer.status_code}")
         if answer.status_code >= 400:
             code = _code(answer)
-            raise Refused(f"status {answer.status_code} {code or ''}".strip(), number=code in DEAD_AT_TWILIO)
+            raise Refused(
+                f"status {answer.status_code} {code or ''}".strip(),
+                number=code in DEAD_AT_TWILIO,
+                account=answer.status_code in WRONG_ACCOUNT,
+            )
         return answer
 
 
@@ -137,21 +151,51 @@ class AfricasTalking(_Http):
             return str(recipients[0].get("messageId", ""))
         if status in (500, 501, 502):
             raise NotSent(f"status {status}")
-        raise Refused(f"status {status}", number=status in DEAD_AT_AFRICAS_TALKING)
+        raise Refused(
+            f"status {status}", number=status in DEAD_AT_AFRICAS_TALKING, account=status == NO_MONEY
+        )
 
 
 GATEWAYS: dict[str, type[_Http]] = {"twilio": Twilio, "africastalking": AfricasTalking}
 
 
-def gateway() -> Gateway:
-    """The carrier that ``SMS_URL`` names. Raises: ImproperlyConfigured."""
-    if not settings.SMS_URL:
+def urls() -> dict[str, str]:
+    """Those that the environment names: carrier → address."""
+    return {urlsplit(url).scheme: url for url in (settings.SMS_URL, settings.SMS_SECOND_URL) if url}
+
+
+def gateway(carrier: str = "") -> Gateway:
+    """The carrier of that name, else the one of ``SMS_URL``; files where there is none. Raises: ImproperlyConfigured."""
+    known = urls()
+    if not known:
         return Files()
-    try:
-        kind = GATEWAYS[urlsplit(settings.SMS_URL).scheme]
-    except KeyError:
-        raise ImproperlyConfigured(f"SMS_URL begins with one of {', '.join(sorted(GATEWAYS))}.") from None
-    return kind(settings.SMS_URL)
+    name = carrier or next(iter(known))
+    if name not in GATEWAYS:
+        raise ImproperlyConfigured(f"SMS_URL begins with one of {', '.join(sorted(GATEWAYS))}.")
+    return GATEWAYS[name](known[name])
+
+
+def send(*, to: str, text: str, report_to: str = "") -> str:
+    """Hand a message to the carrier in charge, as ``Gateway.send`` does, or to its stand-in.
+
+    The stand-in gets what the other certainly has not: it was not reached, or does not serve us at the moment. Whom
+    it knows not to want messages from us gets none from another one either.
+    Raises: NotSent, Unclear, Refused.
+    """
+    names = carriers.of_sms()
+    for name in names[:-1]:
+        try:
+            return gateway(name).send(to=to, text=text, report_to=report_to)
+        except Unclear as error:
+            carriers.rest(SMS, name, str(error))
+            raise
+        except NotSent as error:
+            carriers.rest(SMS, name, str(error))
+        except Refused as error:
+            if not error.account:
+                raise
+            carriers.rest(SMS, name, str(error))
+    return gateway(names[-1] if names else "").send(to=to, text=text, report_to=report_to)
 
 
 def _json(answer: httpx.Response) -> dict[str, Any]:

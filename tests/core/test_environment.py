@@ -146,6 +146,8 @@ MAILGUN = {
         MAILGUN,
         {"EMAIL_PROVIDER": "smtp", "EMAIL_URL": "smtps://u:pass-1@mail"},
         {"EMAIL_PROVIDER": "files"},
+        {**MAILGUN, **SENDGRID},
+        {**SENDGRID, **MAILGUN, "EMAIL_PROVIDER": "smtp", "EMAIL_URL": "smtps://u:pass-1@mail"},
     ],
 )
 def test_production_takes_a_whole_mail_provider_and_shows_no_key(given: dict[str, str]) -> None:
@@ -167,6 +169,8 @@ def test_production_takes_a_whole_mail_provider_and_shows_no_key(given: dict[str
         {**MAILGUN, "MAILGUN_API_BASE": "http://127.0.0.1:1/"},
         {**MAILGUN, "EMAIL_PROVIDER": ""},
         {**SENDGRID, "EMAIL_PROVIDER": "files"},
+        {**SENDGRID, "EMAIL_PROVIDER": "", "EMAIL_URL": "smtp://mail"},
+        {**MAILGUN, **SENDGRID, "MAILGUN_WEBHOOK_KEY": ""},
     ],
 )
 def test_production_refuses_half_a_mail_provider(given: dict[str, str]) -> None:
@@ -180,3 +184,23 @@ def test_no_environment_knows_another_mail_provider() -> None:
     for environment in ("development", "production"):
         with pytest.raises(ImproperlyConfigured):
             Environment.read({**GOOD, "ENVIRONMENT": environment, "EMAIL_PROVIDER": "pigeon"})
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"SMS_SECOND_URL": "twilio://b:c@api.twilio.com"},
+        {"SMS_URL": "twilio://a:b@api.twilio.com", "SMS_SECOND_URL": "twilio://c:d@api.twilio.com"},
+        {"SMS_URL": "twilio://a:b@api.twilio.com", "SMS_SECOND_URL": "nonsense"},
+    ],
+)
+def test_a_second_carrier_of_short_messages_is_another_one_than_the_first(given: dict[str, str]) -> None:
+    with pytest.raises(ImproperlyConfigured):
+        Environment.read({**GOOD, **given})
+
+    africa = "africastalking://me:s-1@api.africastalking.com"
+    env = Environment.read({**GOOD, **given, "SMS_URL": given.get("SMS_URL", ""), "SMS_SECOND_URL": ""})
+    assert env.sms_second_url == ""
+    env = Environment.read({**GOOD, "SMS_URL": "twilio://a:b@api.twilio.com", "SMS_SECOND_URL": africa})
+    assert env.sms_second_url == africa
+    assert "s-1" not in repr(env)
