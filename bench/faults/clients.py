@@ -407,10 +407,12 @@ class Cast:
         """Let everybody act."""
         self._going.set()
 
-    def rest(self) -> None:
-        """Wait until everybody has had a last word and does nothing more. Raises: TimeoutError."""
+    def rest(self) -> list[str]:
+        """Wait until everybody has had a last word and does nothing more; who had none after minutes, in words."""
         self._going.clear()
-        until(lambda: not self._busy, "everybody has been answered", within_s=420)
+        with suppress(TimeoutError):
+            until(lambda: not self._busy, "everybody has been answered", within_s=300)
+        return [f"{name} still waits for an answer" for name in sorted(self._busy)]
 
     def journals(self) -> list[Journal]:
         return [person.line.journal for person in (*self.guests, *self.hosts)]

@@ -72,10 +72,18 @@ class Place:
     @contextmanager
     def connection(self) -> Iterator[psycopg.Connection[Any]]:
         """The database, as its superuser, outside of transactions. Raises: psycopg.OperationalError."""
+        with self._server().connect(DATABASE) as connection:
+            yield connection
+
+    @property
+    def database_url(self) -> str:
+        """Where the product itself connects to."""
+        return self._server().url
+
+    def _server(self) -> Postgres:
         server = Postgres(self._state)
         server.port = self._state.servers()["postgres"]["port"]
-        with server.connect(DATABASE) as connection:
-            yield connection
+        return server
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """What a statement finds. Raises: psycopg.OperationalError while the database is away."""

@@ -14,7 +14,6 @@ from typing import Any
 import httpx
 import psycopg
 
-from backend.local.postgres import Postgres
 from bench.faults.place import Place, until
 from bench.faults.trial import Fault
 
@@ -59,15 +58,13 @@ def asking(place: Place, path: str, *, threads: int) -> Iterator[None]:
 @contextmanager
 def no_connections_left(place: Place) -> Iterator[None]:
     """Somebody else has taken every connection that the server gives to ordinary roles, and ours were ended."""
-    server = Postgres(place._state)
-    server.port = place._state.servers()["postgres"]["port"]
     taken: list[psycopg.Connection[object]] = []
     stopped = threading.Event()
 
     def take() -> None:
         while not stopped.is_set():
             try:
-                taken.append(psycopg.connect(server.url, connect_timeout=3))
+                taken.append(psycopg.connect(place.database_url, connect_timeout=3))
             except psycopg.OperationalError:
                 stopped.wait(0.05)
 
@@ -113,12 +110,18 @@ POISON = [
 
 
 def left_poison(place: Place) -> list[str]:
-    """Poisonous jobs that are neither done nor given up, nor wait for another try."""
-    rows = place.rows(
-        "SELECT task_name, status::text, attempts FROM procrastinate_jobs WHERE queue_name = 'poison'"
-        " AND (status = 'doing' OR (status = 'todo' AND attempts = 0))"
-    )
-    return [f"job {task} is {status} after {attempts} tries" for task, status, attempts in rows]
+    """Poisonous jobs that are neither done nor given up, nor wait for another try, after a minute."""
+
+    def left() -> list[str]:
+        rows = place.rows(
+            "SELECT task_name, status::text, attempts FROM procrastinate_jobs WHERE queue_name = 'poison'"
+            " AND (status = 'doing' OR (status = 'todo' AND attempts = 0))"
+        )
+        return [f"job {task} is {status} after {attempts} tries" for task, status, attempts in rows]
+
+    with suppress(TimeoutError):
+        until(lambda: not left(), "the poison is gone", every_s=0.5)
+    return left()
 
 
 @contextmanager
@@ -200,11 +203,13 @@ def frozen(place: Place, name: str) -> Iterator[None]:
 
 GOES_ON = ("search", "book", "pay", "message", "read")
 
+POISONED = Fault("poison jobs", poisoned_queue, unharmed=GOES_ON, check=left_poison)
+
 PRESSURE = [
     Fault("pool exhausted", locked_tables, unharmed=()),
     Fault("no connections", no_connections_left),
     Fault("deadly job", deadly_job, seconds=0.0),
-    Fault("poison jobs", poisoned_queue, unharmed=GOES_ON, check=left_poison),
+    POISONED,
     Fault("slow clients", slow_clients, unharmed=GOES_ON),
     Fault("valkey frozen", lambda place: frozen(place, "valkey"), unharmed=GOES_ON),
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -70,6 +71,8 @@ class Worlds:
         for fault in faults:
             row = on.attempt(fault, control=falsify if self.options.control else None)
             row.verdict.differs += differs(on.place)
+            if not row.is_met:
+                self._keep_logs(on.place, fault)
             yield row
 
     @contextmanager
@@ -83,6 +86,14 @@ class Worlds:
                 made, till, name=people, seconds=self.options.seconds, guests=self.options.guests
             ) as on:
                 yield on
+
+    def _keep_logs(self, where: Place, fault: Fault) -> None:
+        """Put away what everybody had to say until a fault was missed."""
+        if self.options.logs:
+            target = self.options.logs / _word(fault.name)
+            shutil.copytree(where.path / "logs", target, dirs_exist_ok=True)
+            for log in (where.path / "postgres.log", self.folder / "serve.log"):
+                shutil.copy(log, target)
 
     def _chosen(self, faults: list[Fault]) -> list[Fault]:
         return [fault for fault in faults if _word(fault.name) in self.wanted]

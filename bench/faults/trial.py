@@ -89,10 +89,10 @@ class Stage:
         with fault.trouble(self.place):
             time.sleep(self.seconds if fault.seconds is None else fault.seconds)
         ended = time.monotonic()
-        back_s = self._back_after(ended)
+        back_s, step = self.back_after(ended)
         mended = time.monotonic()
         time.sleep(self.seconds / 4)
-        self.cast.rest()
+        stuck = self.cast.rest()
         heard = [
             each
             for journal in self.cast.journals()
@@ -102,6 +102,7 @@ class Stage:
         row = Row(fault.name, back_s, *_tally([each for each in heard if each.began <= mended], heard))
         during = [each for each in heard if broke <= each.began <= ended - 0.2]
         row.harmed = _harmed(during, fault.unharmed)
+        row.never += [f"at last: no {step}"] if step else []
         waits = [
             each for journal in self.cast.journals() for each in journal.waited if each[0] + each[1] >= broke
         ]
@@ -109,20 +110,19 @@ class Stage:
         if control is not None:
             control(self.place, self.cast)
         row.verdict = judge(self.place, self.cast)
+        row.verdict.differs += stuck
         if fault.check is not None:
             row.verdict.differs += fault.check(self.place)
         row.books = self.place.broken_books()
         return row
 
-    def _back_after(self, ended: float) -> float:
-        """Seconds until somebody went through everything without a hitch."""
+    def back_after(self, ended: float) -> tuple[float, str]:
+        """Seconds until somebody went through everything without a hitch; or when we gave up, and where it failed."""
         while True:
             step = self.probe.round()
             took = time.monotonic() - ended
-            if not step:
-                return took
-            if took > GIVE_UP_S:
-                raise TimeoutError(f"it never came back: {step}")
+            if not step or took > GIVE_UP_S:
+                return took, step
             time.sleep(0.2)
 
 
@@ -189,5 +189,7 @@ def stage(place: Place, till: Till, *, name: str, seconds: float, guests: int) -
 
     with cast:
         made = Stage(place, cast, Probe(visitor, mails, newest), seconds)
-        made._back_after(time.monotonic())
+        took, step = made.back_after(time.monotonic())
+        if step:
+            raise TimeoutError(f"it did not work in {took:.0f} s before anything broke: {step}")
         yield made
