@@ -30,6 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--control", action="store_true", help="falsify the tables: every fault must be missed"
     )
+    parser.add_argument(
+        "--state", type=Path, help="a state folder to begin with a copy of: no migrations then"
+    )
     parser.add_argument("--logs", type=Path, help="where to keep the logs of what was missed")
     options = parser.parse_args(arguments)
     print(f"{datetime.now(UTC):%Y-%m-%d}, load of the machine before: {os.getloadavg()[0]:.1f}\n", flush=True)

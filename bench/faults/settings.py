@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import random
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +35,9 @@ class Worlds:
     def run(self) -> Iterator[Row]:
         """Try them; gives a row for each fault, in order."""
         with disk.small_disk(self.folder / "disk") as is_small:
+            if self.options.state:
+                made = self.folder / "disk" / "state"
+                subprocess.run(["cp", "-a", self.options.state, made], check=True)
             yield from self._plain(PLAIN)
             yield from self._plain(disk.DISK) if is_small else self._left_out(disk.DISK, "no right to mount")
             yield from self._clock()
