@@ -6,6 +6,7 @@ from admin_site import (  # noqa: F401
     accounts,
     agreements,
     analytics,
+    api_keys,
     audit,
     booking_page,
     bookings,
@@ -46,4 +47,5 @@ from admin_site import (  # noqa: F401
     system_requests,
     texts,
     viewing,
+    webhooks,
 )

@@ -82,6 +82,9 @@ GROUPS: list[tuple[Any, bool, list[Page]]] = [
             (_("Load and errors"), "speed", "page:figures", ()),
             (_("Requests and errors"), "manage_search", "page:requests", ()),
             (_("Jobs"), "memory", "procrastinate.procrastinatejob", ("jobs",)),
+            (_("Webhooks"), "webhook", "webhooks.webhookendpoint", ()),
+            (_("Webhook deliveries"), "send", "webhooks.webhookdelivery", ()),
+            (_("API keys"), "key", "accounts.apikey", ()),
             (_("Audit log"), "policy", "audit.auditentry", ()),
             (_("Erasures"), "person_remove", "privacy.erasure", ()),
             (_("Retention"), "auto_delete", "privacy.retentionrun", ()),
@@ -124,7 +127,13 @@ GROUPS: list[tuple[Any, bool, list[Page]]] = [
 ]
 
 ADMINS_ONLY = {"auth.group", "core.platformsetting"}
-BY_RULE = {"core.firewallrule": "firewall.see", "core.throttledsubject": "firewall.see"}
+BY_RULE = {
+    "core.firewallrule": "firewall.see",
+    "core.throttledsubject": "firewall.see",
+    "webhooks.webhookendpoint": "webhook.oversee",
+    "webhooks.webhookdelivery": "webhook.oversee",
+    "accounts.apikey": "api_key.oversee",
+}
 """Pages whose readers a rule of the domain names, whatever permissions their group has."""
 
 

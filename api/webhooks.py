@@ -61,7 +61,7 @@ class WebhookOut(Out):
     description: str
     active: bool
     disabled_at: datetime | None
-    disabled_reason: Literal["by_user", "failing", "gone"] | None
+    disabled_reason: Literal["by_user", "failing", "gone", "by_staff"] | None
     failing_since: datetime | None
     created_at: datetime
     updated_at: datetime

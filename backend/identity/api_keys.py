@@ -15,10 +15,10 @@ from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
-from backend.accounts.models import HOST, ApiKey, User
+from backend.accounts.models import ADMIN, HOST, MODERATOR, SUPPORT, ApiKey, User
 from backend.audit import services as audit
 from backend.core import access, db
-from backend.core.errors import Conflict, Invalid, NotFound, Unauthenticated
+from backend.core.errors import Conflict, Invalid, NotFound, Unauthenticated, WrongState
 from backend.identity import sessions
 from backend.notifications import services as notifications
 
@@ -60,6 +60,12 @@ class TooManyKeys(Conflict):
 @access.rule("api_key.make")
 def _may_make(actor: User, subject: Any = None) -> bool:
     return actor.scopes is None and actor.has_role(HOST)
+
+
+@access.rule("api_key.oversee")
+def _may_oversee(actor: User, subject: Any = None) -> bool:
+    """Staff see which keys there are, and end one that got into wrong hands; nobody sees a key."""
+    return actor.scopes is None and actor.has_role(SUPPORT, MODERATOR, ADMIN)
 
 
 def living(user: User, *, now: datetime) -> QuerySet[ApiKey]:
@@ -119,6 +125,25 @@ def revoke(*, actor: User, key_id: int, now: datetime) -> None:
         row.revoked_at = now
         row.save(update_fields=["revoked_at"])
         audit.record(actor=actor, action="api_key.revoked", subject=row, now=now)
+
+
+def revoke_of(*, actor: Any, key_id: int, reason: str, now: datetime) -> None:
+    """End somebody's key for ``reason``, which stands in the audit log. Raises: NotAllowed, NotFound, WrongState."""
+    access.require(actor, "api_key.oversee")
+    with transaction.atomic():
+        row = db.lock(ApiKey.objects.all(), pk=key_id)
+        if row.revoked_at is not None:
+            raise WrongState(_("This key was revoked before."))
+        row.revoked_at = now
+        row.save(update_fields=["revoked_at"])
+        audit.record(
+            actor=actor,
+            action="api_key.revoked",
+            subject=row,
+            now=now,
+            reason=reason,
+            in_stead_of=row.user_id,
+        )
 
 
 def is_key(token: str) -> bool:

@@ -204,19 +204,19 @@ def _note(delivery: WebhookDelivery, answer: Answer, now: datetime) -> None:
     else:
         endpoint.failing_since = endpoint.failing_since or now
         if answer.status == GONE:
-            _disable(endpoint, WebhookEndpoint.Reason.GONE, now)
+            disable(endpoint, WebhookEndpoint.Reason.GONE, now)
         if delivery.retries < len(RETRY_AFTER):
             changes["next_at"] = now + RETRY_AFTER[delivery.retries]
             defer(endpoint.pk, at=changes["next_at"])
         else:
             changes["state"] = WebhookDelivery.State.FAILED
             if now - endpoint.failing_since >= sum(RETRY_AFTER, timedelta()):
-                _disable(endpoint, WebhookEndpoint.Reason.FAILING, now)
+                disable(endpoint, WebhookEndpoint.Reason.FAILING, now)
     WebhookDelivery.objects.filter(pk=delivery.pk).update(**changes)
     endpoint.save(update_fields=["busy_until", "failing_since", "disabled_at", "disabled_reason"])
 
 
-def _disable(endpoint: WebhookEndpoint, reason: str, now: datetime) -> None:
+def disable(endpoint: WebhookEndpoint, reason: str, now: datetime) -> None:
     """Switch an endpoint off that nobody seems to look after, and tell its owner."""
     if endpoint.disabled_at is not None:
         return

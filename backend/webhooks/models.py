@@ -21,6 +21,7 @@ class WebhookEndpoint(models.Model):
         BY_USER = "by_user", _("switched off by its owner")
         FAILING = "failing", _("did not answer for days")
         GONE = "gone", _("answered that it is gone")
+        BY_STAFF = "by_staff", _("switched off by the platform")
 
     user = models.ForeignKey(
         User, on_delete=models.CASCADE, related_name="webhook_endpoints", verbose_name=_("user")
@@ -93,6 +94,7 @@ class WebhookDelivery(models.Model):
             ),
             models.Index(fields=["endpoint", "-id"], name="webhook_deliveries_newest"),
             models.Index(fields=["created_at"], name="webhook_deliveries_age"),
+            models.Index(fields=["-id"], condition=Q(state="failed"), name="webhook_deliveries_failed"),
         ]
 
     def __str__(self) -> str:

@@ -154,21 +154,7 @@ def send_test(*, actor: User, endpoint_id: int, now: datetime) -> WebhookDeliver
     """Queue an event of the type ``webhook.test``. Raises: NotFound, EndpointDisabled."""
     of(actor, endpoint_id)
     with transaction.atomic():
-        endpoint = _locked(actor, endpoint_id)
-        if endpoint.disabled_at is not None:
-            raise EndpointDisabled
-        event_id = f"evt_t{uuid.uuid4().hex[:24]}"
-        delivery = WebhookDelivery.objects.create(
-            endpoint=endpoint,
-            event_id=event_id,
-            type=TEST,
-            object_key=f"webhook:{event_id}",
-            data={"webhook_id": endpoint.pk},
-            created_at=now,
-            next_at=now,
-        )
-        delivering.defer(endpoint.pk)
-    return delivery
+        return queue_test(_locked(actor, endpoint_id), now=now)
 
 
 def replay(
@@ -186,21 +172,46 @@ def replay(
     of(actor, endpoint_id)
     with transaction.atomic():
         endpoint = _locked(actor, endpoint_id)
-        if endpoint.disabled_at is not None:
-            raise EndpointDisabled
-        chosen = WebhookDelivery.objects.filter(endpoint=endpoint)
-        if delivery_id is not None:
-            chosen = chosen.filter(pk=delivery_id)
-            if not chosen.exists():
-                raise NotFound
-        if since is not None:
-            chosen = chosen.filter(created_at__gte=since)
-        ended = chosen.exclude(state=WebhookDelivery.State.WAITING).order_by("id").values("pk")[:REPLAY_MOST]
-        count = WebhookDelivery.objects.filter(pk__in=ended).update(
-            state=WebhookDelivery.State.WAITING, next_at=now, retries=0
-        )
-        if count:
-            delivering.defer(endpoint.pk)
+        return queue_again(endpoint, now=now, since=since, delivery_id=delivery_id)
+
+
+def queue_test(endpoint: WebhookEndpoint, *, now: datetime) -> WebhookDelivery:
+    """Queue an event of the type ``webhook.test`` for an endpoint whose row is held. Raises: EndpointDisabled."""
+    if endpoint.disabled_at is not None:
+        raise EndpointDisabled
+    event_id = f"evt_t{uuid.uuid4().hex[:24]}"
+    delivery = WebhookDelivery.objects.create(
+        endpoint=endpoint,
+        event_id=event_id,
+        type=TEST,
+        object_key=f"webhook:{event_id}",
+        data={"webhook_id": endpoint.pk},
+        created_at=now,
+        next_at=now,
+    )
+    delivering.defer(endpoint.pk)
+    return delivery
+
+
+def queue_again(
+    endpoint: WebhookEndpoint, *, now: datetime, since: datetime | None = None, delivery_id: int | None = None
+) -> int:
+    """As ``replay``, for an endpoint whose row is held."""
+    if endpoint.disabled_at is not None:
+        raise EndpointDisabled
+    chosen = WebhookDelivery.objects.filter(endpoint=endpoint)
+    if delivery_id is not None:
+        chosen = chosen.filter(pk=delivery_id)
+        if not chosen.exists():
+            raise NotFound
+    if since is not None:
+        chosen = chosen.filter(created_at__gte=since)
+    ended = chosen.exclude(state=WebhookDelivery.State.WAITING).order_by("id").values("pk")[:REPLAY_MOST]
+    count = WebhookDelivery.objects.filter(pk__in=ended).update(
+        state=WebhookDelivery.State.WAITING, next_at=now, retries=0
+    )
+    if count:
+        delivering.defer(endpoint.pk)
     return count
 
 

@@ -63,12 +63,24 @@ REPORTS = {
 }
 TALKS = {"messaging.conversation"}
 ABUSE = {"core.firewallrule", "core.throttledsubject"}
+WEBHOOKS = {"webhooks.webhookendpoint", "webhooks.webhookdelivery"}
+KEYS = {"accounts.apikey"}
 PRIVACY = {"privacy.erasure", "privacy.retentionrun"}
 SYSTEM = {"procrastinate.procrastinatejob", "core.platformsetting", "auth.group"}
 
 SEES = {
-    "support": PEOPLE | PLACES | CALENDARS | TERMS | STAYS | NOTICES | REPORTS | TALKS,
-    "moderator": PEOPLE | DOCUMENTS | PLACES | CALENDARS | TERMS | NOTICES | LOG | ABUSE | REPORTS | TALKS,
+    "support": PEOPLE | PLACES | CALENDARS | TERMS | STAYS | NOTICES | REPORTS | TALKS | WEBHOOKS | KEYS,
+    "moderator": PEOPLE
+    | DOCUMENTS
+    | PLACES
+    | CALENDARS
+    | TERMS
+    | NOTICES
+    | LOG
+    | ABUSE
+    | REPORTS
+    | TALKS
+    | KEYS,
     "finance": PEOPLE | STAYS | TERMS | MONEY | RATES | LOG,
     "admin": PEOPLE
     | DOCUMENTS
@@ -83,6 +95,8 @@ SEES = {
     | ABUSE
     | REPORTS
     | TALKS
+    | WEBHOOKS
+    | KEYS
     | PRIVACY
     | SYSTEM,
 }
@@ -182,6 +196,7 @@ def test_pages_of_libraries_are_not_let_in() -> None:
     assert {model._meta.app_label for model in admin.site._registry} == {
         *("accounts", "audit", "auth", "availability", "bookings", "core", "listings", "notifications"),
         *("messaging", "moderation", "payments", "privacy", "procrastinate", "rates", "reviews"),
+        "webhooks",
     }
 
 

@@ -60,6 +60,12 @@ ACTIONS: dict[str, set[str]] = {
     "accounts_user_unlink": MODERATES,
     "accounts_user_erase": {ADMIN},
     "accounts_user_reveal": {SUPPORT, FINANCE},
+    "accounts_apikey_revoke": {SUPPORT, MODERATOR, ADMIN},
+    **{
+        f"webhooks_webhookendpoint_{act}": {SUPPORT, ADMIN}
+        for act in ("send_test", "send_again", "switch_off")
+    },
+    "webhooks_webhookdelivery_send_again": {SUPPORT, ADMIN},
     "accounts_identitycheck_approve": MODERATES,
     "accounts_identitycheck_refuse": MODERATES,
     "accounts_identitycheck_picture": MODERATES,

@@ -180,6 +180,11 @@ WITHOUT = {
 """Operation → why it leaves none."""
 
 OFFICE = {
+    "accounts_apikey_revoke": "api_key.revoked",
+    "webhooks_webhookendpoint_send_test": "webhook.tested",
+    "webhooks_webhookendpoint_send_again": "webhook.sent_again",
+    "webhooks_webhookendpoint_switch_off": "webhook.switched_off",
+    "webhooks_webhookdelivery_send_again": "webhook.sent_again",
     "accounts_identitycheck_approve": "identity_check.approve",
     "accounts_identitycheck_refuse": "identity_check.refuse",
     "accounts_identitycheck_picture": "identity_check.look",
