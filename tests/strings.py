@@ -31,6 +31,13 @@ UNFOLD = Path(unfold.__file__).parent
 OF_DJANGO = ("contrib/admin", "contrib/auth", "contrib/contenttypes")
 """Parts of Django whose words stand on pages of the back office."""
 
+OF_DJANGOS_CORE = (
+    *("core/paginator.py", "core/validators.py", "forms/", "views/csrf.py"),
+    *("db/models/base.py", "db/models/constraints.py", "utils/ipv6.py", "utils/timesince.py"),
+)
+"""The files of its core that speak to people: what forms refuse, and how long ago something was. The rest of its
+catalogue are names of languages, words for programmers, and its own welcome."""
+
 _TEXT = r"u?('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")"
 _ONE = re.compile(rf"(?<!n)(?:gettext|\b_)\({_TEXT}\)")
 _SEVERAL = re.compile(rf"ngettext\({_TEXT},\s*{_TEXT},")
@@ -127,14 +134,20 @@ def _of_unfold() -> tuple[Source, ...]:
 
 @cache
 def _of_django() -> tuple[Source, ...]:
-    found = []
+    found = [source for source in _messages("conf") if source.where.startswith(OF_DJANGOS_CORE)]
     for part in OF_DJANGO:
-        with (DJANGO / part / "locale/en/LC_MESSAGES/django.po").open("rb") as file:
-            for message in read_po(file, locale="en"):
-                if message.id and not message.context:
-                    one, many = (message.id, "") if isinstance(message.id, str) else message.id
-                    found.append(Source(one, many, f"django.{part}"))
+        found += _messages(part)
     return tuple(found)
+
+
+def _messages(part: str) -> Iterator[Source]:
+    """What a part of Django marks; of its core with the file where it stands first."""
+    with (DJANGO / part / "locale/en/LC_MESSAGES/django.po").open("rb") as file:
+        for message in read_po(file, locale="en"):
+            if message.id and not message.context:
+                one, many = (message.id, "") if isinstance(message.id, str) else message.id
+                where = message.locations[0][0] if part == "conf" else f"django.{part}"
+                yield Source(one, many, where)
 
 
 @cache

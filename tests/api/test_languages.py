@@ -12,6 +12,7 @@ import time_machine
 from babel.messages.catalog import Catalog, Message
 from babel.messages.mofile import read_mo
 from babel.messages.pofile import read_po
+from django import forms
 from django.conf import settings
 from django.utils.translation import override
 
@@ -87,6 +88,30 @@ def test_the_sources_are_read():
     assert {"Search apps and models...", "Reset filters"} < {
         source.text for source in strings.of_libraries("fr")
     }
+    assert {"Enter a valid domain name.", "Enter a valid UUID.", "%(num)d hour"} < {
+        source.text for source in strings.of_libraries("sw")
+    }
+    assert {"Enter a valid domain name."} < {source.text for source in strings.of_libraries("ar")}
+    assert not {"Asturian", "Django Documentation"} & {source.text for source in strings.of_libraries("sw")}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_forms_refuse_is_said_in_the_language_of_the_page(language):
+    fields: list[tuple[forms.Field, str]] = [
+        (forms.CharField(max_length=2), "abc"),
+        (forms.DecimalField(max_digits=2), "123"),
+        (forms.UUIDField(), "x"),
+        (forms.GenericIPAddressField(protocol="IPv4"), "x"),
+    ]
+
+    for field, given in fields:
+        said = []
+        for spoken in ("en", language):
+            with override(spoken), pytest.raises(forms.ValidationError) as refused:
+                field.clean(given)
+            with override(spoken):
+                said.append(refused.value.messages[0])
+        assert said[0] != said[1]
 
 
 def _english(*texts: Any) -> list[str]:
