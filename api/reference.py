@@ -9,12 +9,10 @@ from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router
 from pydantic import Field
 
-from api import languages
+from api import languages, page_store
 from api.auth import optional_bearer
-from api.conditional import etag_response
 from api.pagination import Page, whole
 from api.problems import responses
-from api.rendering import dumps
 from api.types import Out, Params, Text
 from backend.core import fx
 from backend.core.models import Currency
@@ -70,30 +68,41 @@ class LocationQuery(Params):
 def list_amenities(request: HttpRequest) -> HttpResponse:
     """Everything a place may have, with its name in the language of the request."""
     language = languages.code(request)
-    rows = [
-        {"slug": row.slug, "name": amenities.name_in(row, language), "category": row.category}
-        for row in Amenity.objects.all()
-    ]
-    return _listed(request, rows)
+
+    def rows() -> dict[str, Any]:
+        return whole(
+            [
+                {"slug": row.slug, "name": amenities.name_in(row, language), "category": row.category}
+                for row in Amenity.objects.all()
+            ]
+        )
+
+    return page_store.answer(request, ["amenities"], rows)
 
 
 @router.get("/currencies/", response=responses(Page[CurrencyOut]), summary="Currencies")
 def list_currencies(request: HttpRequest) -> HttpResponse:
     """The currencies that places may be priced and prices be shown in."""
-    newest, offered = fx.newest(), fx.offered()
-    rows = [
-        {
-            "code": row.code,
-            "name": row.name,
-            "minor_units": row.minor_units,
-            "rate": float(newest[row.code].per_euro),
-            "rate_date": newest[row.code].rate_on,
-            "source": newest[row.code].source,
-        }
-        for row in Currency.objects.all()
-        if row.code in newest and row.code in offered
-    ]
-    return _listed(request, rows)
+    chosen = fx.chosen_codes()
+
+    def rows() -> dict[str, Any]:
+        newest = fx.read()
+        return whole(
+            [
+                {
+                    "code": row.code,
+                    "name": row.name,
+                    "minor_units": row.minor_units,
+                    "rate": float(newest[row.code].per_euro),
+                    "rate_date": newest[row.code].rate_on,
+                    "source": newest[row.code].source,
+                }
+                for row in Currency.objects.all()
+                if row.code in newest and (not chosen or row.code in chosen)
+            ]
+        )
+
+    return page_store.answer(request, ["currencies", "exchange_rates"], rows, by=chosen)
 
 
 @router.get(
@@ -101,7 +110,13 @@ def list_currencies(request: HttpRequest) -> HttpResponse:
 )
 def list_locations(request: HttpRequest, params: Query[LocationQuery]) -> HttpResponse:
     """At most 20 cities of which a name begins with ``q``, the most populous first. A comma narrows: ``albany, ny``."""
-    rows = [
+    return page_store.answer(
+        request, ["locations", "location_names"], lambda: whole(_locations(params.q)), by=[params.q]
+    )
+
+
+def _locations(typed: str) -> list[dict[str, Any]]:
+    return [
         {
             "id": row.geoname_id,
             "name": row.name,
@@ -116,11 +131,5 @@ def list_locations(request: HttpRequest, params: Query[LocationQuery]) -> HttpRe
             "timezone": row.timezone,
             "population": row.population,
         }
-        for row in places.suggest(params.q)
+        for row in places.suggest(typed)
     ]
-    return _listed(request, rows)
-
-
-def _listed(request: HttpRequest, rows: list[dict[str, Any]]) -> HttpResponse:
-    body = dumps(whole(rows))
-    return etag_response(request, [body.decode()], body)

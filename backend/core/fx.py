@@ -67,12 +67,17 @@ def newest() -> Mapping[str, Newest]:
     """The newest rate of every currency that has one, with its day and source. At most ``FRESH_FOR_S`` seconds old."""
     global _newest, _rates, _read_at
     if time.monotonic() - _read_at > FRESH_FOR_S:
-        rows = ExchangeRate.objects.order_by("currency_id", "-rate_on").distinct("currency_id")
-        found = {row.currency_id: Newest(row.per_euro, row.rate_on, row.source) for row in rows}
+        found = read()
         _newest = MappingProxyType(found)
         _rates = MappingProxyType({EURO: Decimal(1), **{code: row.per_euro for code, row in found.items()}})
         _read_at = time.monotonic()
     return _newest
+
+
+def read() -> dict[str, Newest]:
+    """As ``newest``, read at this moment."""
+    rows = ExchangeRate.objects.order_by("currency_id", "-rate_on").distinct("currency_id")
+    return {row.currency_id: Newest(row.per_euro, row.rate_on, row.source) for row in rows}
 
 
 def rates() -> Mapping[str, Decimal]:
@@ -86,10 +91,14 @@ def rates() -> Mapping[str, Decimal]:
 
 def offered() -> Mapping[str, Decimal]:
     """As ``rates``, of the currencies that people may choose: those of ``currencies_offered`` and the platform's own."""
-    known, chosen = rates(), platform.get("currencies_offered")
-    if not chosen:
-        return known
-    return {code: known[code] for code in {*chosen, platform.get("currency")} if code in known}
+    known, chosen = rates(), chosen_codes()
+    return {code: known[code] for code in chosen if code in known} if chosen else known
+
+
+def chosen_codes() -> list[str]:
+    """The currencies that the platform has chosen for people to choose from, its own among them; none chosen: all."""
+    chosen = platform.get("currencies_offered")
+    return sorted({*chosen, platform.get("currency")}) if chosen else []
 
 
 def forget() -> None:

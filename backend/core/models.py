@@ -126,6 +126,19 @@ class SettingWithdrawal(models.Model):
         return f"{self.version_id} withdrawn"
 
 
+class TableVersion(models.Model):
+    """What a table of reference data was last changed by: the number of that transaction, written by triggers within it."""
+
+    name = models.CharField(max_length=63, primary_key=True)
+    version = models.BigIntegerField()
+
+    class Meta:
+        db_table = "table_versions"
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}"
+
+
 class RateCounter(models.Model):
     """The PostgreSQL stand-in for a rate counter while the shared cache is away."""
 

@@ -28,6 +28,7 @@ IMPERSONAL: dict[str, str] = {
     "core.PlatformSetting": "key",
     "core.SettingVersion": "value reason",
     "core.SettingWithdrawal": "reason",
+    "core.TableVersion": "name",
     "core.ThrottledSubject": "policy",
     "core.FirewallRule": "note",
     "audit.AuditEntry": "action object_type object_id request_id salt origin digest",

@@ -128,13 +128,13 @@ def test_locations_are_at_most_twenty_by_population() -> None:
 
 
 @pytest.mark.parametrize("typed", ["alban", "s"])
-def test_locations_ask_the_database_once(typed: str) -> None:
+def test_locations_ask_the_database_once_and_for_their_version(typed: str) -> None:
     ApiClient().get("/api/locations/", {"q": "x"})
 
     with CaptureQueriesContext(connection) as queries:
         ApiClient().get("/api/locations/", {"q": typed})
 
-    assert len(queries) <= 1, [query["sql"] for query in queries]
+    assert ["table_versions" in query["sql"] for query in queries] == [True, False]
 
 
 @pytest.mark.parametrize("path", ["/api/amenities/", "/api/currencies/", "/api/locations/"])
