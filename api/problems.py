@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Any
 
 import orjson
+import psycopg
 import structlog
 from django.core.exceptions import (
     BadRequest,
@@ -23,6 +24,7 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from ninja.errors import AuthenticationError, HttpError, ValidationError
+from procrastinate.exceptions import ConnectorException
 from psycopg import errors as pg
 
 from api import languages
@@ -172,7 +174,7 @@ def translate(error: BaseException) -> DomainError:
         return MalformedBody()
     if isinstance(error, (SuspiciousOperation, BadRequest)):
         return BadRequestError()
-    if isinstance(error, (OperationalError, InterfaceError)):
+    if isinstance(error, (OperationalError, InterfaceError)) or _is_of_queue(error):
         return _from_database(error)
     if isinstance(error, IntegrityError) and _constraint(error) == ERASED:
         return Unauthenticated()
@@ -220,7 +222,13 @@ def _from_http_error(error: HttpError) -> DomainError:
     return by_status.get(error.status_code, InternalError)()
 
 
-def _from_database(error: OperationalError | InterfaceError) -> DomainError:
+def _is_of_queue(error: BaseException) -> bool:
+    """Whether a job could not be deferred since the database is away; the queue words it in its own way."""
+    lost = (psycopg.OperationalError, psycopg.InterfaceError)
+    return isinstance(error, ConnectorException) and isinstance(error.__cause__, lost)
+
+
+def _from_database(error: BaseException) -> DomainError:
     cause = error.__cause__
     if isinstance(
         cause, (pg.LockNotAvailable, pg.DeadlockDetected, pg.SerializationFailure, pg.QueryCanceled)

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import psycopg
 import structlog
+from django.db import close_old_connections
 from procrastinate import App
 from procrastinate.connector import BaseAsyncConnector, BaseConnector, Notify
 from procrastinate.contrib.django.django_connector import DjangoConnector
@@ -59,7 +60,7 @@ class DeferringConnector(DjangoConnector):
         trace = tracing.written()
         if trace and "jobs" in arguments:
             arguments["jobs"] = [
-                {**job, "args": {**job["args"], tracing.HEADER: trace}} for job in arguments["jobs"]
+                job._replace(args={**job.args, tracing.HEADER: trace}) for job in arguments["jobs"]
             ]
         return list(super().execute_query_all(query, **arguments))
 
@@ -96,6 +97,19 @@ class TransactionalConnector(DeferringConnector):
 
     def get_worker_connector(self) -> BaseAsyncConnector:
         return WorkerConnector(self.alias, kwargs=connector_params(self.alias))
+
+
+def on_living_connections(call_next: Callable[[], Any], context: Any, worker: Any) -> Any:
+    """Around each job of the worker: its thread's connection goes back when the job ends, and the next one gets one that lives.
+
+    Django does this at the ends of requests, and a worker has none. A thread whose connection died with the server
+    would fail every job that it is given, for as long as the worker lives.
+    """
+    close_old_connections()
+    try:
+        return call_next()
+    finally:
+        close_old_connections()
 
 
 def make_transactional(app: App) -> None:

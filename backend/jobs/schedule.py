@@ -22,7 +22,7 @@ def on_app_ready(app: App) -> None:
     from backend.telemetry import watching
 
     jobs.make_transactional(app)
-    app.worker_defaults["task_middleware"] = [watching.watch]
+    app.worker_defaults["task_middleware"] = [jobs.on_living_connections, watching.watch]
     # Without a lock: one that dies itself must not keep the next from running.
     taking_over = app.task(name="jobs.take_over", queue="upkeep", queueing_lock="jobs.take_over")(_take_over)
     app.periodic(cron=sweeps.EVERY_MINUTE)(taking_over)
