@@ -7,8 +7,8 @@ import json
 import random
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
@@ -195,6 +195,10 @@ class Guest(Person):
             told.refund_minor = round((answer.json()["refund_amount"] or 0) * 100)
 
 
+SETTLES = ("already_paid", "payment_in_progress", "wrong_state")
+"""Refusals of a payment that say: it, or another one, has an outcome soon."""
+
+
 class Sandbox:
     """Pays with the provider that is always there."""
 
@@ -202,8 +206,8 @@ class Sandbox:
         answer = guest.insist(
             "pay", "POST", f"/api/bookings/{booked.id}/pay/", {"provider": "sandbox", "outcome": "succeed"}
         )
-        if answer.status_code == 409 and answer.json()["code"] in ("already_paid", "wrong_state"):
-            # An earlier try was carried out; or its hold ended while nobody could pay.
+        if answer.status_code == 409 and answer.json()["code"] in SETTLES:
+            # An earlier try was carried out, or is being; or its hold ended while nobody could pay.
             settled(guest, booked)
         elif guest.expects("pay", answer, 200, 202):
             if answer.status_code == 200 and answer.json()["status"] == "completed":
@@ -317,10 +321,7 @@ class Ear:
 
     def _listen(self) -> None:
         self._line.token = self.person.line.token
-        connection = open_socket(self._line)
-        if connection is None:
-            return
-        with connection:
+        with open_socket(self._line) as connection:
             self.connections += 1
             connection.send(json.dumps({"type": "resume", "data": {"last_event_id": len(self.told)}}))
             while not self._stopped.is_set():
@@ -342,16 +343,16 @@ class Ear:
                 self.wrong.append(f"{self.person.name} heard {frame['id']} after {len(self.told)}")
 
 
-def open_socket(line: Line) -> ClientConnection | None:
-    """A socket that has said hello; None where no ticket was given. Raises: one of ``FAILURES``."""
+@contextmanager
+def open_socket(line: Line) -> Iterator[ClientConnection]:
+    """A socket that has said hello. Raises: one of ``FAILURES``, also where no ticket was given."""
     answer = line.ask("ticket", "POST", "/api/realtime/ticket/")
     if answer is None or answer.status_code != 200:
-        return None
-    connection = connect(str(answer.json()["url"]), open_timeout=10, max_size=2**24, proxy=None)
-    hello = json.loads(connection.recv(timeout=10))
-    if hello["type"] != "hello":
-        raise ConnectionResetError
-    return connection
+        raise ConnectionRefusedError
+    with connect(str(answer.json()["url"]), open_timeout=10, max_size=2**24, proxy=None) as connection:
+        if json.loads(connection.recv(timeout=10))["type"] != "hello":
+            raise ConnectionResetError
+        yield connection
 
 
 @dataclass
@@ -479,18 +480,15 @@ class Probe:
         if answer is None or answer.status_code != 200 or not answer.json()["results"]:
             return "search"
         try:
-            connection = open_socket(guest.line)
+            with open_socket(guest.line) as connection:
+                mine = guest.book(day=self._day)
+                if mine is None or not mine.is_paid:
+                    return "book and pay"
+                word = guest.write()
+                if not _hears(connection, word):
+                    return "hear"
         except FAILURES:
-            connection = None
-        if connection is None:
             return "socket"
-        with connection:
-            mine = guest.book(day=self._day)
-            if mine is None or not mine.is_paid:
-                return "book and pay"
-            word = guest.write()
-            if not _hears(connection, word):
-                return "hear"
         try:
             until(lambda: self._mailed() > before, "a mail", within_s=10, every_s=0.2)
         except (TimeoutError, psycopg.Error):

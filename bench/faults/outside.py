@@ -153,6 +153,9 @@ class Shelf(BaseHTTPRequestHandler):
         return
 
 
+SETTLED = ("already_paid", "wrong_state")
+
+
 @dataclass
 class Outside:
     """The three with a gate before each, and the settings that lead there."""
@@ -188,7 +191,7 @@ class Outside:
         deadline = time.monotonic() + guest.line.patience_s
         while time.monotonic() < deadline:
             answer = guest.insist("pay", "POST", f"/api/bookings/{booked.id}/pay/", {"provider": "stripe"})
-            if answer.status_code == 409 and answer.json()["code"] in ("already_paid", "wrong_state"):
+            if answer.status_code == 409 and answer.json()["code"] in SETTLED:
                 break
             if not guest.expects("pay", answer, 200, 202, 409):
                 return

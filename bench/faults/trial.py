@@ -78,6 +78,7 @@ class Stage:
 
     def __init__(self, place: Place, cast: Cast, probe: Probe, seconds: float) -> None:
         self.place, self.cast, self.probe, self.seconds = place, cast, probe, seconds
+        self._known: set[str] = set()
 
     def attempt(self, fault: Fault, *, control: Callable[[Place, Cast], None] | None = None) -> Row:
         """Break one thing under load and judge what came of it; ``control`` falsifies the tables before."""
@@ -112,7 +113,14 @@ class Stage:
         if fault.check is not None:
             row.verdict.differs += fault.check(self.place)
         row.books = self.place.broken_books()
+        self._tell_once(row)
         return row
+
+    def _tell_once(self, row: Row) -> None:
+        """What an earlier fault has left wrong is that one's doing."""
+        for words in (row.verdict.lost, row.verdict.doubled, row.verdict.differs, row.books):
+            words[:] = [each for each in words if each not in self._known]
+            self._known.update(words)
 
     def back_after(self, ended: float) -> tuple[float, str]:
         """Seconds until somebody went through everything without a hitch; or when we gave up, and where it failed."""
