@@ -21,6 +21,7 @@ from admin_site import (  # noqa: F401
     findings,
     firewall,
     identity_checks,
+    imports,
     jobs,
     ledger,
     listings,

@@ -13,6 +13,8 @@ from unfold.contrib.filters.admin import FieldTextFilter
 from admin_site import fields
 from admin_site.actions import ReasonForm, dialog_action
 from admin_site.base import Page
+from admin_site.exporting import export_action
+from admin_site.importing import import_action
 from backend.core import access, rate_book
 from backend.core.models import ExchangeRate
 from backend.jobs.imports import exchange_rates
@@ -39,7 +41,16 @@ class ExchangeRatePage(Page):
     list_before_template = "admin_site/rates_age.html"
     search_fields = ("currency__code__istartswith",)
     ordering = ("-rate_on", "currency")
-    actions_list = ("fetch", "put")
+    actions_list = ("export", "import_rows", "fetch", "put")
+    import_rows = import_action("exchange_rates", permission="change_rates")
+    export = export_action(
+        columns=[
+            ("currency", "currency_id"),
+            ("per_euro", "per_euro"),
+            ("rate_on", "rate_on"),
+            ("source", "source"),
+        ],
+    )
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

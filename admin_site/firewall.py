@@ -21,6 +21,8 @@ from admin_site import fields
 from admin_site.actions import DANGER, ReasonForm, dialog_action
 from admin_site.base import Page
 from admin_site.display import label, link, url_of
+from admin_site.exporting import export_action
+from admin_site.importing import import_action
 from backend.accounts.models import User
 from backend.core import access
 from backend.core import firewall as judging
@@ -103,7 +105,18 @@ class FirewallPage(Page):
     ordering = ("-id",)
     search_fields = ("note__icontains",)
     search_help_text = _("A word of the note")
-    actions_list = ("try_address", "add_rule")
+    actions_list = ("export", "import_rows", "try_address", "add_rule")
+    import_rows = import_action("firewall_rules", permission="change_rules")
+    export = export_action(
+        columns=[
+            ("network", "network"),
+            ("effect", "effect"),
+            ("door", "door"),
+            ("expires_at", "expires_at"),
+            ("note", "note"),
+            ("active", "is_active"),
+        ],
+    )
     actions_detail = ("switch_off", "switch_on", "remove")
     offered = {"switch_off": lambda rule: rule.is_active, "switch_on": lambda rule: not rule.is_active}
     fields = (

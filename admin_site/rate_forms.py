@@ -107,6 +107,15 @@ def code_fields() -> Fields:
     }
 
 
+def platform_code_fields() -> Fields:
+    """A code's fields, whose it is and in which currency its amount is."""
+    host = fields.person(_("Host"), help_text=_("Username or email; empty: every listing."))
+    currency = fields.words(
+        _("Currency of the amount"), 3, required=False, help_text=_("Empty: the platform's.")
+    )
+    return {"host": host, **code_fields(), "currency": currency}
+
+
 class RateForm(ReasonForm):
     """Fields, and why. ``values`` are what the operation takes: names of the wire, amounts in major units."""
 
@@ -156,12 +165,7 @@ class CodeForm(RateForm):
 class PlatformCodeForm(CodeForm):
     """A code of all listings, or of all of one host's."""
 
-    def made(self) -> Fields:
-        host = fields.person(_("Host"), help_text=_("Username or email; empty: every listing."))
-        currency = fields.words(
-            _("Currency of the amount"), 3, required=False, help_text=_("Empty: the platform's.")
-        )
-        return {"host": host, **code_fields(), "currency": currency}
+    fields_made = staticmethod(platform_code_fields)
 
 
 class RowForm(RateForm):

@@ -18,6 +18,8 @@ from admin_site import finding
 from admin_site.actions import DANGER, dialog_action
 from admin_site.base import Page
 from admin_site.display import days, label, link, money, percent, weekdays
+from admin_site.exporting import export_action, major
+from admin_site.importing import import_action
 from admin_site.rate_actions import RowActions, change, edit_action, remove, remove_action, values_of
 from admin_site.rate_forms import CodeRowForm, FeeRowForm, PlatformCodeForm, RuleRowForm, TaxRowForm
 from backend.bookings.states import BookingStatus
@@ -243,7 +245,26 @@ class PromoCodePage(CodeColumns, RowActions, Page):
     """Every promotion code, with those of the platform, which staff make."""
 
     tab = "promo_codes"
-    actions_list = ("add_code",)
+    actions_list = ("export", "import_rows", "add_code")
+    import_rows = import_action("promo_codes", permission="add_code")
+    export = export_action(
+        related=("listing", "host"),
+        columns=[
+            ("code", "code"),
+            ("host", "host.username"),
+            ("listing", "listing_id"),
+            ("percent", "percent"),
+            ("amount", major("amount_minor")),
+            ("currency", "currency"),
+            ("valid_from", "starts_at"),
+            ("valid_until", "ends_at"),
+            ("min_nights", "min_nights"),
+            ("max_uses", "max_uses"),
+            ("max_uses_per_guest", "max_uses_per_guest"),
+            ("active", "active"),
+            ("uses", "uses"),
+        ],
+    )
     actions_detail = ("edit", "remove")
     icon = "confirmation_number"
     list_display = ("code", "of", "worth", "valid", "used", "state")

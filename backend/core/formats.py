@@ -83,3 +83,9 @@ def cell(text: str) -> str:
     """A text for a spreadsheet that stays a text: an apostrophe before what would be a formula, blanks before it or not."""
     begins = text.lstrip(f" \u00a0\u3000{INVISIBLE}")
     return f"'{text}" if begins.startswith(FORMULAS) else text
+
+
+def plain(text: str) -> str:
+    """What ``cell`` was given: without the apostrophe that it put there. Blanks around the text go."""
+    said = text.strip()
+    return said[1:] if said.startswith("'") and cell(said[1:]) == said else said

@@ -81,10 +81,11 @@ def add(
     note: str = "",
     expires_at: datetime | None = None,
     confirmed: bool = False,
+    is_active: bool = True,
 ) -> FirewallRule:
     """Block or allow a network (an address, or one with its prefix) at a door, at once and on every process.
 
-    ``own_address`` is where the actor acts from: a rule that would shut it out needs ``confirmed``.
+    One that is not ``is_active`` is kept for later and counts for nothing until it is switched on. ``own_address`` is where the actor acts from: a rule that would shut it out needs ``confirmed``.
     Raises: Invalid (``network``, ``door``, ``effect``, ``expires_at``), NotAllowed, RuleExists, WouldLockOut.
     """
     draft = _draft(network, door, effect)
@@ -98,6 +99,7 @@ def add(
             door=draft.door,
             effect=draft.effect,
             note=note,
+            is_active=is_active,
             expires_at=expires_at,
             created_at=now,
             created_by_id=actor.pk,

@@ -72,6 +72,8 @@ ACTIONS: dict[str, set[str]] = {
     "audit_auditentry_export": {ADMIN},
     "audit_auditentry_table": {ADMIN},
     "core_firewallrule_add_rule": MODERATES,
+    "core_firewallrule_export": MODERATES,
+    "core_firewallrule_import_rows": MODERATES,
     "core_firewallrule_remove": MODERATES,
     "core_firewallrule_switch_off": MODERATES,
     "core_firewallrule_switch_on": MODERATES,
@@ -142,7 +144,9 @@ ACTIONS: dict[str, set[str]] = {
     "payments_providerroute_switch_off": MONEY,
     "payments_providerroute_switch_on": MONEY,
     "payments_providerroute_remove": MONEY,
+    "core_exchangerate_export": MONEY,
     "core_exchangerate_fetch": MONEY,
+    "core_exchangerate_import_rows": MONEY,
     "core_exchangerate_put": MONEY,
     "core_platformsetting_effect": {ADMIN},
     "core_platformsetting_set_default": {ADMIN},
@@ -150,6 +154,8 @@ ACTIONS: dict[str, set[str]] = {
     "core_platformsetting_withdraw": {ADMIN},
     "rates_servicefeeterms_set_terms": MONEY,
     "rates_promocode_add_code": MONEY,
+    "rates_promocode_export": {MODERATOR, *MONEY},
+    "rates_promocode_import_rows": MONEY,
     **{
         f"rates_{kind}_{act}": {ADMIN}
         for kind in ("pricerule", "fee", "tax", "promocode")
@@ -180,6 +186,10 @@ ACTIONS: dict[str, set[str]] = {
 UNLIKE = {
     "bookings_cancellationpolicy_simulate_this": 302,
     "listings_listing_picture": 302,
+    # They lead to the page of the import.
+    **dict.fromkeys(
+        (f"{page}_import_rows" for page in ("core_firewallrule", "core_exchangerate", "rates_promocode")), 302
+    ),
     # There is no picture, and no table that was asked for.
     "accounts_identitycheck_picture": 404,
     "audit_auditentry_table": 404,
@@ -216,6 +226,9 @@ OWN: dict[str, tuple[set[str], tuple[Any, ...]]] = {
     "page_booking_timeline": ({SUPPORT, FINANCE, ADMIN}, ("bookings_booking",)),
     "page_listing_calendar": ({SUPPORT, MODERATOR, ADMIN}, ("listings_listing",)),
     "page_host_calendar": ({SUPPORT, MODERATOR, ADMIN}, ("accounts_user",)),
+    "page_import_exchange_rates": (MONEY, ()),
+    "page_import_firewall_rules": (MODERATES, ()),
+    "page_import_promo_codes": (MONEY, ()),
     "page_money": ({FINANCE, ADMIN}, ()),
     "page_money_reports": ({FINANCE, ADMIN}, ()),
     "page_system": ({ADMIN}, ()),

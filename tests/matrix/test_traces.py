@@ -204,6 +204,10 @@ OFFICE = {
     "bookings_booking_refund": "refund.give",
     "bookings_cancellationpolicy_publish": "policy.publish",
     "bookings_hostpenalty_waive": "penalty.waive",
+    **dict.fromkeys(
+        (f"{page}_export" for page in ("core_exchangerate", "core_firewallrule", "rates_promocode")),
+        "rows.export",
+    ),
     "core_exchangerate_fetch": "exchange_rates.fetched",
     "core_exchangerate_put": "exchange_rates.set",
     "core_platformsetting_set_default": "setting.changed",
@@ -313,6 +317,10 @@ READS = {
     "bookings_cancellationpolicy_simulate_this": "It leads there.",
     "core_firewallrule_try_address": "It asks.",
     "listings_listing_picture": "It leads there.",
+    **dict.fromkeys(
+        (f"{page}_import_rows" for page in ("core_exchangerate", "core_firewallrule", "rates_promocode")),
+        "It leads to the import, which leaves ``rows.import`` and the entries of its rows.",
+    ),
     "listings_listing_price_a_stay": "It computes.",
     "moderation_case_letter": "It composes.",
     "moderation_textrule_try_rule": "It computes.",
