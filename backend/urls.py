@@ -9,6 +9,7 @@ from django.views.static import serve
 
 from api import documents
 from api.appeal_page import appeal_page
+from api.demo import page as demo
 from api.graphql.view import graphql
 from api.health import live, ready
 from api.main import api
@@ -27,6 +28,12 @@ urlpatterns = [
     path("api/", api.urls),
     path("graphql/", graphql),
 ]
+if not settings.PRODUCTION:
+    urlpatterns += [
+        path("demo/", demo.page),
+        path("demo/app.js", demo.script),
+        path("demo/style.css", demo.style),
+    ]
 if not settings.PRODUCTION and not settings.ENV.storage_bucket:
     urlpatterns.append(re_path(r"^media/(?P<path>.*)$", serve, {"document_root": settings.MEDIA_ROOT}))
 

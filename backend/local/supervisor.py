@@ -211,11 +211,13 @@ def answers(address: str, port: int) -> bool:
 
 def announce(state: State, public_url: str, *, accounts: str, seconds: float) -> None:
     """Say where to look, and who may sign in when the demo data is new."""
+    is_production = os.environ.get("ENVIRONMENT") == "production"
     lines = [
         "",
         f"Karibu is ready ({seconds:.0f} s). Ctrl-C ends it.",
         f"  API documentation  {public_url}/api/docs",
         f"  Back office        {public_url}/admin/",
+        *([] if is_production else [f"  Example front end  {public_url}/demo/"]),
         f"  Live events        {public_url.replace('http', 'ws', 1)}/ws/",
         f"  State and logs     {state.path}",
     ]

@@ -325,6 +325,12 @@ def test_production_behind_its_proxy(start_server: Callable[..., Server]) -> Non
         assert client.get("/health/ready").status_code in (200, 503)
         assert client.get("/api/properties/", headers={**OVER_TLS, "Host": "10.0.0.7"}).status_code == 400
 
+        # The example front end is for developers.
+        demo = [
+            client.get(f"/demo/{name}", headers=OVER_TLS).status_code for name in ("", "app.js", "style.css")
+        ]
+        assert demo == [404, 404, 404]
+
         login = client.get("/admin/login/?next=/admin/", headers=OVER_TLS)
         cookie = login.headers["Set-Cookie"]
         assert cookie.startswith("__Host-csrftoken=")
