@@ -88,13 +88,13 @@ class RequestContextMiddleware:
         collecting = limits.seen.set(windows)
         asked = Asked()
         try:
-            with connection.execute_wrapper(asked), tracing.within(trace):
-                response = self.get_response(request)
-            response["X-Request-ID"] = request_id
-            headers.dress(request, response)
-            if isinstance(response, HttpResponse):
-                throttling.announce(response, windows)
             with tracing.within(trace):
+                with connection.execute_wrapper(asked):
+                    response = self.get_response(request)
+                response["X-Request-ID"] = request_id
+                headers.dress(request, response)
+                if isinstance(response, HttpResponse):
+                    throttling.announce(response, windows)
                 self.tell(request, response, started, asked)
             return response
         finally:
