@@ -1,4 +1,4 @@
-"""Whether the parts that everything stands on answer: database, cache, channel layer, storage, queue.
+"""Whether the parts that everything stands on answer: database, migrations, cache, channel layer, storage, queue.
 
 Each is asked in a thread of its own for a bounded time, so that one that hangs makes nobody else wait.
 """
@@ -17,6 +17,7 @@ import structlog
 from django.conf import settings
 from django.core.files.storage import default_storage
 from django.db import connection
+from django.db.migrations.loader import MigrationLoader
 
 log = structlog.get_logger(__name__)
 
@@ -68,6 +69,25 @@ def _database() -> dict[str, Any]:
         connection.close()
 
 
+@cache
+def _last_migrations() -> frozenset[tuple[str, str]]:
+    """The last migrations of each app that this process came with."""
+    return frozenset(MigrationLoader(None).graph.leaf_nodes())
+
+
+def _migrations() -> dict[str, Any]:
+    """Whether the tables are those that this process was written for. Later ones are no matter to it."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT app, name FROM django_migrations")
+            missing = sorted(_last_migrations().difference(cursor.fetchall()))
+    finally:
+        connection.close()
+    if not missing:
+        return {"status": OK}
+    return {"status": DOWN, "missing": [f"{app}.{name}" for app, name in missing]}
+
+
 def _valkey() -> dict[str, Any]:
     if not settings.REDIS_URL:
         return {"status": LOCAL}
@@ -99,9 +119,10 @@ def _queue() -> dict[str, Any]:
 
 CHECKS: dict[str, Callable[[], dict[str, Any]]] = {
     "database": _database,
+    "migrations": _migrations,
     "cache": _valkey,
     "channel_layer": _valkey,
     "storage": _storage,
     "queue": _queue,
 }
-ESSENTIAL = ("database", "storage", "queue")
+ESSENTIAL = ("database", "migrations", "storage", "queue")

@@ -110,7 +110,8 @@ def test_ready_tells_every_part(server: Server) -> None:
 
     assert response.status_code == 200
     parts = response.json()["parts"]
-    assert set(parts) == {"database", "cache", "channel_layer", "storage", "queue"}
+    assert set(parts) == {"database", "migrations", "cache", "channel_layer", "storage", "queue"}
+    assert parts["migrations"]["status"] == "ok"
     assert parts["database"]["status"] == "ok"
     assert parts["queue"]["status"] == "degraded"
     assert response.json()["status"] == "degraded"
