@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 
-from django.db.models import CharField, F, Q, QuerySet, Value
-from django.db.models.functions import Concat, Lower
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Lower
 
 from admin_site import masking
-from backend.accounts.models import Profile, User
+from backend.accounts.models import FULL_NAME, Profile, User
+from backend.bookings.models import Booking
 
 AT_MOST = 200
 
@@ -27,24 +28,30 @@ def people(term: str, queryset: QuerySet[User] | None = None) -> QuerySet[User]:
         return users
     if _PHONE.fullmatch(number := _SEPARATORS.sub("", words)):
         return users.filter(pk__in=Profile.objects.filter(phone=number).values("pk"))
-    full_name = Lower(Concat(F("first_name"), Value(" "), F("last_name"), output_field=CharField()))
     found = Q(name_lower__startswith=words)
     found |= Q(email_lower__startswith=words) if masking.sees(masking.EMAIL) else Q(email_lower=words)
     if masking.sees(masking.NAME):
         found |= Q(full_name_lower__startswith=words)
     else:
-        found |= Q(first_name_lower__startswith=words) | Q(full_name_lower=words)
+        # The beginning of a whole name is found by its index, that of a first name alone is not.
+        found |= Q(full_name_lower__startswith=words, first_name_lower__startswith=words)
+        found |= Q(full_name_lower=words)
     return users.alias(
         name_lower=Lower("username"),
         email_lower=Lower("email"),
         first_name_lower=Lower("first_name"),
-        full_name_lower=full_name,
+        full_name_lower=FULL_NAME,
     ).filter(found)
 
 
 def people_ids(term: str) -> list[int]:
     """The ids of at most 200 of them, to look up by index what is theirs."""
     return list(people(term).values_list("pk", flat=True)[:AT_MOST])
+
+
+def folio_ids(reference: str) -> list[int]:
+    """The folio of the booking with this reference, in a list of at most one, to look up by index what is paid there."""
+    return list(Booking.objects.filter(reference=reference).values_list("folio_id", flat=True))
 
 
 def one(named: str) -> User | None:

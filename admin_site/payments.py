@@ -243,7 +243,8 @@ class PaymentPage(Page):
         term = search_term.strip()
         if not term:
             return queryset, False
-        by_reference = queryset.filter(Q(reference=term.upper()) | Q(folio__booking__reference=term.upper()))
+        word = term.upper()
+        by_reference = queryset.filter(Q(reference=word) | Q(folio__in=finding.folio_ids(word)))
         if by_reference.exists():
             return by_reference, False
         by_provider = queryset.filter(pk__in=MoneyOp.objects.filter(provider_ref=term).values("payment"))
@@ -285,10 +286,11 @@ class PaymentPage(Page):
     @display(description=_("ledger entries"))
     def booked(self, payment: Payment) -> str:
         """What its operations, and the disputes of it, did to the books."""
-        of_it = Q(transaction__money_op__payment=payment) | Q(
-            folio=payment.folio_id, transaction__cause__startswith="dispute."
-        )
-        entries = LedgerEntry.objects.filter(of_it).select_related("transaction").order_by("id")
+        rows = LedgerEntry.objects.values("pk")
+        of_its_operations = rows.filter(transaction__money_op__payment=payment)
+        of_disputes = rows.filter(folio=payment.folio_id, transaction__cause__startswith="dispute.")
+        of_it = LedgerEntry.objects.filter(pk__in=of_its_operations.union(of_disputes))
+        entries = of_it.select_related("transaction").order_by("id")
         return table(
             [_("at"), _("cause"), _("account"), _("debit"), _("credit")],
             [
@@ -391,7 +393,7 @@ class OutcomeFilter(RadioFilter):
 
 @admin.register(MoneyOp)
 class MoneyOpPage(Page):
-    """Newest first by the key of the payment: operations have random ids, and their time has no whole index."""
+    """Every operation with a provider, newest first."""
 
     icon = "sync_alt"
     list_display = (
@@ -415,7 +417,7 @@ class MoneyOpPage(Page):
     list_select_related = ("payment",)
     search_fields = ("provider_ref",)
     search_help_text = _("Reference of the payment or the provider")
-    ordering = ("-payment_id",)
+    ordering = ("-created_at",)
     actions_list = ("export",)
     export = export_action(
         related=("payment", "payout"),
@@ -453,7 +455,8 @@ class MoneyOpPage(Page):
         term = search_term.strip()
         if not term:
             return queryset, False
-        return queryset.filter(Q(payment__reference=term.upper()) | Q(provider_ref=term)), False
+        payments = list(Payment.objects.filter(reference=term.upper()).values_list("pk", flat=True))
+        return queryset.filter(Q(payment__in=payments) | Q(provider_ref=term)), False
 
     @display(description=_("amount"))
     def amount(self, op: MoneyOp) -> str:

@@ -228,7 +228,8 @@ class PayoutPage(Ticked, Page):
         term = search_term.strip()
         if not term:
             return queryset, False
-        by_reference = queryset.filter(Q(reference=term.upper()) | Q(folio__booking__reference=term.upper()))
+        word = term.upper()
+        by_reference = queryset.filter(Q(reference=word) | Q(folio__in=finding.folio_ids(word)))
         if by_reference.exists():
             return by_reference, False
         return queryset.filter(receiver__in=finding.people_ids(term)), False

@@ -126,8 +126,12 @@ class RiskFilter(RadioFilter):
         opened = Report.objects.filter(status=Report.Status.OPEN)
         people: dict[str, Q] = {
             "dispute": Q(pk__in=Dispute.objects.values("payment__folio__guest")),
-            "report": Q(pk__in=opened.exclude(user=None).values("user"))
-            | Q(pk__in=opened.exclude(listing=None).values("listing__host")),
+            # A union has the few people found first; two conditions would be tried on everybody.
+            "report": Q(
+                pk__in=opened.exclude(user=None)
+                .values("user")
+                .union(opened.exclude(listing=None).values("listing__host"))
+            ),
             "strike": Q(
                 pk__in=Strike.objects.filter(removed_at=None, expires_at__gt=timezone.now()).values("person")
             ),

@@ -24,6 +24,7 @@ from admin_site.rate_actions import RowActions, change, edit_action, remove, rem
 from admin_site.rate_forms import CodeRowForm, FeeRowForm, PlatformCodeForm, RuleRowForm, TaxRowForm
 from backend.bookings.states import BookingStatus
 from backend.core import access, platform
+from backend.listings.models import Listing
 from backend.rates import services as rates
 from backend.rates.models import Fee, PriceRule, PromoCode, RuleKind, Tax
 
@@ -172,8 +173,8 @@ class RatePage(Page):
         term = search_term.strip()
         if not term:
             return queryset, False
-        of_host = Q(listing__host__in=finding.people_ids(term))
-        return queryset.filter(Q(listing__title__icontains=term) | of_host), False
+        places = Listing.objects.filter(Q(title__icontains=term) | Q(host__in=finding.people_ids(term)))
+        return queryset.filter(listing__in=places.values("pk")), False
 
     @display(description=_("listing"))
     def place(self, row: Any) -> str:

@@ -9,10 +9,11 @@ from typing import Any
 from django.contrib.auth.models import AbstractBaseUser, Group, PermissionsMixin
 from django.contrib.auth.models import UserManager as DjangoUserManager
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import OpClass
 from django.core.files.storage import Storage, storages
 from django.core.validators import RegexValidator
 from django.db import models, transaction
-from django.db.models.functions import Lower
+from django.db.models.functions import Concat, Lower
 from django.db.models.lookups import Exact
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -23,6 +24,10 @@ GUEST, HOST = "guest", "host"
 SUPPORT, MODERATOR, FINANCE, ADMIN = "support", "moderator", "finance", "admin"
 STAFF_ROLES = (SUPPORT, MODERATOR, FINANCE, ADMIN)
 ROLES = (GUEST, HOST, *STAFF_ROLES)
+
+
+FULL_NAME = Lower(Concat("first_name", models.Value(" "), "last_name", output_field=models.CharField()))
+"""The name by which staff look for a person; the index and those who ask must write it alike."""
 
 
 def private() -> Storage:
@@ -102,6 +107,13 @@ class User(AbstractBaseUser, PermissionsMixin):
         constraints = [
             models.UniqueConstraint(Lower("username"), name="users_username_taken"),
             models.UniqueConstraint(Lower("email"), name="users_email_taken"),
+        ]
+        indexes = [
+            models.Index(OpClass(Lower("username"), "text_pattern_ops"), name="users_username_begins"),
+            models.Index(OpClass(Lower("email"), "text_pattern_ops"), name="users_email_begins"),
+            models.Index(OpClass(FULL_NAME, "text_pattern_ops"), name="users_full_name_begins"),
+            models.Index(fields=["id"], condition=~models.Q(suspended_at=None), name="users_suspended"),
+            models.Index(fields=["id"], condition=models.Q(is_active=False), name="users_closed"),
         ]
 
     def __str__(self) -> str:

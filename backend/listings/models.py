@@ -8,8 +8,9 @@ from typing import Any
 from django.conf import settings
 from django.contrib.postgres.expressions import ArraySubquery
 from django.contrib.postgres.fields import ArrayField
-from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import models
+from django.db.models.functions import Upper
 from django.utils.translation import gettext_lazy as _
 from guardian.models import UserObjectPermissionBase
 
@@ -266,6 +267,9 @@ class Listing(models.Model):
         indexes = [
             models.Index(fields=["host", "-id"], name="properties_host"),
             models.Index(fields=["status", "-updated_at"], name="properties_status"),
+            # How staff look for a place; guests search by other means.
+            GinIndex(OpClass(Upper("title"), "gin_trgm_ops"), name="properties_title_has"),
+            models.Index(OpClass(Upper("city"), "text_pattern_ops"), name="properties_city_begins"),
         ]
         constraints = [
             models.UniqueConstraint(

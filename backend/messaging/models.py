@@ -80,6 +80,7 @@ class Conversation(models.Model):
         indexes = [
             models.Index(fields=["guest", "-updated_at", "-id"], name="conversations_guest"),
             models.Index(fields=["host", "-updated_at", "-id"], name="conversations_host"),
+            models.Index(fields=["-updated_at", "-id"], name="conversations_newest"),
         ]
 
     def __str__(self) -> str:

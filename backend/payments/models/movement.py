@@ -197,6 +197,7 @@ class MoneyOp(models.Model):
                 name="money_ops_open",
             ),
             models.Index(fields=["provider", "provider_ref"], name="money_ops_ref"),
+            models.Index(fields=["-created_at"], name="money_ops_newest"),
         ]
         constraints = [
             models.CheckConstraint(condition=Q(amount_minor__gt=0), name="money_ops_amount_positive"),
