@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -182,7 +182,7 @@ def stage(place: Place, till: Till, *, name: str, seconds: float, guests: int) -
     def mailed() -> int:
         return int(place.rows("SELECT count(*) FROM deliveries WHERE state = 'sent'")[0][0])
 
-    with cast:
+    with cast, closing(visitor.line):
         made = Stage(place, cast, Probe(visitor, mailed), seconds)
         took, step = made.back_after(time.monotonic())
         if step:
