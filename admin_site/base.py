@@ -43,8 +43,8 @@ class BoundedPaginator(Paginator):
         page = super().page(number)
         if page.number > 1:
             rows: Any = self.object_list
-            keys = list(page.object_list.values_list("pk", flat=True))
-            page.object_list = rows.filter(pk__in=keys)
+            slice_of_them: Any = page.object_list
+            page.object_list = rows.filter(pk__in=list(slice_of_them.values_list("pk", flat=True)))
         return page
 
 
