@@ -49,11 +49,14 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--listings", type=int, default=10_000)
+    parser.add_argument(
+        "--lively", type=int, default=100_000, help="of so many of them bookings, money and messages are told"
+    )
     parser.add_argument("--keep", type=Path, help="a folder that keeps the platform for the next time")
     parser.add_argument("--only", default="", help="addresses that have this in them")
     given = parser.parse_args()
     with world(given.keep):
-        _make(given.listings)
+        _make(given.listings, given.lively)
         # Contexts are kept under test only; what is measured is measured without.
         setup_test_environment()
         addresses = list(_addresses(given.only))
@@ -62,7 +65,7 @@ def main() -> None:
     sys.exit(_report(pages))
 
 
-def _make(listings: int) -> None:
+def _make(listings: int, lively: int) -> None:
     from django.core.management import call_command
 
     from backend.accounts.models import User
@@ -72,9 +75,10 @@ def _make(listings: int) -> None:
     if User.objects.exists():
         return
     call_command("demo", "--json", stdout=_Nowhere())
-    copies = max(1, round(listings / Listing.objects.count()) - 1)
+    here = Listing.objects.count()
+    copies = max(1, round(listings / here) - 1)
     print(f"{copies + 1} times the demo …")
-    multiply(copies, say=lambda text: print(text, flush=True))
+    multiply(copies, lively=max(1, round(lively / here)), say=lambda text: print(text, flush=True))
     print(f"  {Listing.objects.count():,} listings")
 
 
@@ -119,7 +123,7 @@ def _filters(base: str) -> Iterator[str]:
         return
     changelist = context["cl"]
     for spec in changelist.filter_specs:
-        if hasattr(spec, "lookup_choices"):
+        if hasattr(spec, "lookup_choices") and hasattr(spec, "parameter_name"):
             for value, _words in list(spec.lookup_choices)[:CHOICES]:
                 yield urlencode({spec.parameter_name: value})
         elif "RangeDate" in type(spec).__name__:
@@ -144,7 +148,7 @@ def _client() -> Any:
 
     if not _signed_in:
         boss = User.objects.filter(username="admin").get()
-        client = Client()
+        client = Client(SERVER_NAME="127.0.0.1")
         client.force_login(boss, backend="backend.identity.backends.AccountBackend")
         _signed_in.append(client)
     return _signed_in[0]

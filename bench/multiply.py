@@ -42,6 +42,10 @@ LEFT = (
 """What is one of its kind, or made anew from the rows."""
 
 
+PLACES = ("accounts.", "listings.", "rates.")
+"""What every copy has: people, their places and prices. What happened there only the first copies have."""
+
+
 @dataclass(frozen=True)
 class Column:
     """A column, and the SQL of what stands in it in copy ``c.n``."""
@@ -50,8 +54,12 @@ class Column:
     value: str
 
 
-def multiply(copies: int, *, say: Callable[[str], None] = print) -> None:
-    """Add ``copies`` copies of all rows. Raises: DatabaseError for a table whose rows cannot be copied."""
+def multiply(copies: int, *, lively: int | None = None, say: Callable[[str], None] = print) -> None:
+    """Add ``copies`` copies of all rows; after the first ``lively`` ones (none: all) only people and places.
+
+    Raises: DatabaseError for a table whose rows cannot be copied.
+    """
+    lively = copies if lively is None else min(lively, copies)
     chosen = [model for model in apps.get_models(include_auto_created=True) if _is_copied(model)]
     tables = {model._meta.db_table for model in chosen}
     with connection.cursor() as cursor:
@@ -64,15 +72,16 @@ def multiply(copies: int, *, say: Callable[[str], None] = print) -> None:
             count = cursor.fetchone()[0]
             if not count:
                 continue
+            times = copies if model._meta.label.startswith(PLACES) else lively
             columns = _columns(cursor, model, tables)
             names = ", ".join(f'"{column.name}"' for column in columns)
             values = ", ".join(column.value for column in columns)
             cursor.execute(
                 f'INSERT INTO "{table}" ({names}) SELECT {values} FROM "{table}" t, generate_series(1, %s) c(n)'
                 " ON CONFLICT DO NOTHING",
-                [copies],
+                [times],
             )
-            if count * copies > 100_000:
+            if count * times > 100_000:
                 say(f"  {table}: {cursor.rowcount:,} rows")
             _move_sequence(cursor, table)
         for table in tables:
