@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from playwright.sync_api import ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import ConsoleMessage, Page, expect, sync_playwright
 
 from tests.admin_site.conftest import ARGUMENTS
 from tests.conftest import ROOT
@@ -76,6 +76,7 @@ def look() -> Look[Any]:
             browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
             context = browser.new_context(viewport={"width": 390, "height": 844}, color_scheme="dark")
             context.set_default_timeout(15_000)
+            expect.set_options(timeout=15_000)
             page = context.new_page()
             page.on("pageerror", lambda error: errors.append(str(error)))
             page.on("console", lambda said: errors.append(said.text) if is_error(said) else None)

@@ -61,4 +61,4 @@ def test_package_is_built_with_its_types(run: Run, workshop: Path) -> None:
 def test_lock_file_names_no_address() -> None:
     lock = (CLIENT / "package-lock.json").read_text()
 
-    assert re.findall(r'"resolved"|https?://(?!opencollective|github)[^"]*\.tgz', lock) == []
+    assert re.findall(r'"resolved"|\.tgz"', lock) == []

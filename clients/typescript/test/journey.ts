@@ -104,6 +104,19 @@ async function refusalsAreTyped(): Promise<void> {
   assert.equal((await refusal(nobody.get("/api/bookings/"))).code, "unauthenticated");
 }
 
+async function aSessionThatIsOverEnds(): Promise<void> {
+  const tokens = inMemory({ token: "made.up.token", refresh: "made up as well" });
+  const stranger = new Karibu({ url, tokens });
+  let ended = 0;
+  stranger.session.onEnd(() => (ended += 1));
+  const calls = [1, 2, 3].map(() => refusal(stranger.get("/api/profile/")));
+  assert.deepEqual(
+    (await Promise.all(calls)).map((each) => each.code),
+    ["unauthenticated", "unauthenticated", "unauthenticated"],
+  );
+  assert.deepEqual([ended, tokens.read()], [1, null]);
+}
+
 async function listsAreWalkedToTheirEnd(host: Karibu, ids: number[]): Promise<void> {
   const found: number[] = [];
   const query = { location: "Lisbon", check_in: day(30), check_out: day(32), page_size: 2 };
@@ -244,6 +257,7 @@ export async function wrong(karibu: Karibu): Promise<void> {
 
 eventsKeepTheirOrder();
 await refusalsAreTyped();
+await aSessionThatIsOverEnds();
 const host = await someone("host");
 const places = [];
 for (const title of ["Flat over the river", "House of the lighthouse", "Room by the park"]) {
