@@ -122,7 +122,7 @@ def _tell(booking: Booking, learned: Learned, now: datetime) -> None:
             object_key=key,
             now=now,
             params=params(booking, amount_minor=dispute.folio_minor),
-            data={"booking_id": booking.pk, "dispute_id": dispute.pk},
+            data={"booking_id": booking.pk, "dispute_id": dispute.pk, "property_id": booking.listing_id},
             url=f"/admin/payments/dispute/{dispute.pk}/change/",
         )
 

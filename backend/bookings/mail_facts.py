@@ -18,7 +18,7 @@ from backend.bookings.states import BookingStatus
 from backend.core import formats
 from backend.listings.models import Listing, Photo
 from backend.listings.states import ListingStatus
-from backend.notifications import composing, preview
+from backend.notifications import composing, places, preview
 from backend.notifications.composing import Facts
 from backend.notifications.models import Notification
 
@@ -66,6 +66,7 @@ def example(reference: str, language: str) -> tuple[dict[str, Any], Facts] | Non
         return None
     where = HIDDEN if found.status in AGREED else ""
     values = params(found)
+    values[places.IN_LANGUAGES] = places.titles([found.listing_id]).get(str(found.listing_id), {})
     return values, _facts(found, values, language, is_guest=True, is_money=False, where=where)
 
 
@@ -116,7 +117,8 @@ def _facts(
             (_("Reference"), booking.reference),
             (_("Address"), where),
         ]
-    return Facts(booking.listing.title, [row for row in rows if row[1]], picture(booking.listing))
+    title = str(places.spoken(told, language)[places.NAME])
+    return Facts(title, [row for row in rows if row[1]], picture(booking.listing))
 
 
 def _rows(told: Mapping[str, Any], terms: Mapping[str, Any], language: str) -> list[tuple[str, str]]:

@@ -22,7 +22,7 @@ from backend.bookings.mail_facts import AGREED, address, booking_of
 from backend.bookings.models import Booking
 from backend.bookings.states import BookingStatus
 from backend.core import platform
-from backend.notifications import attachments
+from backend.notifications import attachments, places
 from backend.notifications.attachments import Attachment
 from backend.notifications.models import Notification
 from backend.notifications.rendering import supported
@@ -30,8 +30,8 @@ from backend.notifications.rendering import supported
 CARRIED_BY = ("booking.confirmed", "booking.changed", "booking.canceled")
 
 
-def stay_file(booking: Booking, *, for_guest: bool, language: str) -> Attachment | None:
-    """The file as the booking is now; None for one that was never confirmed.
+def stay_file(booking: Booking, *, for_guest: bool, language: str, place: str = "") -> Attachment | None:
+    """The file as the booking is now; None for one that was never confirmed. ``place`` is what it is called in ``language``.
 
     A canceled stay is taken out of the calendar. The place's address stands there only while the booking is agreed.
     """
@@ -53,7 +53,7 @@ def stay_file(booking: Booking, *, for_guest: bool, language: str) -> Attachment
     event.add("url", f"{settings.PUBLIC_URL}/bookings/{booking.pk}")
     event.add("organizer", _organizer())
     with override(language):
-        values = {"guest": booking.guest.get_short_name(), "listing": booking.listing.title}
+        values = {"guest": booking.guest.get_short_name(), "listing": place or booking.listing.title}
         event.add("summary", values["listing"] if for_guest else _("%(guest)s at %(listing)s") % values)
         event.add(
             "description",
@@ -97,7 +97,12 @@ class StayFiles:
             return []
         user = notification.user
         language = supported(user.profile.language if hasattr(user, "profile") else "")
-        made = stay_file(booking, for_guest=user.pk == booking.guest_id, language=language)
+        made = stay_file(
+            booking,
+            for_guest=user.pk == booking.guest_id,
+            language=language,
+            place=places.spoken(notification.params, language).get(places.NAME, ""),
+        )
         return [made] if made else []
 
     def sent(self, notification: Notification, *, now: datetime) -> None:

@@ -217,7 +217,7 @@ def _tell(case: Case, appeal: Appeal, why: str, now: datetime) -> None:
         object_key=f"appeal:{appeal.pk}",
         now=now,
         params=params,
-        data={"appeal_id": appeal.pk},
+        data={"appeal_id": appeal.pk, **({"property_id": case.listing_id} if case.listing_id else {})},
     )
 
 

@@ -222,20 +222,27 @@ def _effect(
             operation(actor=actor, listing=listing, reason=why, told=told, now=now)
     elif action == Action.HIDE and case.message is not None:
         messaging.hide_message(actor=actor, message_id=case.message.pk, reason=why, now=now)
-        place = case.message.conversation.listing.title
-        _tell(person, "message.hidden", decision, {"listing": place, **told}, now)
+        place = case.message.conversation.listing
+        _tell(person, "message.hidden", decision, {"listing": place.title, **told}, now, place.pk)
     elif action == Action.HIDE and case.review is not None:
         reviews.hide(actor=actor, review_id=case.review.pk, reason=why, now=now)
 
 
-def _tell(person: User, kind: str, decision: Decision, params: dict[str, Any], now: datetime) -> None:
+def _tell(
+    person: User,
+    kind: str,
+    decision: Decision,
+    params: dict[str, Any],
+    now: datetime,
+    listing_id: int | None = None,
+) -> None:
     notifications.notify(
         user=person,
         kind=kind,
         object_key=f"decision:{decision.pk}",
         now=now,
         params=params,
-        data={"decision_id": decision.pk},
+        data={"decision_id": decision.pk, **({"property_id": listing_id} if listing_id else {})},
         url=letters.link(decision.pk),
     )
 

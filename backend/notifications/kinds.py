@@ -4,6 +4,7 @@ Texts are translated when they are read. Values in them come from the notice's `
 
 =====================  =====================================================================
 ``listing guest host``  names as people know them; ``feed`` is an imported calendar's
+``listing_in``          the place's titles in other languages, put there by itself (``places``)
 ``reference``           the booking's
 ``check_in check_out``  ISO dates
 ``guests``              a number

@@ -7,7 +7,7 @@ not in there, so that a default may change.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,19 +64,22 @@ class Wishes:
         return (channel != SMS or self.has_phone) and wants(self.chosen, kind, channel)
 
 
-def of(user_ids: Collection[int]) -> dict[int, Wishes]:
-    """The wishes of these users; one question, and no number is unsealed for it."""
-    found = dict.fromkeys(user_ids, Wishes({}, has_phone=False))
+def of(
+    user_ids: Collection[int], besides: str = "NULL", values: Sequence[Any] = ()
+) -> tuple[dict[int, Wishes], Any]:
+    """The wishes of these users; one question, and no number is unsealed for it.
+
+    ``besides`` is an SQL value, with its parameters, that is asked along: what it is, None where no user has a profile.
+    """
+    found, told = dict.fromkeys(user_ids, Wishes({}, has_phone=False)), None
     if found:
         with db.prepared() as cursor:
-            cursor.execute(
-                "SELECT user_id, notification_preferences, phone <> '' AND phone_verified_at IS NOT NULL"
-                " FROM profiles WHERE user_id = ANY(%s)",
-                [sorted(found)],
-            )
-            for user_id, chosen, has_phone in cursor.fetchall():
-                found[user_id] = Wishes(json.loads(chosen), has_phone)
-    return found
+            has_phone = "phone <> '' AND phone_verified_at IS NOT NULL"
+            asked = f"SELECT user_id, notification_preferences, {has_phone}, {besides}"
+            cursor.execute(f"{asked} FROM profiles WHERE user_id = ANY(%s)", [*values, sorted(found)])
+            for user_id, chosen, is_proved, told in cursor.fetchall():  # noqa: B007 - the same in every row
+                found[user_id] = Wishes(json.loads(chosen), is_proved)
+    return found, told
 
 
 def shown(user: User) -> dict[str, dict[str, Any]]:

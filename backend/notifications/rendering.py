@@ -13,7 +13,7 @@ from django.utils.translation import get_supported_language_variant, override
 
 from backend.core import formats
 from backend.core.errors import Text
-from backend.notifications import wording
+from backend.notifications import places, wording
 from backend.notifications.models import LiveEvent, Notification
 
 DATES = ("check_in", "check_out", "until")
@@ -134,7 +134,7 @@ def event_message(event: LiveEvent) -> dict[str, Any]:
 def values(params: Mapping[str, Any], language: str) -> dict[str, str]:
     """What stands in a text for its ``%(names)s``, as people of ``language`` write it; a dash for what is not there."""
     locale, written = formats.locale(language), _Values()
-    for name, value in params.items():
+    for name, value in places.spoken(params, language).items():
         if name in AMOUNTS and isinstance(value, int) and params.get("currency"):
             written[name] = formats.money(value, str(params["currency"]), language)
         elif name in DATES and isinstance(value, str):

@@ -14,7 +14,7 @@ from backend.accounts.models import User
 from backend.core import platform
 from backend.core.db import prepared
 from backend.core.errors import NotFound
-from backend.notifications import live, preferences, tasks
+from backend.notifications import live, places, preferences, tasks
 from backend.notifications.kinds import EMAIL, IN_APP, KINDS, SMS
 from backend.notifications.models import Notification
 from backend.notifications.rendering import Notice, notice_of
@@ -34,7 +34,8 @@ class Telling:
     """What a user is told, once per ``kind`` and ``object_key`` (``booking:17``).
 
     ``params`` are the values of the texts (see ``kinds``; amounts in minor units, dates as ISO strings), ``data`` the
-    ids that clients need, ``url`` a path to open.
+    ids that clients need, ``url`` a path to open. What names a ``listing`` and has its ``property_id`` is told in the
+    languages that the listing has titles in.
     """
 
     user: User
@@ -162,19 +163,26 @@ def _write(
     tellings: Sequence[Telling], events: Sequence[Event], now: datetime
 ) -> tuple[list[Notification], list[int], list[_Queued]]:
     """The new notices, the ids of the live events, and the deliveries."""
-    wishes = preferences.of({each.user.pk for each in tellings})
+    named = [places.named(each.params, each.data) for each in tellings]
+    wishes, answer = preferences.of(
+        {each.user.pk for each in tellings},
+        *places.question({place for place in named if place is not None}),
+    )
+    titles = places.read(answer)
     rows = [
         Notification(
             user=each.user,
             kind=each.kind,
             object_key=each.object_key,
-            params=each.params,
+            params={**each.params, places.IN_LANGUAGES: titles[str(place)]}
+            if str(place) in titles
+            else each.params,
             data=each.data,
             url=each.url,
             in_app=wishes[each.user.pk].wants(each.kind, IN_APP),
             created_at=now,
         )
-        for each in tellings
+        for each, place in zip(tellings, named, strict=True)
     ]
     given = [
         {
@@ -194,8 +202,8 @@ def _write(
     with prepared() as cursor:
         cursor.execute(_WRITE, {"notices": json.dumps(given), "events": json.dumps(shown), "now": now})
         written = cursor.fetchall()
-    places = {place: id_ for what, id_, place in written if what == "notice"}
-    for place, id_ in places.items():
+    new = {place: id_ for what, id_, place in written if what == "notice"}
+    for place, id_ in new.items():
         row = rows[place - 1]
         row.pk, row._state.adding = id_, False
     queued = [
@@ -204,7 +212,7 @@ def _write(
         if what in (EMAIL, SMS)
     ]
     stored = sorted(id_ for what, id_, _place in written if what == "event")
-    return [rows[place - 1] for place in sorted(places)], stored, queued
+    return [rows[place - 1] for place in sorted(new)], stored, queued
 
 
 def _plain(notice: Notice) -> dict[str, Any]:

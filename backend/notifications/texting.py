@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from django.conf import settings
 
-from backend.notifications import wording
+from backend.notifications import places, wording
 from backend.notifications.models import Notification
 from backend.notifications.rendering import Notice, notice_of, supported, values
 
@@ -32,10 +33,11 @@ def text(notice: Notification | Notice, language: str, drafts: Mapping[str, str]
     Letters beyond the carriers' alphabet lose their accents where that makes it fit that alphabet: otherwise one
     ``ê`` would make three messages of one.
     """
-    given = notice if isinstance(notice, Notice) else notice_of(notice)
+    given, language = (notice if isinstance(notice, Notice) else notice_of(notice)), supported(language)
+    given = replace(given, params=places.spoken(given.params, language))
     room = {name: len(str(value)) for name, value in given.params.items() if name in _LONG}
     while True:
-        written = _written(given, supported(language), room, drafts)
+        written = _written(given, language, room, drafts)
         longest = max(room, key=lambda name: room[name], default="")
         if messages(written) <= 1 or not longest or room[longest] <= _SHORTEST:
             return written

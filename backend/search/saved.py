@@ -19,10 +19,11 @@ from django.db import OperationalError, connection, transaction
 from django.db.models import Max
 from django.utils.translation import gettext_lazy as _
 
-from backend.accounts.models import User
+from backend.accounts.models import Profile, User
 from backend.core import platform
 from backend.core.db import lock, retrying
 from backend.core.errors import Conflict, Invalid, NotFound
+from backend.listings import reading
 from backend.listings.models import Listing
 from backend.notifications import services as notifications
 from backend.search import clocks
@@ -243,7 +244,9 @@ def _matches(search: SavedSearch, since: datetime, now: datetime) -> list[int]:
 
 
 def _tell(search: SavedSearch, new: list[int], now: datetime) -> None:
-    titles = dict(Listing.objects.filter(pk__in=new[:NAMED]).values_list("pk", "title"))
+    # Nobody else is told: the titles are in the language that the searcher has now.
+    language = Profile.objects.filter(pk=search.user_id).values_list("language", flat=True).first() or ""
+    shown = reading.by_ids(new[:NAMED], language)
     notifications.notify(
         user=search.user,
         kind="search.matched",
@@ -253,7 +256,7 @@ def _tell(search: SavedSearch, new: list[int], now: datetime) -> None:
         params={
             "search": search.name,
             "count": len(new),
-            "listings": ", ".join(titles[pk] for pk in new[:NAMED] if pk in titles),
+            "listings": ", ".join(str(shown[pk].title) for pk in new[:NAMED] if pk in shown),
         },
         data={"saved_search_id": search.pk, "property_ids": new[:NAMED]},
         url=f"/saved-searches/{search.pk}",
