@@ -11,6 +11,7 @@ from decimal import Decimal
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from backend.core.errors import Text
@@ -57,6 +58,10 @@ def mail_carriers() -> Sequence[str]:
 def sms_carriers() -> Sequence[str]:
     """Who could carry short messages; the one of ``SMS_URL`` first."""
     return tuple(urlsplit(url).scheme for url in (settings.SMS_URL, settings.SMS_SECOND_URL) if url)
+
+
+def _as_set_up(name: str) -> Text:
+    return format_lazy("{} ({})", _("as the server is set up"), BRANDS.get(name, name))
 
 
 GROUPS = [
@@ -127,10 +132,10 @@ GROUPS = [
     Group("notices", _("Messages and notices"), "forum", _("What people write to each other, and how they are told of things."), AT_ONCE, [
         Setting("mask_contact_data", "bool", True, _("Email addresses, phone numbers and links are taken out of messages until a booking is confirmed."), title=_("Take contact data out of messages")),
         Setting("message_mail_minutes", "int", 3, _("How long a message may stay unread before it is mailed."), 0, 1440, title=_("Mail an unread message after"), unit=MINUTES),
-        Setting("mail_provider", "choice", "", _("Who carries mails, of those that the server is set up for. Reports about mails that are under way are taken from all of them."), choices=OF_MAILS, available=mail_carriers, words={"": _("as the server is set up"), **_named(OF_MAILS)}, title=_("Carrier of mails")),
-        Setting("mail_stand_in", "choice", "", _("Who carries mails while that one is down. It is tried again after a minute."), choices=OF_MAILS, available=mail_carriers, words={"": _("nobody"), **_named(OF_MAILS)}, title=_("Stands in for mails")),
-        Setting("sms_provider", "choice", "", _("Who carries short messages and codes, of those that the server is set up for."), choices=OF_SMS, available=sms_carriers, words={"": _("as the server is set up"), **_named(OF_SMS)}, title=_("Carrier of short messages")),
-        Setting("sms_stand_in", "choice", "", _("Who carries short messages while that one is down. One that may have gone out is not sent again."), choices=OF_SMS, available=sms_carriers, words={"": _("nobody"), **_named(OF_SMS)}, title=_("Stands in for short messages")),
+        Setting("mail_provider", "choice", "", _("Who carries mails, of those that the server is set up for. Reports about mails that are under way are taken from all of them."), choices=OF_MAILS, available=mail_carriers, words={"": _as_set_up(settings.EMAIL_PROVIDER), **_named(OF_MAILS)}, title=_("Carrier of mails")),
+        Setting("mail_stand_in", "choice", "", _("Who carries mails while the carrier in charge is down. That one is tried again after a minute."), choices=OF_MAILS, available=mail_carriers, words={"": _("nobody"), **_named(OF_MAILS)}, title=_("Stands in for mails")),
+        Setting("sms_provider", "choice", "", _("Who carries short messages and codes, of those that the server is set up for."), choices=OF_SMS, available=sms_carriers, words={"": _as_set_up(next(iter(sms_carriers()), "files")), **_named(OF_SMS)}, title=_("Carrier of short messages")),
+        Setting("sms_stand_in", "choice", "", _("Who carries short messages while the carrier in charge is down. One that may have gone out is not sent again."), choices=OF_SMS, available=sms_carriers, words={"": _("nobody"), **_named(OF_SMS)}, title=_("Stands in for short messages")),
         Setting("review_reminder_days", "int", 2, _("How many days before the time for reviews is up people are reminded; 0: not at all."), 0, 13, title=_("Reminder of a review"), unit=DAYS),
         Setting("limit_sms_user", "int", 10, _("Short messages a day to one user; codes are not among them."), 0, 1000, title=_("Short messages to one person"), unit=A_DAY, only_if=("feature_sms", True)),
         Setting("limit_sms_platform", "int", 1000, _("Short messages a day in all; codes are not among them."), 0, 10_000_000, title=_("Short messages in all"), unit=A_DAY, only_if=("feature_sms", True)),
