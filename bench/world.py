@@ -102,7 +102,7 @@ def web(made: World, *, workers: int = 1, log_level: str = "ERROR") -> Iterator[
 
 def wait(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
     """Until this very process listens: on a shared port any other one could answer."""
-    for _ in range(300):
+    for _ in range(900):
         if server.poll() is not None:
             break
         found = psutil.Process(server.pid).net_connections()
