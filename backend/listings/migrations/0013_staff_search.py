@@ -8,7 +8,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("listings", "0011_changes_asked_for"),
+        ("listings", "0012_versions_of_reference_tables"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
