@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("listings", "0012_staff_search"),
+        ("listings", "0013_staff_search"),
         ("messaging", "0002_messages_written_once"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
