@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from backend.accounts.models import User
+from backend.accounts.models import Profile, User
 from backend.bookings import mail_facts
 from backend.listings import texts
 from backend.listings.models import Listing
@@ -70,10 +70,11 @@ def test_a_notice_names_a_place_in_its_readers_language_else_in_its_own() -> Non
 
 def test_the_feed_and_the_frame_say_the_same_without_a_question_more() -> None:
     full = translated(fr=FRENCH)
+    Profile.objects.filter(user=full.host).update(language="fr")
     notifications.tell([telling(full.host, full, key) for key in ("a", "b", "c")], now=NOW)
 
     with CaptureQueriesContext(connection) as caught:
-        answer = ApiClient(full.host).get("/api/notifications/", headers={"accept-language": "fr"})
+        answer = ApiClient(full.host).get("/api/notifications/")
 
     assert [each["sql"] for each in caught if "property_texts" in each["sql"]] == []
     assert any("notifications" in each["sql"] for each in caught)
