@@ -10278,7 +10278,7 @@ export interface components {
             /** Disabled At */
             disabled_at: string | null;
             /** Disabled Reason */
-            disabled_reason: ("by_user" | "failing" | "gone") | null;
+            disabled_reason: ("by_user" | "failing" | "gone" | "by_staff") | null;
             /** Events */
             events: string[];
             /** Failing Since */
@@ -10315,7 +10315,7 @@ export interface components {
             /** Disabled At */
             disabled_at: string | null;
             /** Disabled Reason */
-            disabled_reason: ("by_user" | "failing" | "gone") | null;
+            disabled_reason: ("by_user" | "failing" | "gone" | "by_staff") | null;
             /** Events */
             events: string[];
             /** Failing Since */
