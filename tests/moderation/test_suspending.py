@@ -44,7 +44,10 @@ def test_suspending_opens_a_case_and_decides_it() -> None:
 
     person = decision.person
     person.refresh_from_db()
-    assert (person.suspended_at, person.suspended_reason) == (LATER, "It insults, harasses or threatens somebody. Seen")
+    assert (person.suspended_at, person.suspended_reason) == (
+        LATER,
+        "It insults, harasses or threatens somebody. Seen",
+    )
     assert (decision.case.kind, Case.objects.get().status) == ("user", "decided")
     assert (Strike.objects.get().points, told(person)) == (3, ["account.suspended"])
     assert suspending.standing(person) == decision
