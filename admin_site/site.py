@@ -20,6 +20,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
+from django.utils.functional import SimpleLazyObject
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 from unfold.dataclasses import SearchResult
@@ -122,6 +123,11 @@ class BackOffice(UnfoldAdminSite):
         """Asked for once all pages are registered, so that all names can be looked through."""
         naming.translate(self)
         return super().get_urls()
+
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> Any:
+        """Every page is given it and hardly one looks at it, so that it is made when it is looked at."""
+        whole = super().get_app_list
+        return SimpleLazyObject(lambda: whole(request, app_label))
 
     def extra_urls(self) -> list[URLPattern]:
         """Pages that are no lists of rows; asked for once all of them are registered."""

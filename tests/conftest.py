@@ -75,6 +75,14 @@ def _array(names: Iterable[str]) -> str:
     return "ARRAY[" + ", ".join(f"'{name}'" for name in names) + "]"
 
 
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
+    """Where ``run.py test`` has migrated the database beside which ours is made, ours is a copy of it."""
+    if os.environ.get("TEST_TEMPLATE"):
+        at = connections["default"].settings_dict
+        at["TEST"]["TEMPLATE"] = at["NAME"]
+
+
 @lru_cache(maxsize=1)
 def _filled() -> str:
     """The statement that names the tables with rows: asked after every test, so that it is planned but once."""

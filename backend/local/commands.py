@@ -73,12 +73,18 @@ def test(arguments: Sequence[str]) -> int:
     everything = (
         () if arguments else ("-n", str(min(MOST_PROCESSES, (os.cpu_count() or 1) + 1)), "--dist", "loadfile")
     )
+    side_by_side = "-n" in (*everything, *arguments)
     browser = chromium.find_or_install()
     with throwaway_state() as state, Servers(state, throwaway=True) as servers:
         env = environment(state, servers.urls())
         env["ENVIRONMENT"] = os.environ.get("ENVIRONMENT") or "test"
         if browser:
             env["CHROMIUM"] = browser
+        if side_by_side:
+            # Every process copies this database, which takes no time; migrating its own one would take each a minute.
+            if code := call([sys.executable, str(ROOT / "manage.py"), "migrate", "--verbosity", "0"], env):
+                return code
+            env["TEST_TEMPLATE"] = "1"
         return call([sys.executable, "-m", "pytest", *everything, *arguments], env, cwd=ROOT)
 
 

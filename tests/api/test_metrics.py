@@ -50,7 +50,11 @@ def nothing_waits() -> dict[str, float]:
     waiting = {f'karibu_deliveries_waiting{{channel="{channel}"}}': 0.0 for channel in ("email", "sms")}
     oldest = {f'karibu_deliveries_oldest_seconds{{channel="{channel}"}}': 0.0 for channel in ("email", "sms")}
     oldest.pop('karibu_deliveries_oldest_seconds{channel="email"}')
-    return {**waiting, **oldest, 'karibu_deliveries_stopped{channel="sms"}': 0.0}
+    stopped = {
+        'karibu_deliveries_stopped{channel="sms"}': 0.0,
+        'karibu_carrier_rests{channel="email",carrier="files"}': 0.0,
+    }
+    return {**waiting, **oldest, **stopped}
 
 
 def test_metrics_tell_what_waits_and_what_differs() -> None:
