@@ -25,9 +25,8 @@ def test_reconcile_goes_on_when_a_key_was_used_for_something_else() -> None:
     broken, sound = book(make_listing()), book(make_listing())
     for booking in (broken, sound):
         pay(booking, "timeout")
-    first = MoneyOp.objects.order_by("created_at").first()
-    assert first is not None
-    SandboxRecord.objects.filter(key=str(first.pk)).update(amount_minor=1)
+    faulty = MoneyOp.objects.get(payment__folio=broken.folio_id)
+    SandboxRecord.objects.filter(key=str(faulty.pk)).update(amount_minor=1)
     MoneyOp.objects.update(provider_ref="")
 
     counts = settlement.reconcile(now=NOW + timedelta(seconds=1))
