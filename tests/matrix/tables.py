@@ -83,7 +83,7 @@ class Tables:
 
     def _digests(self, names: list[str]) -> dict[str, str]:
         parts = [
-            f"SELECT '{name}', md5(coalesce(string_agg(md5(t::text), '' ORDER BY md5(t::text)), '')) "  # noqa: S608
+            f"SELECT '{name}', coalesce(sum(hashtextextended(t::text, 0)), 0)::text "  # noqa: S608
             f'FROM (SELECT {self.columns[name]} FROM "{name}") t'
             for name in names
         ]
