@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -30,6 +31,8 @@ class Heard:
     status: int
     code: str
     wrong: str = ""
+    says_when: bool = False
+    """Whether it says when to come again."""
 
 
 @dataclass(slots=True)
@@ -39,6 +42,11 @@ class Journal:
     heard: list[Heard] = field(default_factory=list)
     waited: list[tuple[float, float, str]] = field(default_factory=list)
     """(when it began, seconds until the last word, verb)."""
+
+
+def trusted() -> ssl.SSLContext:
+    """Whose certificates people believe: the system's authorities, or those of ``SSL_CERT_FILE``."""
+    return ssl.create_default_context()
 
 
 class Line:
@@ -55,7 +63,7 @@ class Line:
         self.journal = journal if journal is not None else Journal()
         self.patience_s = patience_s
         self.token = ""
-        self._client = httpx.Client(base_url=url, timeout=timeout, trust_env=False)
+        self._client = httpx.Client(base_url=url, timeout=timeout, trust_env=False, verify=trusted())
 
     def close(self) -> None:
         self._client.close()
@@ -73,7 +81,15 @@ class Line:
             self.journal.heard.append(Heard(began, time.monotonic() - began, verb, 0, type(error).__name__))
             return None
         self.journal.heard.append(
-            Heard(began, time.monotonic() - began, verb, answer.status_code, _code(answer), amiss(answer))
+            Heard(
+                began,
+                time.monotonic() - began,
+                verb,
+                answer.status_code,
+                _code(answer),
+                amiss(answer),
+                "retry-after" in answer.headers,
+            )
         )
         return answer
 

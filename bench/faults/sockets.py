@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -15,6 +16,8 @@ from bench.faults.journal import Line
 from bench.faults.people import Person
 
 FAILURES = (ConnectionClosed, InvalidHandshake, OSError, TimeoutError, EOFError)
+BACK_OFF_S = 0.3
+"""How long somebody who was cut off waits before they come back."""
 
 
 class Ear:
@@ -25,6 +28,9 @@ class Ear:
         self.told: list[tuple[str, Any]] = []
         self.wrong: list[str] = []
         self.connections = 0
+        self.away: list[tuple[float, float]] = []
+        """(when it was cut off, seconds until it was greeted again)."""
+        self._left = time.monotonic()
         self._line = Line(url, journal=person.line.journal)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -41,16 +47,20 @@ class Ear:
         while not self._stopped.is_set():
             with suppress(*FAILURES):
                 self._listen()
-            self._stopped.wait(0.3)
+            self._stopped.wait(BACK_OFF_S)
 
     def _listen(self) -> None:
         self._line.token = self.person.line.token
         with open_socket(self._line) as connection:
             self.connections += 1
-            connection.send(json.dumps({"type": "resume", "data": {"last_event_id": len(self.told)}}))
-            while not self._stopped.is_set():
-                with suppress(TimeoutError):
-                    self.take(json.loads(connection.recv(timeout=0.5)))
+            self.away.append((self._left, time.monotonic() - self._left))
+            try:
+                connection.send(json.dumps({"type": "resume", "data": {"last_event_id": len(self.told)}}))
+                while not self._stopped.is_set():
+                    with suppress(TimeoutError):
+                        self.take(json.loads(connection.recv(timeout=0.5)))
+            finally:
+                self._left = time.monotonic()
 
     def take(self, frame: dict[str, Any]) -> None:
         """Note an event; its number must be the next one."""
