@@ -15,7 +15,7 @@ from backend.bookings import altering, settlement
 from backend.bookings.models import Alteration, AlterationStatus, Booking
 from backend.bookings.states import BookingStatus
 from backend.bookings.steps import hold_still
-from backend.core import access
+from backend.core import access, idempotency
 from backend.core.db import retrying
 from backend.core.errors import PaymentRefused, Unavailable, WrongState
 from backend.payments import services as payments
@@ -59,9 +59,14 @@ def pay(
     A booking that waits for the payment is charged and confirmed when the answer arrives; one that waits for the
     host has the amount authorized. A confirmed one whose accepted change costs more is charged the difference. An
     answer that stays open leaves the payment pending. Asked again meanwhile, it says anew what the guest's client
-    needs to go on; with another provider the first is given up, where it can be.
+    needs to go on; with another provider the first is given up, where it can be. A keyed request that died on the
+    way goes on with the payment that it had begun.
     Raises: NotFound, NotAllowed, WrongState (over), AlreadyPaid, PaymentInProgress, ProviderUnknown, Refused (402).
     """
+    made = idempotency.made_before()
+    if made is not None:
+        op = MoneyOp.objects.select_related("payment").get(payment=made, kind__in=ROOTS)
+        return _settle(op, now, is_left=idempotency.is_inherited())
     try:
         op = _start(actor=actor, booking_id=booking_id, provider=provider, options=options or {}, now=now)
     except PaymentInProgress:
@@ -72,9 +77,13 @@ def pay(
             return _go_on(begun, now)
         _give_up(begun, now)
         op = _start(actor=actor, booking_id=booking_id, provider=provider, options=options or {}, now=now)
+    return _settle(op, now)
+
+
+def _settle(op: MoneyOp, now: datetime, *, is_left: bool = False) -> Paid:
     client: dict[str, str] = {}
     try:
-        settled = settlement.settle(op.pk, now=now)
+        settled = settlement.settle(op.pk, now=now, is_left=is_left)
     except Unavailable as error:
         # The provider was asked, but its answer could not be written: it stays open and is settled later.
         log.warning("payment_left_open", op_id=str(op.pk), code=error.code)
@@ -118,12 +127,14 @@ def _start(*, actor: Any, booking_id: int, provider: str, options: dict[str, Any
         booking = hold_still(actor, booking_id)
         access.require(actor, "booking.pay", booking)
         if booking.status == BookingStatus.CONFIRMED:
-            return _start_difference(booking, provider=provider, options=options, now=now)
+            op = _start_difference(booking, provider=provider, options=options, now=now)
+            idempotency.note(op.of_payment.pk)
+            return op
         if booking.status == BookingStatus.COMPLETED:
             raise AlreadyPaid
         if booking.status != BookingStatus.PENDING or booking.expires_at is None or booking.expires_at <= now:
             raise WrongState(extra={"state": booking.status})
-        return payments.start(
+        op = payments.start(
             folio=booking.folio,
             provider=provider,
             amount_minor=booking.total_minor,
@@ -132,6 +143,8 @@ def _start(*, actor: Any, booking_id: int, provider: str, options: dict[str, Any
             now=now,
             country=booking.listing.country,
         )
+        idempotency.note(op.of_payment.pk)
+        return op
 
 
 def _start_difference(booking: Booking, *, provider: str, options: dict[str, Any], now: datetime) -> MoneyOp:

@@ -57,13 +57,14 @@ class Settled:
     result: Result | None
 
 
-def settle(op_id: UUID, *, now: datetime) -> Settled:
+def settle(op_id: UUID, *, now: datetime, is_left: bool = False) -> Settled:
     """Send a money operation, record what came of it, and do what follows, sending that too.
 
-    Never inside a transaction. Does nothing to an operation that is settled or that another process is sending.
+    Never inside a transaction. Does nothing to an operation that is settled or that another process is sending, unless
+    that one is known to be dead (``is_left``).
     Raises: Unavailable when the outcome could not be written; it stays open and is settled later.
     """
-    result = sending.send(op_id, now=now)
+    result = sending.send(op_id, now=now, is_left=is_left)
     if result is None:
         return Settled(MoneyOp.objects.select_related("payment").get(pk=op_id), None)
     return Settled(_apply(op_id, result, now=now), result)

@@ -1,7 +1,12 @@
 """Doing once what is asked twice: the first answer to a keyed request is kept and given again.
 
-A row is claimed before the work starts. Its lease of ``LEASE`` lets a request that died be tried again; the
-answer is stored by whoever still holds the claim. Works in its own short transactions, around the operation's.
+A row is claimed before the work starts; the answer is stored by whoever still holds the claim. Works in its own short
+transactions, around the operation's.
+
+A claim ends with its holder. It is written with the server process behind the connection that the request has to
+itself: once PostgreSQL has ended that one, the request's process is dead or cut off, nothing that it began can be committed
+any more, and the next try takes over at once. Where this cannot be known (behind PgBouncer nobody has a server process
+to oneself; a host that is gone without a word is missed late) a lease of ``LEASE`` serves.
 
 A request may die after its operation has committed and before it was answered. So an operation that makes something
 notes what it made in its own transaction (``note``), and asks first what an earlier try has made (``made_before``).
@@ -17,6 +22,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db.models import F
 from django.utils.translation import gettext_lazy as _
 
@@ -29,16 +35,30 @@ KEPT_FOR = timedelta(days=7)
 MAX_LENGTH = 255
 
 CLAIM = """
-INSERT INTO idempotency_keys AS k (user_id, key, fingerprint, claim, claimed_at, expires_at)
-VALUES (%(user)s, %(key)s, %(fingerprint)s, %(claim)s, %(now)s, %(expires)s)
+INSERT INTO idempotency_keys AS k (user_id, key, fingerprint, claim, claimed_at, expires_at, holder, held_from)
+VALUES (%(user)s, %(key)s, %(fingerprint)s, %(claim)s, %(now)s, %(expires)s,
+    CASE WHEN %(alone)s::boolean THEN pg_backend_pid() END, clock_timestamp())
 ON CONFLICT (user_id, key) DO UPDATE SET
     fingerprint = excluded.fingerprint, claim = excluded.claim, claimed_at = excluded.claimed_at,
     expires_at = excluded.expires_at, status = NULL, headers = '{}', body = NULL,
+    holder = excluded.holder, held_from = excluded.held_from,
     made = CASE WHEN k.expires_at > excluded.claimed_at THEN k.made END
 WHERE k.expires_at <= excluded.claimed_at
    OR (k.status IS NULL AND k.claimed_at <= %(lapsed)s AND k.fingerprint = excluded.fingerprint)
 RETURNING made
 """
+
+INHERIT = """
+UPDATE idempotency_keys AS k
+SET claim = %(claim)s, claimed_at = %(now)s, holder = pg_backend_pid(), held_from = clock_timestamp()
+WHERE user_id = %(user)s AND key = %(key)s AND claim = %(former)s AND status IS NULL AND holder IS NOT NULL
+    AND NOT EXISTS (
+        SELECT FROM pg_stat_activity a
+        WHERE a.pid = k.holder AND (a.backend_start <= k.held_from) IS NOT FALSE
+    )
+RETURNING made
+"""
+"""A number that was given to another server process since is nobody's; one that we may not look at counts as living."""
 
 NOTE = """
 UPDATE idempotency_keys SET made = %s WHERE user_id = %s AND key = %s AND claim = %s AND status IS NULL
@@ -75,12 +95,16 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to answer a keyed request. ``made``: the id of what an earlier try of it has made."""
+    """The right to answer a keyed request.
+
+    ``made``: the id of what an earlier try of it has made; ``is_inherited``: that try is surely over, without an answer.
+    """
 
     id: uuid.UUID
     user_id: int
     key: str
     made: int | None = None
+    is_inherited: bool = False
 
 
 _claim: ContextVar[Claim | None] = ContextVar("idempotency_claim", default=None)
@@ -95,6 +119,11 @@ def require_key(key: str) -> str:
             _("An Idempotency-Key is 1 to 255 printable ASCII characters."),
         )
     return key
+
+
+def is_pooled() -> bool:
+    """Whether a pooler stands before PostgreSQL: its server processes are lent from transaction to transaction."""
+    return bool(getattr(settings, "DATABASE_POOLED", False))
 
 
 def begin(*, user_id: int, key: str, fingerprint: bytes, now: datetime) -> Claim | Answer:
@@ -114,6 +143,7 @@ def begin(*, user_id: int, key: str, fingerprint: bytes, now: datetime) -> Claim
                 "now": now,
                 "expires": now + KEPT_FOR,
                 "lapsed": now - LEASE,
+                "alone": not is_pooled(),
             },
         )
         claimed = cursor.fetchone()
@@ -126,8 +156,24 @@ def begin(*, user_id: int, key: str, fingerprint: bytes, now: datetime) -> Claim
     if bytes(row.fingerprint) != fingerprint:
         raise KeyReused
     if row.status is None:
-        raise InProgress(retry_after=1)
+        return _inherit(row, now)
     return Answer(row.status, row.headers, bytes(row.body or b""))
+
+
+def _inherit(row: IdempotencyKey, now: datetime) -> Claim:
+    """Take over from a holder that is gone. Raises: InProgress while it is there, or when somebody else was first."""
+    if is_pooled():
+        raise InProgress(retry_after=1)
+    claim = uuid.uuid4()
+    with prepared() as cursor:
+        cursor.execute(
+            INHERIT,
+            {"claim": claim, "now": now, "user": row.user_id, "key": row.key, "former": row.claim},
+        )
+        inherited = cursor.fetchone()
+    if inherited is None:
+        raise InProgress(retry_after=1)
+    return Claim(claim, row.user_id, row.key, made=inherited[0], is_inherited=True)
 
 
 @contextmanager
@@ -144,6 +190,12 @@ def made_before() -> int | None:
     """The id of what an earlier try of this request has made; None where there was none, or no key."""
     claim = _claim.get()
     return claim.made if claim else None
+
+
+def is_inherited() -> bool:
+    """Whether an earlier try of this request died: nobody works on what it has made."""
+    claim = _claim.get()
+    return claim is not None and claim.is_inherited
 
 
 def note(made: int) -> None:

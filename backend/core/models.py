@@ -231,6 +231,10 @@ class IdempotencyKey(models.Model):
     headers = models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()))
     body = models.BinaryField(null=True)
     made = models.BigIntegerField(null=True)
+    holder = models.IntegerField(null=True)
+    """The number of the server process behind the connection of the request that is at it."""
+    held_from = models.DateTimeField(null=True)
+    """By the database's clock, so that a number that was given away since is told apart."""
 
     class Meta:
         db_table = "idempotency_keys"

@@ -44,27 +44,31 @@ def due(now: datetime) -> Q:
 
 
 @retrying
-def lease(op_id: UUID, *, now: datetime) -> MoneyOp | None:
+def lease(op_id: UUID, *, now: datetime, is_left: bool = False) -> MoneyOp | None:
     """Take the operation for sending until ``now + LEASE``; None when it is settled or somebody else has it.
 
+    ``is_left``: who wrote it down and sent it first is dead; that one's lease is waited for by nobody.
     Raises: Unavailable when its row is held for too long.
     """
-    taken = MoneyOp.objects.filter(due(now), pk=op_id).update(
+    free = due(now)
+    if is_left:
+        free |= Q(state=OpState.SENDING, attempts=1)
+    taken = MoneyOp.objects.filter(free, pk=op_id).update(
         state=OpState.SENDING, lease_until=now + LEASE, attempts=F("attempts") + 1, updated_at=now
     )
     return MoneyOp.objects.select_related("payment", "payout__account").get(pk=op_id) if taken else None
 
 
-def send(op_id: UUID, *, now: datetime) -> Result | None:
+def send(op_id: UUID, *, now: datetime, is_left: bool = False) -> Result | None:
     """Ask the provider for an open operation, with the operation's id as the key.
 
     None: there was nothing to send (settled, or another worker is at it). ``unknown``: the provider did not
     answer; the operation stays open and is sent again with the same key. Any other error leaves it leased, and the
-    next worker takes it when the lease has run out. Call it outside of a transaction.
+    next worker takes it when the lease has run out (``is_left`` as in ``lease``). Call it outside of a transaction.
     Raises: Unavailable, ProviderUnknown.
     """
     outside_transaction("a payment provider")
-    op = lease(op_id, now=now)
+    op = lease(op_id, now=now, is_left=is_left)
     if op is None:
         return None
     try:
