@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 
 from backend.core import access, images
 from backend.core.db import lock, outside_transaction, retrying
-from backend.core.errors import Conflict, Invalid, NotFound
+from backend.core.errors import Conflict, DomainError, Invalid, NotFound
 from backend.listings import access as _rules  # noqa: F401 - importing it registers the rules
 from backend.listings import fields
 from backend.listings.models import Listing, Photo
@@ -32,6 +32,9 @@ MAX_SIDE = 2048
 
 WIDTHS = (480, 1200)
 """The widths of the smaller ones, in pixels; the first is the thumbnail."""
+
+SURE_AFTER_S = 600
+"""No statement, so no commit either, is still under way after that long."""
 
 MAX_ORDER = 1000
 CAPTION_LONGEST = 200
@@ -78,8 +81,12 @@ def add(
     name = _store(listing.pk, picture.content)
     try:
         return _add(listing, name, picture, words, place, is_cover, now)
-    except BaseException:
+    except DomainError:
         remove_files([name])
+        raise
+    except BaseException:
+        # A commit that was not answered may have been carried out, or be so in a moment.
+        _remove_if_unused(listing.pk, name)
         raise
 
 
@@ -202,6 +209,26 @@ def remove_files(names: Collection[str]) -> None:
 
         log.warning("photos.not_removed", names=list(names), error=type(error).__name__)
         remove_photo_files.defer(names=list(names))
+
+
+def remove_unused(listing_id: int, name: str) -> None:
+    """Delete a stored file unless a picture of the listing has it. Raises: what the storage raises."""
+    if not Photo.objects.filter(listing_id=listing_id, file=name).exists():
+        delete_files([name])
+
+
+def _remove_if_unused(listing_id: int, name: str) -> None:
+    """Have a job look, when every commit of now is over, whether a picture has this file.
+
+    Where even that cannot be left to a job the file stays: one that nobody needs is less bad than one that is missed.
+    """
+    from backend.listings.tasks import remove_unused_photo_file
+
+    later = remove_unused_photo_file.configure(schedule_in={"seconds": SURE_AFTER_S})
+    try:
+        later.defer(listing_id=listing_id, name=name)
+    except Exception as error:  # whatever broke the commit breaks this, too
+        log.warning("photos.left_over", name=name, error=type(error).__name__)
 
 
 def delete_files(names: Collection[str]) -> None:

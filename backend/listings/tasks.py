@@ -18,3 +18,8 @@ def make_photo_sizes(photo_id: int) -> None:
 @app.task(name="listings.remove_photo_files", queue="photos", retry=RETRY)
 def remove_photo_files(names: list[str]) -> None:
     photos.delete_files(names)
+
+
+@app.task(name="listings.remove_unused_photo_file", queue="photos", retry=RETRY)
+def remove_unused_photo_file(listing_id: int, name: str) -> None:
+    photos.remove_unused(listing_id, name)

@@ -6,19 +6,23 @@ import io
 import struct
 import time
 import zlib
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import PIL.Image
+import psycopg
 import pytest
 from django.conf import settings as django_settings
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.db import connection, connections
+from django.db import OperationalError, connection, connections
 
 from backend.listings import photos
 from backend.listings.models import Listing, Photo
+from tests import later
 from tests.api.client import ApiClient
 from tests.factories import NOW, PASSWORD, make_listing, make_user
 from tests.listings.pictures import GPS, drawn, encoded, with_gps
@@ -195,6 +199,36 @@ def test_add_photo_over_the_most_is_refused(monkeypatch: pytest.MonkeyPatch, med
     refused(upload(ApiClient(listing.host), listing), 409, "too_many_photos")
 
     assert (Photo.objects.count(), len(stored(media))) == (1, 1)
+
+
+@contextmanager
+def lost_at_commit(*, is_committed: bool) -> Iterator[None]:
+    """The connection breaks at the next COMMIT that this thread sends: after it was carried out, or before it came."""
+    connection.ensure_connection()
+    broken, commit = connection.connection, connection.connection.commit
+
+    def cut() -> None:
+        if is_committed:
+            commit()
+        broken.close()
+        raise psycopg.OperationalError("server closed the connection unexpectedly")
+
+    broken.commit = cut
+    yield
+    connection.close()
+
+
+@pytest.mark.parametrize("is_committed", [True, False])
+def test_file_of_a_lost_commit_goes_only_when_no_photo_has_it(is_committed: bool, media: Path) -> None:
+    listing = make_listing()
+
+    with lost_at_commit(is_committed=is_committed), pytest.raises(OperationalError):
+        photos.add(actor=listing.host, listing=listing, file=io.BytesIO(JPEG), now=NOW)
+
+    assert (Photo.objects.count(), len(stored(media))) == (int(is_committed), 1)
+    assert later.run("listings.remove_unused_photo_file") == 1
+    assert [media / str(photo.file) for photo in Photo.objects.all()] == stored(media)
+    assert len(stored(media)) == int(is_committed)
 
 
 def test_photos_of_others_are_out_of_reach(media: Path) -> None:
