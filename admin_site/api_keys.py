@@ -79,7 +79,9 @@ class ApiKeyPage(Page):
 
     @dialog_action(
         title=_("Revoke"),
-        question=_("The key is refused from the next request on, for good. Its owner can make another."),
+        question=_(
+            "The key is refused from the next request on, for good. Its owner reads the reason, and can make another."
+        ),
         done=_("The key is revoked."),
         permission="oversee",
         icon="key_off",

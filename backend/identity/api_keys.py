@@ -117,7 +117,7 @@ def make(
 
 
 def revoke(*, actor: User, key_id: int, now: datetime) -> None:
-    """End a key of ``actor``; it is refused from the next request on. Raises: NotFound."""
+    """End a key of ``actor``, who is told; it is refused from the next request on. Raises: NotFound."""
     with transaction.atomic():
         row = ApiKey.objects.select_for_update().filter(pk=key_id, user=actor, revoked_at=None).first()
         if row is None:
@@ -125,13 +125,14 @@ def revoke(*, actor: User, key_id: int, now: datetime) -> None:
         row.revoked_at = now
         row.save(update_fields=["revoked_at"])
         audit.record(actor=actor, action="api_key.revoked", subject=row, now=now)
+        _tell_revoked(row, now)
 
 
 def revoke_of(*, actor: Any, key_id: int, reason: str, now: datetime) -> None:
-    """End somebody's key for ``reason``, which stands in the audit log. Raises: NotAllowed, NotFound, WrongState."""
+    """End somebody's key for ``reason``, which its owner is told. Raises: NotAllowed, NotFound, WrongState."""
     access.require(actor, "api_key.oversee")
     with transaction.atomic():
-        row = db.lock(ApiKey.objects.all(), pk=key_id)
+        row = db.lock(ApiKey.objects.select_related("user"), pk=key_id)
         if row.revoked_at is not None:
             raise WrongState(_("This key was revoked before."))
         row.revoked_at = now
@@ -144,6 +145,7 @@ def revoke_of(*, actor: Any, key_id: int, reason: str, now: datetime) -> None:
             reason=reason,
             in_stead_of=row.user_id,
         )
+        _tell_revoked(row, now, reason=reason)
 
 
 def is_key(token: str) -> bool:
@@ -195,6 +197,19 @@ def authenticate(*, token: str, now: datetime) -> User:
 def _living(user: User, now: datetime) -> QuerySet[ApiKey]:
     unspent = Q(expires_at=None) | Q(expires_at__gt=now)
     return ApiKey.objects.filter(unspent, user=user, revoked_at=None)
+
+
+def _tell_revoked(row: ApiKey, now: datetime, *, reason: str = "") -> None:
+    """Tell a key's owner that it works no longer, as of all that changes who may act for them; ``reason``: the team's."""
+    notifications.notify(
+        user=row.user,
+        kind="security.api_key_revoked",
+        object_key=f"api_key:{row.pk}",
+        now=now,
+        params={"name": row.name} | ({"reason": reason} if reason else {}),
+        data={"api_key_id": row.pk},
+        url="/account/api-keys",
+    )
 
 
 def _digest(key: str) -> bytes:

@@ -17,6 +17,7 @@ Texts are translated when they are read. Values in them come from the notice's `
 ``provider account``    where a host is paid, as it may be shown; or who signs somebody in
 ``time``                of an arrival: from which hour of the place's clock on
 ``sender``              who wrote a message
+``name``                what a key was called by whoever made it; ``description`` is a webhook's
 ``search listings``     what a saved search is called, and what it has found; ``count`` says how many
 =====================  =====================================================================
 """
@@ -556,9 +557,25 @@ KINDS: dict[str, Kind] = {
         sms=True,
         short=_("A key to your account was made: %(name)s. If that was not you, revoke it and change your password."),
     ),
+    "security.api_key_revoked": Kind(
+        _("A key to your account was revoked"),
+        _("Programs that have the key “%(name)s” can no longer act for you. If that was not you, change your password."),
+        _("Our team revoked the key “%(name)s”: %(reason)s Programs that have it can no longer act for you. You can make another one."),
+        email=True,
+        mandatory=True,
+        sms=True,
+        short=_("A key to your account was revoked: %(name)s. If that was not you, look at your notices."),
+    ),
     "webhook.disabled": Kind(
         _("Your webhook was switched off"),
         _("Your webhook “%(description)s” did not take our messages, so we have stopped sending them. Switch it on again when it answers."),
+        email=True,
+        mandatory=True,
+    ),
+    "webhook.switched_off": Kind(
+        _("Our team switched your webhook off"),
+        _("Nothing more is sent to your webhook “%(description)s”. You can switch it on again."),
+        _("Nothing more is sent to your webhook “%(description)s”: %(reason)s You can switch it on again when that is mended."),
         email=True,
         mandatory=True,
     ),

@@ -216,17 +216,20 @@ def _note(delivery: WebhookDelivery, answer: Answer, now: datetime) -> None:
     endpoint.save(update_fields=["busy_until", "failing_since", "disabled_at", "disabled_reason"])
 
 
-def disable(endpoint: WebhookEndpoint, reason: str, now: datetime) -> None:
-    """Switch an endpoint off that nobody seems to look after, and tell its owner."""
+def disable(
+    endpoint: WebhookEndpoint, reason: WebhookEndpoint.Reason, now: datetime, *, why: str = ""
+) -> None:
+    """Switch an endpoint off that nobody seems to look after, or that the team has stopped for ``why``; tell its owner."""
     if endpoint.disabled_at is not None:
         return
     endpoint.disabled_at, endpoint.disabled_reason = now, reason
+    by_staff = reason == WebhookEndpoint.Reason.BY_STAFF
     notifications.notify(
         user=endpoint.user,
-        kind="webhook.disabled",
+        kind="webhook.switched_off" if by_staff else "webhook.disabled",
         object_key=f"webhook:{endpoint.pk}:{now.isoformat()}",
         now=now,
-        params={"description": endpoint.description or f"#{endpoint.pk}"},
+        params={"description": endpoint.description or f"#{endpoint.pk}"} | ({"reason": why} if why else {}),
         data={"webhook_id": endpoint.pk},
         url=f"/account/webhooks/{endpoint.pk}",
     )

@@ -54,7 +54,7 @@ def send_again(
 
 
 def switch_off(*, actor: Any, endpoint_id: int, reason: str, now: datetime) -> WebhookEndpoint:
-    """Send nothing more to somebody's endpoint; its owner is told, and may switch it on again.
+    """Send nothing more to somebody's endpoint; its owner is told why, and may switch it on again.
 
     Raises: NotAllowed, NotFound, EndpointDisabled.
     """
@@ -63,7 +63,7 @@ def switch_off(*, actor: Any, endpoint_id: int, reason: str, now: datetime) -> W
         endpoint = db.lock(WebhookEndpoint.objects.select_related("user"), pk=endpoint_id)
         if endpoint.disabled_at is not None:
             raise EndpointDisabled
-        delivering.disable(endpoint, WebhookEndpoint.Reason.BY_STAFF, now)
+        delivering.disable(endpoint, WebhookEndpoint.Reason.BY_STAFF, now, why=reason)
         endpoint.updated_at = now
         endpoint.save(update_fields=["disabled_at", "disabled_reason", "updated_at"])
         _note(actor, "webhook.switched_off", endpoint, reason, now)

@@ -19,6 +19,7 @@ from backend.audit.models import AuditEntry
 from backend.identity import api_keys, suspension
 from backend.listings.models import Listing
 from backend.notifications.models import Notification
+from backend.notifications.rendering import render
 from tests.api.client import ApiClient
 from tests.factories import make_listing, make_user
 
@@ -59,6 +60,11 @@ def test_a_key_from_making_to_revoking(host: User) -> None:
     assert client.delete(f"{PATH}{key['id']}/").status_code == 204
     assert program.get("/api/host/properties/").status_code == 401
     assert client.delete(f"{PATH}{key['id']}/").status_code == 404
+    ended = Notification.objects.get(kind="security.api_key_revoked")
+    assert (ended.user_id, ended.params, ended.data) == (host.pk, {"name": "Desk"}, {"api_key_id": key["id"]})
+    assert render(ended, "en")[1] == (
+        "Programs that have the key “Desk” can no longer act for you. If that was not you, change your password."
+    )
     entries = AuditEntry.objects.filter(action__startswith="api_key").order_by("id")
     assert list(entries.values_list("action", flat=True)) == [
         "api_key.made",
