@@ -19,17 +19,23 @@ from admin_site import finding, mail_preview, masking
 from admin_site.actions import dialog_action
 from admin_site.base import COUNTED, Page, Rows
 from admin_site.display import DELIVERY_COLOURS, label, link, pretty, sees_phones
-from backend.core import access
+from backend.core import access, declared
 from backend.identity import mailboxes
 from backend.notifications import deliveries
 from backend.notifications.models import Delivery, DeliveryStep, Notification, SuppressedAddress
 from backend.notifications.rendering import render
 
 
-class Deliveries(Rows):
+class CarrierColumn:
+    @display(description=_("carrier"))
+    def taken_by(self, delivery: Delivery) -> Any:
+        return declared.BRANDS.get(delivery.carrier, delivery.carrier) or "–"
+
+
+class Deliveries(CarrierColumn, Rows):
     model = Delivery
     verbose_name_plural = _("Deliveries")
-    fields = ("channel", "state", "attempts", "error", "created_at", "sent_at")
+    fields = ("channel", "taken_by", "state", "attempts", "error", "created_at", "sent_at")
     readonly_fields = fields
 
 
@@ -86,11 +92,11 @@ class Steps(Rows):
 
 
 @admin.register(Delivery)
-class DeliveryPage(Page):
+class DeliveryPage(CarrierColumn, Page):
     icon = "outgoing_mail"
     list_display = (
         *("what", "to", "address", "channel", "progress", "attempts"),
-        *("error", "provider_id", "created_at", "sent_at"),
+        *("error", "taken_by", "provider_id", "created_at", "sent_at"),
     )
     list_filter = (
         ("state", ChoicesDropdownFilter),
@@ -111,10 +117,10 @@ class DeliveryPage(Page):
         ("notification", "to", "address"),
         ("channel", "progress"),
         ("attempts", "error"),
-        ("provider_id", "settled_at"),
+        ("taken_by", "provider_id", "settled_at"),
         ("created_at", "attempted_at", "sent_at"),
     )
-    readonly_fields = ("to", "address", "progress")
+    readonly_fields = ("to", "address", "progress", "taken_by")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Delivery], search_term: str

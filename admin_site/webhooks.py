@@ -80,6 +80,12 @@ class DeliveryColumns:
     def answer(self, delivery: WebhookDelivery) -> str:
         return getattr(delivery, "answered", None) or "–"
 
+    @display(description=_("next attempt at"))
+    def next_try(self, delivery: WebhookDelivery) -> Any:
+        """When it is tried again; nothing where it has ended, or nothing is sent to its endpoint."""
+        is_coming = delivery.state == WebhookDelivery.State.WAITING and delivery.endpoint.disabled_at is None
+        return delivery.next_at if is_coming else None
+
     @display(description=_("event"))
     def event_link(self, delivery: WebhookDelivery) -> str:
         return link(delivery, delivery.type)
@@ -173,8 +179,8 @@ class WebhookPage(Overseen, Page):
     @dialog_action(
         title=_("Switch off"),
         question=_(
-            "For a receiver that does not take what it is sent. Nothing more goes to it; its owner is told, and may "
-            "switch it on again."
+            "For a receiver that does not take what it is sent. Nothing more goes to it; its owner reads the reason, and "
+            "may switch it on again."
         ),
         done=_("The webhook is switched off, and its owner is told."),
         permission="help",
@@ -218,7 +224,7 @@ class WebhookDeliveryPage(Overseen, DeliveryColumns, Page):
     icon = "send"
     list_display = (
         *("event_link", "target", "owner", "progress", "attempts", "answer"),
-        *("created_at", "next_at", "delivered_at"),
+        *("created_at", "next_try", "delivered_at"),
     )
     list_filter = (("state", ChoicesRadioFilter), ("type", FieldTextFilter))
     list_filter_submit = True
@@ -234,9 +240,9 @@ class WebhookDeliveryPage(Overseen, DeliveryColumns, Page):
         ("type", "event_id", "object_key"),
         ("target", "owner"),
         ("progress", "attempts", "answer"),
-        ("created_at", "next_at", "delivered_at"),
+        ("created_at", "next_try", "delivered_at"),
     )
-    readonly_fields = ("target", "owner", "progress", "answer")
+    readonly_fields = ("target", "owner", "progress", "answer", "next_try")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[WebhookDelivery]:
         rows = super().get_queryset(request).select_related("endpoint__user").defer("data")

@@ -7,6 +7,8 @@ itself: the next try decides.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import structlog
 from django.conf import settings
 from django.core.cache import cache
@@ -17,7 +19,17 @@ from backend.notifications.kinds import EMAIL, SMS
 
 REST_S = 60
 
+FILES = "files"
+"""Who carries what becomes files of the state folder."""
+
 log = structlog.get_logger(__name__)
+
+
+class Taken(NamedTuple):
+    """Who has taken a mail or a short message, and the number under which they report on it."""
+
+    carrier: str
+    number: str
 
 
 def of_mails() -> list[str]:
@@ -26,9 +38,9 @@ def of_mails() -> list[str]:
 
 
 def of_sms() -> list[str]:
-    """The same of short messages; none where they become files."""
-    first = platform.get("sms_provider") or next(iter(sms_carriers()), "")
-    return _in_turn(SMS, first, "sms_stand_in") if first else []
+    """The same of short messages; files where the server is set up for nobody."""
+    first = platform.get("sms_provider") or next(iter(sms_carriers()), FILES)
+    return [FILES] if first == FILES else _in_turn(SMS, first, "sms_stand_in")
 
 
 def rest(channel: str, name: str, why: str) -> None:

@@ -79,7 +79,7 @@ def deliver(delivery_id: int, *, now: datetime, last: bool = False) -> str:
     if settled := _needless(delivery, delivery.notification.user.email):
         return _note(delivery, settled[0], now, error=settled[1])
     try:
-        provider_id = mail.send(compose(delivery))
+        taken = mail.send(compose(delivery))
     except mail.Refused as error:
         if error.address:
             _suppress(delivery, delivery.notification.user.email, str(error), now)
@@ -88,7 +88,7 @@ def deliver(delivery_id: int, *, now: datetime, last: bool = False) -> str:
         _note(delivery, Delivery.FAILED if last else Delivery.QUEUED, now, error=str(error))
         raise NotDelivered(str(error)) from error
     attachments.sent(delivery.notification, now=now)
-    return _note(delivery, Delivery.SENT, now, provider_id=provider_id)
+    return _note(delivery, Delivery.SENT, now, carrier=taken.carrier, provider_id=taken.number)
 
 
 def text(delivery_id: int, *, now: datetime, last: bool = False) -> str:
@@ -110,9 +110,9 @@ def text(delivery_id: int, *, now: datetime, last: bool = False) -> str:
     words = texting.text(delivery.notification, user.profile.language)
     report_to = settings.PUBLIC_URL + REPORT_PATH.format(delivery.pk)
     try:
-        provider_id = sms.send(to=user.profile.phone, text=words, report_to=report_to)
+        taken = sms.send(to=user.profile.phone, text=words, report_to=report_to)
     except sms.Unclear as error:
-        return _note(delivery, Delivery.UNKNOWN, now, error=str(error))
+        return _note(delivery, Delivery.UNKNOWN, now, error=str(error), carrier=error.carrier)
     except sms.Refused as error:
         if error.number:
             _suppress(delivery, user.profile.phone, str(error), now)
@@ -120,7 +120,7 @@ def text(delivery_id: int, *, now: datetime, last: bool = False) -> str:
     except sms.NotSent as error:
         _note(delivery, Delivery.FAILED if last else Delivery.QUEUED, now, error=str(error))
         raise NotDelivered(str(error)) from error
-    return _note(delivery, Delivery.SENT, now, provider_id=provider_id)
+    return _note(delivery, Delivery.SENT, now, carrier=taken.carrier, provider_id=taken.number)
 
 
 def learn(
@@ -167,7 +167,8 @@ def requeue(*, delivery_id: int, reason: str, now: datetime, at: datetime | None
     """Have a delivery that went astray sent once more, at once or ``at`` an instant. Raises: WrongState."""
     with transaction.atomic():
         again = Delivery.objects.filter(pk=delivery_id, state__in=RETRYABLE)
-        if not again.update(state=Delivery.QUEUED, error="", sent_at=None, settled_at=None, provider_id=""):
+        forgotten = {"error": "", "sent_at": None, "settled_at": None, "carrier": "", "provider_id": ""}
+        if not again.update(state=Delivery.QUEUED, **forgotten):
             raise WrongState
         delivery = Delivery.objects.get(pk=delivery_id)
         _step(delivery, Delivery.QUEUED, reason, now)
@@ -274,21 +275,30 @@ def _settle(delivery: Delivery, state: str, error: str, now: datetime) -> None:
 
 
 _NOTE = """
-    UPDATE deliveries SET state = %s, error = %s, sent_at = %s, provider_id = %s
+    UPDATE deliveries SET state = %s, error = %s, sent_at = %s, carrier = %s, provider_id = %s
     WHERE id = %s AND state = 'sending' AND attempted_at = %s AND set_config('synchronous_commit', 'off', true) = 'off'
 """
 
 
-def _note(delivery: Delivery, state: str, now: datetime, *, error: str = "", provider_id: str = "") -> str:
+def _note(
+    delivery: Delivery,
+    state: str,
+    now: datetime,
+    *,
+    error: str = "",
+    carrier: str = "",
+    provider_id: str = "",
+) -> str:
     recorder.count(gauges.DELIVERIES, channel=delivery.channel, state=state)
     delivery.state, delivery.error = state, error[:300]
-    delivery.provider_id = provider_id[:200]
+    delivery.carrier, delivery.provider_id = carrier, provider_id[:200]
     delivery.sent_at = now if state == Delivery.SENT else None
     # Only the holder writes: a lease that was lost in the meantime belongs to somebody else, and a report may be first.
     values = [
         state,
         delivery.error,
         delivery.sent_at,
+        delivery.carrier,
         delivery.provider_id,
         delivery.pk,
         delivery.attempted_at,

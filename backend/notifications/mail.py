@@ -69,8 +69,9 @@ class Refused(Exception):
         self.address = address
 
 
-def send(message: EmailMessage) -> str:
-    """Hand one mail over and return the id under which its carrier reports on it. Call it outside of transactions.
+def send(message: EmailMessage) -> carriers.Taken:
+    """Hand one mail over and return who has taken it, with the id under which they report on it. Call it outside of
+    transactions.
 
     Where the carrier in charge certainly has not taken it, its stand-in is asked. What is said of a failure names no
     address.
@@ -90,7 +91,7 @@ def send(message: EmailMessage) -> str:
     return _hand_over(message, names[-1])
 
 
-def _hand_over(message: EmailMessage, name: str) -> str:
+def _hand_over(message: EmailMessage, name: str) -> carriers.Taken:
     """As ``send``, to that carrier alone. The thread keeps its connection for the next mail."""
     with watching.calling(name) as call:
         try:
@@ -102,7 +103,8 @@ def _hand_over(message: EmailMessage, name: str) -> str:
             call.outcome = watching.REFUSED if isinstance(judged, Refused) else watching.FAILED
             raise judged from error
     status = getattr(message, "anymail_status", None)
-    return str(getattr(status, "message_id", None) or message.extra_headers.get("Message-ID", ""))
+    number = getattr(status, "message_id", None) or message.extra_headers.get("Message-ID", "")
+    return carriers.Taken(name, str(number))
 
 
 def without_addresses(words: str) -> str:

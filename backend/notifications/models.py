@@ -78,8 +78,8 @@ class Delivery(models.Model):
     """A notice on its way by another channel, with what came of it.
 
     ``sending`` is held by the job that took it at ``attempted_at``; a job that died lets go after a while.
-    ``provider_id`` is what the mail service or the carrier calls it, and ``settled_at`` when they last said what became
-    of it.
+    ``carrier`` is who has taken it, or may have, ``provider_id`` what they call it, and ``settled_at`` when they last
+    said what became of it.
     """
 
     EMAIL, SMS = EMAIL, SMS
@@ -109,6 +109,7 @@ class Delivery(models.Model):
     )
     attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
     error = models.CharField(_("error"), max_length=300, blank=True)
+    carrier = models.CharField(_("carrier"), max_length=20, blank=True, default="", db_default="")
     provider_id = models.CharField(_("provider's number"), max_length=200, blank=True, db_default="")
     created_at = models.DateTimeField(_("created at"))
     attempted_at = models.DateTimeField(_("last attempt at"), null=True, blank=True)

@@ -45,7 +45,9 @@ class NotSent(Exception):
 
 
 class Unclear(NotSent):
-    """The carrier may have taken it: trying again may send it twice."""
+    """The carrier may have taken it: trying again may send it twice. ``send`` says in ``carrier`` which one."""
+
+    carrier = ""
 
 
 class Refused(Exception):
@@ -175,8 +177,8 @@ def gateway(carrier: str = "") -> Gateway:
     return GATEWAYS[name](known[name])
 
 
-def send(*, to: str, text: str, report_to: str = "") -> str:
-    """Hand a message to the carrier in charge, as ``Gateway.send`` does, or to its stand-in.
+def send(*, to: str, text: str, report_to: str = "") -> carriers.Taken:
+    """Hand a message to the carrier in charge, as ``Gateway.send`` does, or to its stand-in; says which has taken it.
 
     The stand-in gets what the other certainly has not: it was not reached, or does not serve us at the moment. Whom
     it knows not to want messages from us gets none from another one either.
@@ -185,7 +187,7 @@ def send(*, to: str, text: str, report_to: str = "") -> str:
     names = carriers.of_sms()
     for name in names[:-1]:
         try:
-            return gateway(name).send(to=to, text=text, report_to=report_to)
+            return _hand_over(name, to, text, report_to)
         except Unclear as error:
             carriers.rest(SMS, name, str(error))
             raise
@@ -195,7 +197,16 @@ def send(*, to: str, text: str, report_to: str = "") -> str:
             if not error.account:
                 raise
             carriers.rest(SMS, name, str(error))
-    return gateway(names[-1] if names else "").send(to=to, text=text, report_to=report_to)
+    return _hand_over(names[-1], to, text, report_to)
+
+
+def _hand_over(name: str, to: str, text: str, report_to: str) -> carriers.Taken:
+    """As ``send``, to that carrier alone."""
+    try:
+        return carriers.Taken(name, gateway(name).send(to=to, text=text, report_to=report_to))
+    except Unclear as error:
+        error.carrier = name
+        raise
 
 
 def _json(answer: httpx.Response) -> dict[str, Any]:

@@ -35,6 +35,7 @@ IMPERSONAL: dict[str, str] = {
     "audit.AuditSeal": "digest mac",
     "notifications.Notification": "kind",
     "notifications.LiveEvent": "type",
+    "notifications.Delivery": "carrier",
     "notifications.DeliveryStep": "state",
     "accounts.ApiKey": "scopes",
     "webhooks.WebhookEndpoint": "events",

@@ -62,9 +62,10 @@ def retry(client: Client, delivery: Delivery, **given: str) -> Any:
 
 @pytest.mark.parametrize("role", ["support", "admin"])
 def test_the_list_shows_how_mails_went(role: str) -> None:
-    went("bounced", error="550 no such user <…>", provider_id="<delivery-1@x>")
+    gone = went("bounced", error="550 no such user <…>", carrier="mailgun", provider_id="<delivery-1@x>")
+    client = signed_in(staff(role))
 
-    text = strip_tags(signed_in(staff(role)).get(LIST).content.decode())
+    text = strip_tags(client.get(LIST).content.decode())
 
     assert "booking.confirmed" in text
     assert "550 no such user" in text
@@ -72,6 +73,13 @@ def test_the_list_shows_how_mails_went(role: str) -> None:
     assert ("ana.banana@example.com" in text) == (role == "admin")
     assert ("a•••@e•••.com" in text) == (role == "support")
     assert " ".join(text.split()).count("due now 1") == 1
+    pages = [
+        reverse("admin:notifications_delivery_change", args=(gone.pk,)),
+        reverse("admin:notifications_notification_change", args=(gone.notification_id,)),
+    ]
+    assert ["Mailgun" in each for each in (text, *(client.get(page).content.decode() for page in pages))] == [
+        *(True, True, True)
+    ]
 
 
 def test_lists_cost_the_same_for_one_row_and_three() -> None:

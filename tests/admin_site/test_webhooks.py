@@ -11,11 +11,13 @@ from django.urls import reverse
 from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
+from admin_site.webhooks import WebhookDeliveryPage
 from backend.accounts.models import ApiKey, User
 from backend.audit.models import AuditEntry
 from backend.core.errors import Unauthenticated
 from backend.identity import api_keys
 from backend.notifications.models import Notification
+from backend.notifications.rendering import render
 from backend.webhooks import delivering
 from backend.webhooks.models import WebhookAttempt, WebhookDelivery, WebhookEndpoint
 from tests.admin_site.world import signed_in, staff
@@ -151,14 +153,36 @@ def test_all_since_a_moment_are_sent_again() -> None:
     assert entry("webhook.sent_again").after["queued"] == 1
 
 
-def test_webhook_is_switched_off_once_and_its_owner_told() -> None:
+def test_next_attempt_is_told_of_what_will_be_tried_again_only() -> None:
+    hook, off = endpoint(make_user("host")), endpoint(make_user("host"))
+    WebhookEndpoint.objects.filter(pk=off.pk).update(disabled_at=timezone.now(), disabled_reason="by_user")
+    waits = delivery(hook, "waiting", 500)
+    for ended in (delivery(hook, "failed", 500), delivery(hook, "delivered", 200), delivery(off, "waiting")):
+        WebhookDelivery.objects.filter(pk=ended.pk).update(next_at=waits.next_at)
+    client = signed_in(staff("support"))
+
+    answer = client.get(reverse("admin:webhooks_webhookdelivery_changelist"))
+
+    page: WebhookDeliveryPage = answer.context["cl"].model_admin
+    shown = {each.pk: page.next_try(each) for each in answer.context["cl"].result_list}
+    assert {pk: at for pk, at in shown.items() if at is not None} == {waits.pk: waits.next_at}
+    assert len(shown) == 4
+
+
+def test_webhook_is_switched_off_once_and_its_owner_told_why() -> None:
     hook, member = endpoint(make_user("host")), staff("support")
 
     assert act(member, "webhooks_webhookendpoint_switch_off", hook.pk) == 200
 
     hook.refresh_from_db()
     assert (hook.disabled_at is not None, hook.disabled_reason) == (True, "by_staff")
-    assert Notification.objects.get().kind == "webhook.disabled"
+    told = Notification.objects.get()
+    assert (told.user_id, told.kind) == (hook.user_id, "webhook.switched_off")
+    assert render(told, "en") == (
+        "Our team switched your webhook off",
+        "Nothing more is sent to your webhook “Channel manager”: They asked for it. You can switch it on again when that "
+        "is mended.",
+    )
     address = reverse("admin:webhooks_webhookendpoint_switch_off", args=(hook.pk,))
     form = {"reason": "Again.", "_form_submitted": "on"}
     again = signed_in(member).post(address, form, HTTP_HX_REQUEST="true")
@@ -183,6 +207,27 @@ def test_revoked_key_is_refused_from_then_on() -> None:
         api_keys.authenticate(token=TOKEN, now=timezone.now())
     noted = entry("api_key.revoked")
     assert (noted.actor_id, noted.in_stead_of_id, noted.reason) == (member.pk, host.pk, "They asked for it.")
+
+
+def test_owner_of_a_revoked_key_is_told_why_by_notice_and_mail() -> None:
+    host = make_user("host")
+    row = key(host)
+
+    act(staff("support"), "accounts_apikey_revoke", row.pk)
+
+    told = Notification.objects.get()
+    assert (told.user_id, told.kind) == (host.pk, "security.api_key_revoked")
+    assert render(told, "en")[1] == (
+        f"Our team revoked the key “{row.name}”: They asked for it. Programs that have it can no longer act for you. "
+        "You can make another one."
+    )
+    assert list(told.deliveries.values_list("channel", "state")) == [("email", "queued")]
+    address = reverse("admin:accounts_apikey_revoke", args=(row.pk,))
+    again = signed_in(staff("support")).post(
+        address, {"reason": "Again.", "_form_submitted": "on"}, HTTP_HX_REQUEST="true"
+    )
+    assert "This key was revoked before." in again.content.decode()
+    assert Notification.objects.count() == 1
 
 
 def test_rows_are_found_by_their_owner_and_by_what_one_has_in_hand() -> None:

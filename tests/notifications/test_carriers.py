@@ -15,6 +15,7 @@ from backend.core import platform
 from backend.core.errors import Invalid
 from backend.core.models import SettingVersion
 from backend.notifications import carriers, deliveries, gauges, mail, sms
+from backend.notifications.models import Delivery
 from tests.admin_site.world import signed_in, staff
 from tests.factories import NOW, make_user
 from tests.fakes import mail_providers
@@ -73,6 +74,12 @@ def mail_one() -> str:
     return deliveries.deliver(tell(make_user()).pk, now=NOW)
 
 
+def by(delivery: Delivery) -> str:
+    """Who has taken it, as it stands in the database."""
+    delivery.refresh_from_db()
+    return delivery.carrier
+
+
 def counts(mails: Mails) -> tuple[int, int]:
     return len(mails[0].mails), len(mails[1].mails)
 
@@ -95,6 +102,7 @@ def test_staff_choose_who_carries_mails_and_reports_of_both_are_taken(mails: Mai
         fake.report("delivered")
     assert [hear(fake, client) for fake in mails] == [[(200, False)], [(200, False)]]
     assert [state(each)[0] for each in (first, second)] == ["delivered", "delivered"]
+    assert [by(each) for each in (first, second)] == ["sendgrid", "mailgun"]
 
 
 def test_who_stands_in_carries_mails_while_the_other_is_down(mails: Mails) -> None:
@@ -176,21 +184,36 @@ def test_when_both_are_down_the_mail_waits(mails: Mails) -> None:
     platform.put("mail_stand_in", "mailgun")
     for fake in mails:
         fake.faults.script(Fault.THROTTLED)
+    delivery = tell(make_user())
 
     with pytest.raises(deliveries.NotDelivered):
-        mail_one()
+        deliveries.deliver(delivery.pk, now=NOW)
 
-    assert counts(mails) == (0, 0)
-    assert mail_one() == "sent"
+    assert (counts(mails), by(delivery)) == ((0, 0), "")
+    assert deliveries.deliver(delivery.pk, now=NOW) == "sent"
+    assert by(delivery) == "mailgun"
+
+
+def test_a_short_message_that_may_have_been_taken_names_by_whom_until_it_is_sent_again(
+    texts: tuple[Carrier, Carrier],
+) -> None:
+    texts[0].answer = (500, b"{}")
+    delivery = queue()
+
+    assert deliveries.text(delivery.pk, now=NOW) == "unknown"
+
+    assert by(delivery) == "twilio"
+    deliveries.requeue(delivery_id=delivery.pk, reason="It never came.", now=NOW)
+    assert by(delivery) == ""
 
 
 def test_staff_choose_who_carries_short_messages(texts: tuple[Carrier, Carrier]) -> None:
     twilio, africa = texts
-    assert sms.send(to=TO, text="Hi") == "SM1"
+    assert sms.send(to=TO, text="Hi") == ("twilio", "SM1")
 
     platform.put("sms_provider", "africastalking")
 
-    assert sms.send(to=TO, text="Hi") == "ATXid_1"
+    assert sms.send(to=TO, text="Hi") == ("africastalking", "ATXid_1")
     assert (len(twilio.asked), len(africa.asked)) == (1, 1)
 
 
@@ -204,10 +227,10 @@ def test_who_stands_in_carries_short_messages_while_the_other_is_down(
 
     delivery = queue()
     assert deliveries.text(delivery.pk, now=NOW) == "sent"
-    assert sms.send(to=TO, text="Hi") == "ATXid_1"
+    assert sms.send(to=TO, text="Hi") == ("africastalking", "ATXid_1")
 
     delivery.refresh_from_db()
-    assert delivery.provider_id == "ATXid_1"
+    assert (delivery.carrier, delivery.provider_id) == ("africastalking", "ATXid_1")
     assert (len(twilio.asked), len(africa.asked)) == (1, 2)
     assert rests() == {("sms", "twilio"): True}
 
