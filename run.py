@@ -90,6 +90,20 @@ def installed():
         return {}
 
 
+def made_for_another():
+    """The checkout that .venv was made for, where that is another one; empty where it is this one, or nobody knows.
+
+    By where the folders really are: one checkout may be called by several names, and a link to the environment of
+    another one leads to what that one uses.
+    """
+    try:
+        with open(STAMP, encoding="utf-8") as stamp:
+            root = os.path.dirname(json.load(stamp)["path"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    return "" if os.path.realpath(root) == os.path.realpath(ROOT) else root
+
+
 def satisfies(stamp, wish):
     """Whether the environment with this stamp can be used for this wish."""
     return all(stamp.get(key) == value for key, value in wish.items())
@@ -215,6 +229,10 @@ def ensure_environment(groups):
     """Make sure that .venv holds what the lock files say; instant when the stamp says so."""
     if satisfies(installed(), wanted(groups)):
         return
+    if other := made_for_another():
+        fail(
+            f"{VENV} was made for the checkout {other}; take it (or the link to it) away, and run this again."
+        )
     import fcntl
 
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 import os
 import subprocess
 import sys
@@ -97,6 +98,47 @@ def test_installed_does_not_trust_an_interrupted_install(
     assert run.installed() == {"python": "3.11"}
     run.mark_installing()
     assert run.installed() == {}
+
+
+@pytest.mark.parametrize("is_linked", [False, True])
+def test_environment_of_another_checkout_is_refused_and_left_alone(
+    run: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_linked: bool
+) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    (here / "requirements.lock").write_text("one==1\n")
+    real = there / ".venv" if is_linked else here / ".venv"
+    real.mkdir(parents=True)
+    if is_linked:
+        (here / ".venv").symlink_to(real)
+    (real / "karibu.json").write_text(json.dumps({"path": str(there / ".venv")}))
+    (real / "kept").touch()
+    for name, path in (("ROOT", here), ("VENV", here / ".venv"), ("STAMP", here / ".venv" / "karibu.json")):
+        monkeypatch.setattr(run, name, str(path))
+
+    with pytest.raises(SystemExit) as refused:
+        run.ensure_environment(["runtime"])
+
+    assert refused.value.code == (
+        f"run.py: {here}/.venv was made for the checkout {there}; take it (or the link to it) away, and run this again."
+    )
+    assert sorted(each.name for each in real.iterdir()) == ["karibu.json", "kept"]
+    assert (here / ".venv").is_symlink() == is_linked
+
+
+def test_checkout_may_be_called_by_several_names(
+    run: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, name = tmp_path / "real", tmp_path / "name"
+    (real / ".venv").mkdir(parents=True)
+    name.symlink_to(real)
+    monkeypatch.setattr(run, "ROOT", str(name))
+    monkeypatch.setattr(run, "STAMP", str(name / ".venv" / "karibu.json"))
+
+    (real / ".venv" / "karibu.json").write_text(json.dumps({"path": str(real / ".venv")}))
+    assert run.made_for_another() == ""
+    (real / ".venv" / "karibu.json").write_text("cut off")
+    assert run.made_for_another() == ""
 
 
 @pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock"])
