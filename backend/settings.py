@@ -20,9 +20,9 @@ from django.utils.translation import gettext_lazy as _
 
 from admin_site.theme import UNFOLD as UNFOLD
 from backend.core.crypto import SHORTEST_KEY
+from backend.core.databases import databases
 from backend.core.logs import allow_listed
 from backend.core.origins import origin
-from backend.core.postgres import Connection
 from backend.telemetry import sentry
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -80,7 +80,10 @@ class Environment:
     secret_key: str = ""
     secret_key_fallbacks: tuple[str, ...] = field(default=(), repr=False)
     encryption_keys: tuple[str, ...] = field(default=(), repr=False)
-    database_url: str = ""
+    database_url: str = field(default="", repr=False)
+    database_pooled: str = ""
+    database_direct_url: str = field(default="", repr=False)
+    database_replica_url: str = field(default="", repr=False)
     redis_url: str = ""
     public_url: str = "http://127.0.0.1:8000"
     allowed_hosts: tuple[str, ...] = ()
@@ -175,6 +178,12 @@ class Environment:
         if env.email_provider not in MAIL_PROVIDERS:
             raise ImproperlyConfigured(
                 f"EMAIL_PROVIDER is {env.email_provider!r}; say smtp, sendgrid, mailgun or files."
+            )
+        if env.database_pooled not in ("", "0", "1"):
+            raise ImproperlyConfigured(f"DATABASE_POOLED is {env.database_pooled!r}; say 1 or 0.")
+        if env.database_pooled == "1" and not env.database_direct_url:
+            raise ImproperlyConfigured(
+                "Behind PgBouncer (DATABASE_POOLED=1) DATABASE_DIRECT_URL names the way past it."
             )
         if env.sms_second_url and urlsplit(env.sms_second_url).scheme in ("", urlsplit(env.sms_url).scheme):
             raise ImproperlyConfigured("SMS_SECOND_URL is of another carrier than SMS_URL.")
@@ -342,31 +351,14 @@ TEMPLATES = [
 ]
 
 
-def _database(url: str) -> dict[str, Any]:
-    parts = urlsplit(url or "postgresql://karibu@127.0.0.1:5432/karibu")
-    return {
-        "ENGINE": "django.db.backends.postgresql",
-        "NAME": unquote(parts.path.lstrip("/")) or "karibu",
-        "USER": unquote(parts.username or ""),
-        "PASSWORD": unquote(parts.password or ""),
-        "HOST": parts.hostname or "",
-        "PORT": str(parts.port or ""),
-        "ATOMIC_REQUESTS": False,
-        "CONN_HEALTH_CHECKS": True,
-        "DISABLE_SERVER_SIDE_CURSORS": True,
-        "OPTIONS": {
-            "connect_timeout": 3,
-            "pool": {
-                "connection_class": Connection,
-                **{"min_size": 1, "max_size": 20, "timeout": 5, "max_idle": 120, "reconnect_timeout": 5},
-            },
-            "options": "-c lock_timeout=3000 -c statement_timeout=30000 -c idle_in_transaction_session_timeout=60000"
-            " -c plan_cache_mode=force_generic_plan",
-        },
-    }
-
-
-DATABASES = {"default": _database(ENV.database_url)}
+# Whether PgBouncer stands before the database, in transaction mode.
+DATABASE_POOLED = ENV.database_pooled == "1"
+DATABASES = databases(
+    url=ENV.database_url,
+    pooled=DATABASE_POOLED,
+    direct_url=ENV.database_direct_url,
+    replica_url=ENV.database_replica_url,
+)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 if ENV.redis_url:
@@ -510,10 +502,10 @@ if ENV.storage_bucket:
         },
     }
 else:
-    _default_storage = {"BACKEND": "django.core.files.storage.FileSystemStorage"}
+    _default_storage = {"BACKEND": "backend.core.stored.NotedStorage", "OPTIONS": {"place": "media"}}
     _private_storage = {
-        "BACKEND": "django.core.files.storage.FileSystemStorage",
-        "OPTIONS": {"location": STATE_DIR / "private", "file_permissions_mode": 0o600},
+        "BACKEND": "backend.core.stored.NotedStorage",
+        "OPTIONS": {"place": "private", "location": STATE_DIR / "private", "file_permissions_mode": 0o600},
     }
 STORAGES = {
     "default": _default_storage,

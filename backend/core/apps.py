@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 
 
 class CoreConfig(AppConfig):
@@ -6,4 +7,6 @@ class CoreConfig(AppConfig):
     label = "core"
 
     def ready(self) -> None:
-        from backend.core import deploying  # noqa: F401 - registers the checks
+        from backend.core import deploying, pooling  # noqa: F401 - registers the checks
+
+        post_migrate.connect(pooling.keep_session_defaults, sender=self)

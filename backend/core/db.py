@@ -13,7 +13,7 @@ from functools import cache, wraps
 from typing import Any, Generic, ParamSpec, Self, TypeVar
 
 from django.core.exceptions import ObjectDoesNotExist
-from django.db import IntegrityError, OperationalError, connection, transaction
+from django.db import DEFAULT_DB_ALIAS, IntegrityError, OperationalError, connection, connections, transaction
 from django.db.backends.postgresql.base import CursorMixin, ServerBindingCursor
 from django.db.backends.utils import CursorWrapper
 from django.db.models import BooleanField, Func, Model, QuerySet
@@ -21,6 +21,7 @@ from psycopg import RawCursor
 from psycopg import errors as pg
 from psycopg._queries import PostgresQuery
 
+from backend.core.databases import DIRECT
 from backend.core.errors import DomainError, NotFound, Unavailable
 
 P = ParamSpec("P")
@@ -29,6 +30,35 @@ M = TypeVar("M", bound=Model)
 
 MAX_TRIES = 3
 """How often a deadlocked or unserializable transaction is tried in all (design: load and faults)."""
+
+
+@contextmanager
+def asking(alias: str) -> Iterator[None]:
+    """Within the block, and in this thread, what asks the database asks the one of this ``alias``.
+
+    Raises: RuntimeError inside a transaction, which cannot move.
+    """
+    usual = connections[DEFAULT_DB_ALIAS]
+    if usual.in_atomic_block:
+        raise RuntimeError("a transaction stays where it has begun")
+    connections[DEFAULT_DB_ALIAS] = connections[alias]
+    try:
+        yield
+    finally:
+        connections[DEFAULT_DB_ALIAS] = usual
+
+
+@contextmanager
+def past_the_pooler() -> Iterator[None]:
+    """Within the block the database is asked directly: for locks that outlive transactions, and for migrations.
+
+    Without PgBouncer nothing changes. Raises: RuntimeError inside a transaction.
+    """
+    if DIRECT not in connections.settings:
+        yield
+        return
+    with asking(DIRECT):
+        yield
 
 
 class _Prepared:
@@ -54,6 +84,8 @@ class _RawPreparedCursor(_Prepared, CursorMixin, RawCursor[Any]):
 @contextmanager
 def prepared(*, raw: bool = False) -> Iterator[CursorWrapper]:
     """A cursor for the statements that every request makes: planned once on each connection, not each time.
+
+    (Behind PgBouncer each time: there the connection is another one for each transaction.)
 
     Statements are constants with a fixed number of values. PostgreSQL must be able to tell the type of each value from
     where it stands: say ``%s::date`` where it cannot. Lists are single values: ``= ANY(%s)``. A ``raw`` one names its
@@ -88,7 +120,8 @@ class Columns(Generic[M]):
         row = list(values)
         for index, converted in self._converters:
             row[index] = converted(row[index], None, connection)
-        return self.model.from_db(connection.alias, self._attributes, row)
+        # Where it was read from may have been a replica; what it is asked further goes the usual way.
+        return self.model.from_db(DEFAULT_DB_ALIAS, self._attributes, row)
 
 
 @cache

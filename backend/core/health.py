@@ -19,6 +19,8 @@ from django.core.files.storage import default_storage
 from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 
+from backend.core import pooling
+
 log = structlog.get_logger(__name__)
 
 OK, DEGRADED, DOWN, LOCAL = "ok", "degraded", "down", "local"
@@ -64,6 +66,9 @@ def _database() -> dict[str, Any]:
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
+        if settings.DATABASE_POOLED and (unset := pooling.differences()):
+            # Behind PgBouncer: without its limits a statement that waits for a lock would wait for ever.
+            return {"status": DEGRADED, "unset": unset}
         return {"status": OK}
     finally:
         connection.close()

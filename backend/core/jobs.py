@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import psycopg
 import structlog
-from django.db import close_old_connections
+from django.db import close_old_connections, connections
 from procrastinate import App
 from procrastinate.connector import BaseAsyncConnector, BaseConnector, Notify
 from procrastinate.contrib.django.django_connector import DjangoConnector
@@ -23,6 +23,7 @@ from procrastinate.exceptions import ConnectorException
 from procrastinate.psycopg_connector import PsycopgConnector
 
 from backend.core import tracing
+from backend.core.databases import DIRECT
 
 R = TypeVar("R")
 
@@ -96,7 +97,9 @@ class TransactionalConnector(DeferringConnector):
     """Django's connection, also for what is deferred inside of the worker."""
 
     def get_worker_connector(self) -> BaseAsyncConnector:
-        return WorkerConnector(self.alias, kwargs=connector_params(self.alias))
+        # It listens (LISTEN), which belongs to a session: past PgBouncer where there is one.
+        listening = DIRECT if DIRECT in connections.settings else self.alias
+        return WorkerConnector(self.alias, kwargs=connector_params(listening))
 
 
 def on_living_connections(call_next: Callable[[], Any], context: Any, worker: Any) -> Any:

@@ -86,3 +86,16 @@ class Connection(psycopg.Connection[Any]):
         made.adapters.register_dumper(int, WideIntDumper)
         made.prepare_threshold = 0
         return made
+
+
+class PassingConnection(Connection):
+    """For PgBouncer in transaction mode: values still travel apart from statements, but no plan is left behind.
+
+    The next transaction may run on another connection of the server, which knows no plan of ours.
+    """
+
+    @classmethod
+    def connect(cls, *arguments: Any, **options: Any) -> Self:
+        made = super().connect(*arguments, **options)
+        made.prepare_threshold = None
+        return made

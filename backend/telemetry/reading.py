@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Sum
 
 from backend.core import platform
@@ -251,12 +251,10 @@ def lines_of(sought: Sought, now: datetime) -> list[AccessLine]:
             else (sought.status, sought.status)
         )
         rows = rows.filter(status__range=(low, high))
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT set_config('statement_timeout', %s, false)", [str(PATIENCE_MS)])
-        try:
-            return list(rows.order_by("-at")[:LINES])
-        finally:
-            cursor.execute("RESET statement_timeout")
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(PATIENCE_MS)])
+        return list(rows.order_by("-at")[:LINES])
 
 
 def errors_of(sought: Sought, now: datetime) -> list[ErrorLine]:
