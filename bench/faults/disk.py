@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -16,6 +17,7 @@ from bench.faults.trial import Fault
 
 SIZE = "1500m"
 BLOCK = bytes(1 << 20)
+LEFT = 8 << 20
 
 
 @contextmanager
@@ -39,13 +41,12 @@ def full_disk(place: Place) -> Iterator[None]:
     """Not one byte is left, whatever is deleted meanwhile, until somebody makes room."""
     filler, stopped = place.path / "logs" / "filler", threading.Event()
     with filler.open("wb", buffering=0) as file:
+        _take_all(file, shutil.disk_usage(filler).free)
+        _write_all(file)
 
         def fill() -> None:
-            while True:
-                for piece in (BLOCK, BLOCK[:4096], BLOCK[:1]):
-                    _write_all(file, piece)
-                if stopped.wait(0.1):
-                    return
+            while not stopped.wait(0.05):
+                _write_all(file)
 
         filling = threading.Thread(target=fill, daemon=True)
         filling.start()
@@ -53,19 +54,27 @@ def full_disk(place: Place) -> Iterator[None]:
             yield
         finally:
             stopped.set()
-            filling.join(10)
+            filling.join()
             os.truncate(filler, 0)
             filler.unlink()
 
 
-def _write_all(file: IO[bytes], piece: bytes) -> None:
-    """Write until there is no room for one more."""
-    try:
-        while True:
-            file.write(piece)
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
+def _take_all(file: IO[bytes], free: int) -> None:
+    """Claim most of what is free at once; others take some of it meanwhile."""
+    with suppress(OSError):
+        os.posix_fallocate(file.fileno(), 0, max(1, free - LEFT))
+    file.seek(0, os.SEEK_END)
+
+
+def _write_all(file: IO[bytes]) -> None:
+    """Write until there is no room for one byte more."""
+    for piece in (BLOCK, BLOCK[:4096], BLOCK[:1]):
+        try:
+            while True:
+                file.write(piece)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
 
 
 DISK = [Fault("disk full", full_disk)]

@@ -7,14 +7,17 @@ import random
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bench.faults import clock, deaths, disk, outside, pressure
 from bench.faults.clients import Cast, Sandbox, Till
 from bench.faults.history import moved_twice, sandbox_differs
-from bench.faults.place import Place, place
+from bench.faults.place import Place, place, until
 from bench.faults.trial import Fault, Row, Stage, stage
+
+SETTLED_S = 150.0
+"""The lease of an order that was sent, and the next round of those who look for such orders, with time to spare."""
 
 PLAIN = [*deaths.DEATHS, *pressure.PRESSURE]
 
@@ -74,7 +77,7 @@ class Worlds:
     def _each(self, on: Stage, faults: list[Fault], differs: Callable[[Place], list[str]]) -> Iterator[Row]:
         for fault in faults:
             row = on.attempt(fault, control=falsify if self.options.control else None)
-            row.verdict.differs += differs(on.place)
+            row.verdict.differs += _settled(differs, on.place)
             if not row.is_met:
                 self._keep_logs(on.place, fault)
             yield row
@@ -105,6 +108,13 @@ class Worlds:
     def _left_out(self, faults: list[Fault], why: str) -> Iterator[Row]:
         for fault in self._chosen(faults):
             yield Row(f"{fault.name} (not tried: {why})", 0.0, is_tried=False)
+
+
+def _settled(differs: Callable[[Place], list[str]], place: Place) -> list[str]:
+    """On what the two sides still do not agree when whoever sent an order and died has been missed."""
+    with suppress(TimeoutError):
+        until(lambda: not differs(place), "both sides agree", within_s=SETTLED_S, every_s=1.0)
+    return differs(place)
 
 
 def _word(name: str) -> str:
