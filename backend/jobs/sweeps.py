@@ -136,6 +136,7 @@ SWEEPS = [
     Sweep("check_books", _check_books, cron=EVERY_NIGHT, by_clock=True),
     Sweep("samples", lambda now: dict(sampling.sample(now)), by_clock=True),
     Sweep("ship_backups", backups.ship, cron=backups.SHIPPED, by_clock=True),
+    Sweep("ship_files", backups.ship_files, cron=backups.SHIPPED, by_clock=True),
     Sweep("backups", backups.start_due, cron=EVERY_TEN_MINUTES, by_clock=True),
 ]
 

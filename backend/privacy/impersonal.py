@@ -90,5 +90,6 @@ IMPERSONAL: dict[str, str] = {
     "privacy.RetentionRun": "rule",
     "jobs.SweepRun": "name result failure",
     "jobs.BackupRun": "name failure result",
+    "jobs.BackedUpFile": "name sha256",
 }
 """Model → its fields, with blanks between them."""

@@ -202,7 +202,7 @@ def test_a_gap_in_what_was_shipped_is_told(kept: Folder, tmp_path: Path) -> None
     run.refresh_from_db()
     segment = run.result["segment"]
     BackupRun.objects.filter(pk=run.pk).update(
-        result={"segment": f"{segment[:16]}{int(segment[16:], 16) - 3:08X}"}
+        result={**run.result, "segment": f"{segment[:16]}{int(segment[16:], 16) - 3:08X}"}
     )
 
     with source.connect() as server:
@@ -212,6 +212,24 @@ def test_a_gap_in_what_was_shipped_is_told(kept: Folder, tmp_path: Path) -> None
 
     run.refresh_from_db()
     assert "was lost" in run.failure
+    making.base(now=timezone.now())
+    run.refresh_from_db()
+    assert run.failure == ""
+
+
+def test_a_shipment_to_another_place_or_from_another_server_asks_for_a_new_base(
+    kept: Folder, tmp_path: Path
+) -> None:
+    making.base(now=timezone.now())
+
+    with pytest.raises(BackupError, match="another one now: make a new backup"):
+        making.ship(now=timezone.now(), where=Folder(tmp_path / "elsewhere"))
+    with source.connect() as server:
+        server.execute("SELECT pg_drop_replication_slot(%s)", [making.SLOT])
+    with pytest.raises(BackupError, match="another server.*: make a new backup"):
+        making.ship(now=timezone.now())
+
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_a_backup_says_what_is_missing(db: None, settings: Any) -> None:

@@ -7,28 +7,26 @@ slot keeps the server from dropping what was not fetched yet. Files are kept by 
 
 from __future__ import annotations
 
-import io
 import json
 import re
 import shutil
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import structlog
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from backend.core import platform
-from backend.jobs.backups import sealing, source
+from backend.jobs.backups import files, sealing, source
 from backend.jobs.backups.errors import BackupError
 from backend.jobs.backups.places import Place, place
+from backend.jobs.backups.source import alone, work_folder
 from backend.jobs.models import BackupRun
 
 log = structlog.get_logger(__name__)
@@ -36,8 +34,9 @@ log = structlog.get_logger(__name__)
 SLOT = "karibu_backup"
 SEGMENT = re.compile(r"[0-9A-F]{24}")
 STAMP = "%Y%m%dT%H%M%SZ"
-FILES_EVERY = timedelta(minutes=10)
-LOCK_BASE, LOCK_WAL = 0x6B61_7269_6201, 0x6B61_7269_6202
+LOCK_BASE, LOCK_WAL = 0x6B61_7201, 0x6B61_7202
+ANEW = "make a new backup"
+"""What a failure says that only a new base mends."""
 
 
 def is_set_up() -> bool:
@@ -48,26 +47,6 @@ def is_set_up() -> bool:
 def instant(name: str) -> datetime:
     """When the backup of that name began."""
     return datetime.strptime(name[:16], STAMP).replace(tzinfo=UTC)
-
-
-def work_folder() -> Path:
-    """Where things lie on their way; for our eyes only."""
-    folder = settings.STATE_DIR / "backup"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return folder
-
-
-@contextmanager
-def alone(key: int) -> Iterator[bool]:
-    """Whether nobody else does the same now, on any machine; held until the end of the block."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", [key])
-        (ours,) = cursor.fetchone()
-        try:
-            yield bool(ours)
-        finally:
-            if ours:
-                cursor.execute("SELECT pg_advisory_unlock(%s)", [key])
 
 
 def base(*, now: datetime, where: Place | None = None) -> BackupRun:
@@ -84,8 +63,8 @@ def base(*, now: datetime, where: Place | None = None) -> BackupRun:
             readers = sealing.recipients()
             _ensure_slot()
             manifest = _copy_cluster(run.name, place_, readers)
-            sync_files(now=now, where=place_)
-            reached = ship(now=timezone.now(), where=place_, force=True)
+            reached = ship(now=timezone.now(), where=place_, begin=manifest["wal_from"])
+            files.ship(now=timezone.now(), where=place_, all_of_them=True)
             run.bytes = sum(file["bytes"] for file in manifest["files"])
             run.result = {"wal_from": manifest["wal_from"], "system": manifest["system"]}
             run.reached_at = reached
@@ -182,18 +161,21 @@ def _put_json(where: Place, key: str, content: Any) -> None:
     file.unlink()
 
 
-def ship(*, now: datetime, where: Place | None = None, force: bool = False) -> datetime | None:
+def ship(*, now: datetime, where: Place | None = None, begin: str = "") -> datetime | None:
     """Fetch what was written to the database since the last shipment and put it to the backups.
 
-    Gives the instant until when everything is safe now; None when somebody else ships. Raises: BackupError.
+    ``begin`` is the segment from which a new base needs everything: what lies before it is not asked for any more.
+    Gives the instant until when all rows are safe now; None when somebody else ships. Raises: BackupError.
     """
-    with alone(LOCK_WAL) as ours:
-        if not ours and not force:
+    with alone(LOCK_WAL, wait=bool(begin)) as ours:
+        if not ours:
             return None
         run, _made = BackupRun.objects.get_or_create(
             kind=BackupRun.Kind.WAL, defaults={"name": "wal", "started_at": now}
         )
         try:
+            place_ = where or place()
+            _begin(run, place_, begin)
             safe_until, lsn = _mark(run)
             folder = work_folder() / "wal"
             folder.mkdir(mode=0o700, exist_ok=True)
@@ -201,7 +183,7 @@ def ship(*, now: datetime, where: Place | None = None, force: bool = False) -> d
                 "pg_receivewal",
                 *("--directory", str(folder), "--slot", SLOT, "--endpos", lsn, "--no-loop", "--no-sync"),
             )
-            sent = _send(folder, where or place(), run)
+            sent = _send(folder, place_, run)
             run.failure, run.reached_at = "", safe_until
         except (BackupError, OSError) as error:
             run.failure = str(error)[:500]
@@ -214,20 +196,37 @@ def ship(*, now: datetime, where: Place | None = None, force: bool = False) -> d
     return safe_until
 
 
+def _begin(run: BackupRun, where: Place, begin: str) -> None:
+    """Take up where the last shipment ended, or anew behind a base. Raises: BackupError when only a base helps."""
+    if begin:
+        done = str(run.result.get("segment", ""))
+        goes_on = run.result.get("place") == where.name and done >= begin
+        run.result = {"place": where.name, **({"segment": done} if goes_on else {})}
+        return
+    with source.connect() as server:
+        slots = server.execute("SELECT FROM pg_replication_slots WHERE slot_name = %s", [SLOT]).fetchall()
+    if not slots:
+        raise BackupError(f"The database was not asked to keep its log (it is another server): {ANEW}.")
+    if run.result.get("place") != where.name:
+        raise BackupError(f"The place of backups is another one now: {ANEW}.")
+
+
 def _mark(run: BackupRun) -> tuple[datetime, str]:
     """An instant and a place in the log behind it, with a commit in between: a restore to the instant finds its end."""
+    touch = "UPDATE backup_runs SET ended_at = clock_timestamp() WHERE id = %s"
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
         (at,) = cursor.fetchone()
         # The commit that is looked for must be there for sure, whatever the connection's settings are.
-        cursor.execute("SET synchronous_commit = on")
-        touch = "UPDATE backup_runs SET ended_at = clock_timestamp() WHERE id = %s"
-        cursor.execute(touch, [run.pk])
+        with transaction.atomic():
+            cursor.execute("SET LOCAL synchronous_commit = on")
+            cursor.execute(touch, [run.pk])
         cursor.execute("SELECT pg_current_wal_flush_lsn()::text")
         (lsn,) = cursor.fetchone()
         # The program ends with the first thing that lies behind the place, so something has to.
-        cursor.execute(touch, [run.pk])
-        cursor.execute("RESET synchronous_commit")
+        with transaction.atomic():
+            cursor.execute("SET LOCAL synchronous_commit = on")
+            cursor.execute(touch, [run.pk])
     return at, lsn
 
 
@@ -255,7 +254,7 @@ def _send(folder: Path, where: Place, run: BackupRun) -> int:
 def _require_next(before: str, segment: str) -> None:
     """Raises: BackupError when a segment between the two is missing, as after a shipment that was lost with its disk."""
     if before and before[:8] == segment[:8] and _number(segment) != _number(before) + 1:
-        raise BackupError(f"What was written between {before} and {segment} was lost: make a new backup.")
+        raise BackupError(f"What was written between {before} and {segment} was lost: {ANEW}.")
 
 
 def _number(segment: str) -> int:
@@ -272,46 +271,6 @@ def _put(where: Place, file: Path, readers: list[Any]) -> int:
     finally:
         sealed.unlink(missing_ok=True)
     return size
-
-
-def file_folders() -> dict[str, Path]:
-    """The folders of uploaded files by the name that they have in a backup; none where files lie in a bucket."""
-    if settings.ENV.storage_bucket:
-        return {}
-    return {"media": Path(settings.MEDIA_ROOT), "private": settings.STATE_DIR / "private"}
-
-
-def sync_files(*, now: datetime, where: Place) -> dict[str, int]:
-    """Put every uploaded file that is not there yet, and a list of all there are; how many there are and were put."""
-    readers = sealing.recipients()
-    known = {key.split("/")[-1] for key, _size in where.keys("files/contents/")}
-    listed: dict[str, dict[str, Any]] = {}
-    put = 0
-    for name, path in _files():
-        digest = sealing.sha256(path)
-        listed[name] = {"sha256": digest, "bytes": path.stat().st_size}
-        if f"{digest}{sealing.SUFFIX}" not in known:
-            sealed = work_folder() / f"{digest}{sealing.SUFFIX}"
-            try:
-                with path.open("rb") as content:
-                    sealing.seal(content, sealed, readers)
-                where.put(f"files/contents/{digest}{sealing.SUFFIX}", sealed)
-            finally:
-                sealed.unlink(missing_ok=True)
-            known.add(f"{digest}{sealing.SUFFIX}")
-            put += 1
-    sealed = work_folder() / f"files{sealing.SUFFIX}"
-    sealing.seal(io.BytesIO(json.dumps(listed).encode()), sealed, readers)
-    where.put(f"files/lists/{now.strftime(STAMP)}.json{sealing.SUFFIX}", sealed)
-    sealed.unlink()
-    return {"files": len(listed), "put": put}
-
-
-def _files() -> Iterator[tuple[str, Path]]:
-    for folder, top in file_folders().items():
-        for path in sorted(top.rglob("*")) if top.is_dir() else ():
-            if path.is_file():
-                yield f"{folder}/{path.relative_to(top)}", path
 
 
 def manifests(where: Place) -> list[dict[str, Any]]:
@@ -347,10 +306,6 @@ def prune(*, now: datetime, where: Place) -> int:
         segment = key.removeprefix("wal/")[:24]
         if SEGMENT.fullmatch(segment) and segment < needed:
             where.drop(key)
-    first = kept[0]["name"]
-    lists = [key for key, _size in where.keys("files/lists/")]
-    for key in lists[:-1]:
-        if key.split("/")[-1][: len(first)] < first:
-            where.drop(key)
+    files.prune(before=before, first_base=instant(kept[0]["name"]), where=where)
     BackupRun.objects.filter(kind=BackupRun.Kind.BASE, started_at__lt=before).exclude(name__in=names).delete()
     return gone

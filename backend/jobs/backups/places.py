@@ -17,6 +17,10 @@ from backend.jobs.backups.errors import BackupError
 class Place(Protocol):
     """Keeps files by keys such as ``bases/20270301T020000Z/manifest.json``."""
 
+    @property
+    def name(self) -> str:
+        """What tells it from other places."""
+
     def put(self, key: str, file: Path) -> None:
         """Keep a copy of ``file`` under ``key``, in place of what was there."""
 
@@ -35,6 +39,10 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+
+    @property
+    def name(self) -> str:
+        return str(self.path)
 
     def put(self, key: str, file: Path) -> None:
         target = self.path / key
@@ -71,6 +79,10 @@ class Bucket:
     def __init__(self, bucket: str, prefix: str, client: Any) -> None:
         self.bucket, self.client = bucket, client
         self.prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+
+    @property
+    def name(self) -> str:
+        return f"s3://{self.bucket}/{self.prefix}"
 
     def put(self, key: str, file: Path) -> None:
         self.client.upload_file(str(file), self.bucket, self.prefix + key)

@@ -16,6 +16,7 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,9 +26,9 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from backend.jobs.backups import sealing, source
+from backend.jobs.backups import files, sealing, source
 from backend.jobs.backups.errors import BackupError
-from backend.jobs.backups.making import SEGMENT, instant, manifests
+from backend.jobs.backups.making import SEGMENT, manifests
 from backend.jobs.backups.places import Place
 from backend.local import binaries, processes
 from backend.local.errors import LocalError
@@ -94,8 +95,8 @@ def restore(
                 sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(role), sql.Literal(password))
             )
     shutil.rmtree(archive)
-    files = _fetch_files(where, keys, state, to)
-    return Restored(state, manifest["name"], manifest["database"], _reached(log), files)
+    count = _fetch_files(where, keys, state, to)
+    return Restored(state, manifest["name"], manifest["database"], _reached(log), count)
 
 
 def pick(found: list[dict[str, Any]], to: datetime | None) -> dict[str, Any]:
@@ -256,28 +257,60 @@ def _reached(log: Path) -> datetime | None:
 
 
 def _fetch_files(where: Place, keys: list[Any], state: State, to: datetime | None) -> int:
-    """Lay the uploaded files out as they were listed at ``to`` or soon after it; how many."""
+    """Lay the uploaded files out as they were at ``to``; how many. What was erased since is not there any more."""
+    listed, erased = _files_at(where, keys, state.path, to)
+    there = {key for key, _size in where.keys("files/contents/")}
+
+    def lay(name: str, digest: str) -> int:
+        target = (state.path / name).resolve()
+        if not target.is_relative_to(state.path):
+            raise BackupError(f"The list of files names {name}, which lies outside.")
+        key = f"files/contents/{digest}{sealing.SUFFIX}"
+        if key not in there and name in erased:
+            return 0
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        sealed = target.with_name(f"{target.name}.sealed")
+        where.fetch(key, sealed)
+        sealing.open_sealed(sealed, target, keys, name=key)
+        sealed.unlink()
+        if sealing.sha256(target) != digest:
+            raise BackupError(f"{key} is not what was put there.")
+        return 1
+
+    with ThreadPoolExecutor(files.THREADS) as pool:
+        return sum(pool.map(lay, listed, listed.values()))
+
+
+def _files_at(
+    where: Place, keys: list[Any], folder: Path, to: datetime | None
+) -> tuple[dict[str, str], set[str]]:
+    """Name → hash of every file that there was at ``to``, and the names that were erased for good at any time."""
     lists = [key for key, _size in where.keys("files/lists/")]
     if not lists:
-        return 0
-    later = [
-        key for key in lists if to is not None and instant(key.split("/")[-1]) >= to.replace(microsecond=0)
-    ]
-    with tempfile.TemporaryDirectory(dir=state.path) as folder:
-        sealed, opened = Path(folder) / "sealed", Path(folder) / "opened"
-        chosen = later[0] if later else lists[-1]
-        where.fetch(chosen, sealed)
-        sealing.open_sealed(sealed, opened, keys, name=chosen)
-        listed = json.loads(opened.read_text(encoding="utf-8"))
-        for name, about in listed.items():
-            target = (state.path / name).resolve()
-            if not target.is_relative_to(state.path):
-                raise BackupError(f"The list of files names {name}, which lies outside.")
-            key = f"files/contents/{about['sha256']}{sealing.SUFFIX}"
-            where.fetch(key, sealed)
-            sealing.open_sealed(sealed, opened, keys, name=key)
-            if sealing.sha256(opened) != about["sha256"]:
-                raise BackupError(f"{key} is not what was put there.")
-            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            shutil.copyfile(opened, target)
-    return len(listed)
+        return {}, set()
+    earlier = [key for key in lists if to is None or files.moment(key) <= to]
+    chosen = earlier[-1] if earlier else lists[0]
+    listed = {str(line["name"]): str(line["sha256"]) for line in _lines(where, keys, folder, chosen)}
+    erased: set[str] = set()
+    for key, _size in where.keys("files/changes/"):
+        if files.moment(key) < files.moment(chosen):
+            continue
+        for line in _lines(where, keys, folder, key):
+            name = str(line["name"])
+            if line.get("for_good"):
+                erased.add(name)
+            if to is not None and datetime.fromisoformat(line["at"]) > to:
+                continue
+            if line.get("gone"):
+                listed.pop(name, None)
+            else:
+                listed[name] = str(line["sha256"])
+    return listed, erased
+
+
+def _lines(where: Place, keys: list[Any], folder: Path, key: str) -> list[dict[str, Any]]:
+    with tempfile.TemporaryDirectory(dir=folder) as made:
+        sealed, opened = Path(made) / "sealed", Path(made) / "opened"
+        where.fetch(key, sealed)
+        sealing.open_sealed(sealed, opened, keys, name=key)
+        return [json.loads(line) for line in opened.read_text(encoding="utf-8").splitlines()]

@@ -14,7 +14,7 @@ from typing import Any
 from django.conf import settings
 
 from backend.core import platform
-from backend.jobs.backups import making
+from backend.jobs.backups import files, making
 from backend.jobs.backups.standing import latest
 from backend.jobs.models import BackupRun
 
@@ -29,6 +29,14 @@ def ship(now: datetime) -> dict[str, Any]:
     if not making.is_set_up() or latest(BackupRun.Kind.BASE)[1] is None:
         return {}
     reached = making.ship(now=now)
+    return {"safe_until": reached.isoformat()} if reached else {}
+
+
+def ship_files(now: datetime) -> dict[str, Any]:
+    """Send what was uploaded lately, where there is a list to add to."""
+    if not making.is_set_up() or not files.folders():
+        return {}
+    reached = files.ship(now=now)
     return {"safe_until": reached.isoformat()} if reached else {}
 
 
@@ -62,7 +70,7 @@ def _wanted(kind: str, since: datetime, now: datetime) -> bool:
 
 def _is_broken() -> bool:
     """Whether what was shipped has a hole, so that only a new base helps."""
-    return BackupRun.objects.filter(kind=BackupRun.Kind.WAL, failure__contains="make a new backup").exists()
+    return BackupRun.objects.filter(kind=BackupRun.Kind.WAL, failure__contains=making.ANEW).exists()
 
 
 def start_due(now: datetime) -> dict[str, Any]:

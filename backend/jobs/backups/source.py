@@ -6,17 +6,41 @@ import importlib.util
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import psycopg
 from django.conf import settings
+from django.db import connection
 
 from backend.jobs.backups.errors import BackupError
 
 TIMEOUT_S = 20
+
+
+def work_folder() -> Path:
+    """Where things lie on their way; for our eyes only."""
+    folder = Path(settings.STATE_DIR) / "backup"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+@contextmanager
+def alone(key: int, *, wait: bool = False) -> Iterator[bool]:
+    """Whether nobody else does the same now, on any machine; held until the end of the block. ``wait`` until it is so.
+
+    The lock belongs to a connection of its own, straight to the server: behind a pooler sessions are not kept.
+    """
+    name = zlib.crc32(str(connection.settings_dict["NAME"]).encode()) - (1 << 31)
+    with connect() as server:
+        if wait:
+            server.execute("SELECT pg_advisory_lock(%s, %s)", [key, name])
+        row = server.execute("SELECT pg_try_advisory_lock(%s, %s)", [key, name]).fetchone()
+        yield bool(row and row[0])
 
 
 def program(name: str) -> str:
