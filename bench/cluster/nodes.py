@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -104,26 +105,40 @@ class Node:
             self.kill()
             return -signal.SIGKILL
 
+    def pids(self) -> list[int]:
+        """Its process and its children's."""
+        if self.process is None:
+            return []
+        try:
+            children = psutil.Process(self.process.pid).children(recursive=True)
+        except psutil.NoSuchProcess:
+            return []
+        return [self.process.pid, *(each.pid for each in children)]
+
     def cpu_s(self) -> float:
         """Seconds of processor time that it and its children have used."""
         spent = 0.0
-        if self.process is not None:
+        for pid in self.pids():
             with suppress(psutil.NoSuchProcess):
-                top = psutil.Process(self.process.pid)
-                for each in (top, *top.children(recursive=True)):
-                    with suppress(psutil.NoSuchProcess):
-                        times = each.cpu_times()
-                        spent += times.user + times.system
+                times = psutil.Process(pid).cpu_times()
+                spent += times.user + times.system
         return spent
 
     def pin(self, processors: set[int]) -> None:
         """Let it run on these processors alone, with its children and all their threads."""
-        assert self.process is not None
-        top = psutil.Process(self.process.pid)
-        for each in (top, *top.children(recursive=True)):
-            for thread in each.threads():
-                with suppress(ProcessLookupError):
-                    os.sched_setaffinity(thread.id, processors)
+        for pid in self.pids():
+            with suppress(psutil.NoSuchProcess):
+                for thread in psutil.Process(pid).threads():
+                    with suppress(ProcessLookupError):
+                        os.sched_setaffinity(thread.id, processors)
+
+
+def quiet_port() -> int:
+    """A free port that the kernel gives to no client: it must be ours again after a restart."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def listens(port: int) -> bool:

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import psycopg
 
-from backend.local import processes
 from backend.local.binaries import server_account
 from backend.local.postgres import DATABASE, ROLE
 from backend.local.state import State
-from bench.cluster.nodes import Node
+from bench.cluster.nodes import Node, quiet_port
 
 REPLICA = f"{DATABASE}_replica"
 """What the pooler calls the replica's database."""
@@ -53,7 +52,7 @@ class Pooler(Node):
     def __init__(self, folder: Path, state: State, *, primary: int, replica: int) -> None:
         program = find()
         assert program is not None
-        account, port = server_account(), processes.free_port()
+        account, port = server_account(), quiet_port()
         self._password = state.database_password
         folder.mkdir(mode=0o755)
         users, settings = folder / "users.txt", folder / "pgbouncer.ini"

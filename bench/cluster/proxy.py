@@ -3,64 +3,37 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import sys
 from pathlib import Path
 
-from backend.local import processes
+from backend.local.state import ROOT
 from bench.cluster import certificate
-from bench.cluster.nodes import Node
+from bench.cluster.nodes import Node, quiet_port
+from bench.faults.place import until
 
-CONFIG = """\
+TEMPLATE = ROOT / "ops" / "nginx" / "karibu.conf.template"
+
+AROUND = """\
 daemon off;
 worker_processes 1;
 pid {folder}/nginx.pid;
-error_log {folder}/error.log warn;
+error_log {folder}/nginx-error.log warn;
 events {{ worker_connections 4096; }}
 http {{
-  access_log off;
   client_body_temp_path {folder}/body;
   proxy_temp_path {folder}/proxy;
   fastcgi_temp_path {folder}/fastcgi;
   uwsgi_temp_path {folder}/uwsgi;
   scgi_temp_path {folder}/scgi;
-  client_max_body_size 12m;
-  upstream web {{
-    zone web 64k;
-    least_conn;
-    {web}
-    keepalive 32;
-  }}
-  upstream sockets {{
-    zone sockets 64k;
-    least_conn;
-    {sockets}
-  }}
-  map $http_upgrade $connection_upgrade {{ default upgrade; '' ''; }}
-  server {{
-    listen 127.0.0.1:{port} ssl;
-    ssl_certificate {certificate};
-    ssl_certificate_key {key};
-    proxy_http_version 1.1;
-    proxy_set_header Host $http_host;
-    proxy_set_header X-Forwarded-For $remote_addr;
-    proxy_set_header X-Forwarded-Proto https;
-    proxy_set_header Connection "";
-    proxy_connect_timeout 2s;
-    proxy_next_upstream error timeout;
-    proxy_next_upstream_tries 2;
-    location /ws/ {{
-      proxy_pass http://sockets;
-      proxy_set_header Upgrade $http_upgrade;
-      proxy_set_header Connection $connection_upgrade;
-      proxy_read_timeout 75s;
-    }}
-    location = /metrics {{ return 404; }}
-    location / {{ proxy_pass http://web; }}
-  }}
+  include {folder}/karibu.conf;
 }}
 """
+
+LIMITS = {"REQUESTS_PER_SECOND": "100000", "BURST": "100000", "CONNECTIONS": "10000"}
+"""Everybody here comes from one address."""
 
 
 def find() -> str | None:
@@ -75,11 +48,11 @@ class Proxy(Node):
         program = find()
         assert program is not None
         folder.mkdir(mode=0o755)
-        port = processes.free_port()
+        port, self._plain_port = quiet_port(), quiet_port()
         self.folder = folder
         self.certificate, self._key = certificate.make(folder)
-        self.web_ports = [processes.free_port() for _ in range(nodes)]
-        self.socket_ports = [processes.free_port() for _ in range(nodes)]
+        self.web_ports = [quiet_port() for _ in range(nodes)]
+        self.socket_ports = [quiet_port() for _ in range(nodes)]
         self.url = f"https://127.0.0.1:{port}"
         super().__init__(
             "nginx",
@@ -93,21 +66,36 @@ class Proxy(Node):
 
     def lead_to(self, web_ports: list[int]) -> None:
         """Write the configuration so that HTTP goes to these."""
-        (self.folder / "nginx.conf").write_text(
-            CONFIG.format(
-                folder=self.folder,
-                port=self.port,
-                certificate=self.certificate,
-                key=self._key,
-                web=" ".join(f"server 127.0.0.1:{port};" for port in web_ports),
-                sockets=" ".join(f"server 127.0.0.1:{port};" for port in self.socket_ports),
-            )
-        )
+        values = {
+            "LISTEN": f"127.0.0.1:{self.port}",
+            "LISTEN_PLAIN": f"127.0.0.1:{self._plain_port}",
+            "CERTIFICATE": str(self.certificate),
+            "CERTIFICATE_KEY": str(self._key),
+            "WEB_SERVERS": _servers(web_ports),
+            "SOCKET_SERVERS": _servers(self.socket_ports),
+            "RESOLVER": "",
+            **LIMITS,
+        }
+        # What is no variable of ours is nginx' own.
+        text = re.sub(r"\$\{([A-Z_]+)\}", lambda found: values[found[1]], TEMPLATE.read_text())
+        (self.folder / "karibu.conf").write_text(text)
+        (self.folder / "nginx.conf").write_text(AROUND.format(folder=self.folder))
+
+    def reload(self) -> None:
+        """Let it read its configuration again; wait until the old processes have ended."""
+        assert self.process is not None
+        before = set(self.pids()[1:])
+        self.process.send_signal(signal.SIGHUP)
+        until(lambda: not before & set(self.pids()), "nginx has read its configuration again", within_s=30)
+
+
+def _servers(ports: list[int]) -> str:
+    return " ".join(f"server 127.0.0.1:{port} max_fails=1 fail_timeout=2s;" for port in ports)
 
 
 def web_command(port: int) -> list[str]:
-    """How a web process is started, as Dockerfile and compose.yaml say."""
-    return [sys.executable, "-m", "backend.local.web", "--port", str(port), "--log-level", "warning"]
+    """How a web process is started: WSGI alone."""
+    return [sys.executable, "-m", "backend.web", "--port", str(port)]
 
 
 def socket_command(port: int) -> list[str]:

@@ -14,14 +14,14 @@ from typing import Any
 
 import psycopg
 
-from backend.local import processes, valkey
+from backend.local import valkey
 from backend.local.errors import LocalError
 from backend.local.postgres import DATABASE
 from backend.local.servers import environment
 from backend.local.state import ROOT, State, open_state
 from bench.cluster import proxy as proxies
 from bench.cluster.database import Database
-from bench.cluster.nodes import Keeper, Node
+from bench.cluster.nodes import Keeper, Node, quiet_port
 from bench.cluster.pooler import REPLICA, Pooler
 from bench.cluster.proxy import Proxy
 from bench.faults.place import LIFTED, LIMITS, Place
@@ -107,9 +107,10 @@ def site(
         raise LocalError("There is no Valkey for this machine.")
     with Keeper() as keeper:
         database, cache = Database(state), Cache(state, binary)
+        database.primary.port, cache.port = quiet_port(), quiet_port()
         keeper.add(database.primary, cache)
         proxy = Proxy(folder / "proxy", state.logs, nodes=nodes)
-        replica_port = processes.free_port()
+        replica_port = quiet_port()
         pooler = Pooler(folder / "pooler", state, primary=database.primary.port, replica=replica_port)
         keeper.add(pooler)
         env = {
@@ -135,7 +136,7 @@ def site(
             pooler,
             [_web(env, state, number, port) for number, port in enumerate(proxy.web_ports, 1)],
             [_sockets(env, state, number, port) for number, port in enumerate(proxy.socket_ports, 1)],
-            [_worker(env, state, number) for number in range(1, nodes + 1)],
+            [Worker(env, state, number) for number in range(1, nodes + 1)],
             proxy,
             keeper,
         )
@@ -179,8 +180,30 @@ def _sockets(env: dict[str, str], state: State, number: int, port: int) -> Node:
     )
 
 
-def _worker(env: dict[str, str], state: State, number: int) -> Node:
-    return Node(f"worker {number}", WORKER, env=env, log=state.logs / f"worker-{number}.log", drain_s=60.0)
+class Worker(Node):
+    """A job worker. It can be used when it has entered itself among those that live."""
+
+    def __init__(self, env: dict[str, str], state: State, number: int) -> None:
+        self._known: set[int] = set()
+        self._url = env["DATABASE_DIRECT_URL"]
+        log = state.logs / f"worker-{number}.log"
+        super().__init__(
+            f"worker {number}", WORKER, env=env, log=log, answers=self._has_entered, drain_s=60.0
+        )
+
+    def start(self) -> None:
+        self._known = self._living()
+        super().start()
+
+    def _has_entered(self) -> bool:
+        return bool(self._living() - self._known)
+
+    def _living(self) -> set[int]:
+        try:
+            with psycopg.connect(self._url, connect_timeout=3) as connection:
+                return {pk for (pk,) in connection.execute("SELECT id FROM procrastinate_workers")}
+        except psycopg.OperationalError:
+            return set()
 
 
 def ready(port: int) -> Callable[[], bool]:
