@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 
 from api.rendering import dumps
 from backend.core.errors import Stale
@@ -55,6 +56,7 @@ def etag_response(request: HttpRequest, source: Any, payload: Any | Callable[[],
     tag = source if isinstance(source, str) and _TAG.fullmatch(source) else etag(source)
     if not_modified(request, tag):
         response = HttpResponse(status=304)
+        response._spared = payload  # type: ignore[attr-defined]
     else:
         content = payload() if callable(payload) else payload
         body = content if isinstance(content, bytes) else dumps(content)
@@ -63,6 +65,19 @@ def etag_response(request: HttpRequest, source: Any, payload: Any | Callable[[],
     response["Cache-Control"] = "private, no-cache"
     response["Vary"] = "Authorization, Accept-Language"
     return response
+
+
+def bytes_response(request: HttpRequest, body: bytes) -> HttpResponse:
+    """As ``etag_response`` with an ETag of the bytes themselves."""
+    return etag_response(request, f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"', body)
+
+
+def content_of(response: HttpResponseBase) -> bytes | None:
+    """The bytes of an answer with an ETag, also of one that spared them; None where they were not made, and of any other."""
+    if "ETag" not in response or not isinstance(response, HttpResponse):
+        return None
+    body = response.content if response.status_code == 200 else getattr(response, "_spared", None)
+    return body if isinstance(body, bytes) else None
 
 
 def require_match(request: HttpRequest, tag: str) -> None:

@@ -9,10 +9,12 @@ from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router
 from pydantic import Field
 
-from api import languages, page_store
+from api import languages
 from api.auth import optional_bearer
+from api.conditional import bytes_response
 from api.pagination import Page, whole
 from api.problems import responses
+from api.rendering import dumps
 from api.types import Out, Params, Text
 from backend.core import fx
 from backend.core.models import Currency
@@ -68,41 +70,30 @@ class LocationQuery(Params):
 def list_amenities(request: HttpRequest) -> HttpResponse:
     """Everything a place may have, with its name in the language of the request."""
     language = languages.code(request)
-
-    def rows() -> dict[str, Any]:
-        return whole(
-            [
-                {"slug": row.slug, "name": amenities.name_in(row, language), "category": row.category}
-                for row in Amenity.objects.all()
-            ]
-        )
-
-    return page_store.answer(request, ["amenities"], rows)
+    rows = [
+        {"slug": row.slug, "name": amenities.name_in(row, language), "category": row.category}
+        for row in Amenity.objects.all()
+    ]
+    return bytes_response(request, dumps(whole(rows)))
 
 
 @router.get("/currencies/", response=responses(Page[CurrencyOut]), summary="Currencies")
 def list_currencies(request: HttpRequest) -> HttpResponse:
     """The currencies that places may be priced and prices be shown in."""
-    chosen = fx.chosen_codes()
-
-    def rows() -> dict[str, Any]:
-        newest = fx.read()
-        return whole(
-            [
-                {
-                    "code": row.code,
-                    "name": row.name,
-                    "minor_units": row.minor_units,
-                    "rate": float(newest[row.code].per_euro),
-                    "rate_date": newest[row.code].rate_on,
-                    "source": newest[row.code].source,
-                }
-                for row in Currency.objects.all()
-                if row.code in newest and (not chosen or row.code in chosen)
-            ]
-        )
-
-    return page_store.answer(request, ["currencies", "exchange_rates"], rows, by=chosen)
+    chosen, newest = fx.chosen_codes(), fx.read()
+    rows = [
+        {
+            "code": row.code,
+            "name": row.name,
+            "minor_units": row.minor_units,
+            "rate": float(newest[row.code].per_euro),
+            "rate_date": newest[row.code].rate_on,
+            "source": newest[row.code].source,
+        }
+        for row in Currency.objects.all()
+        if row.code in newest and (not chosen or row.code in chosen)
+    ]
+    return bytes_response(request, dumps(whole(rows)))
 
 
 @router.get(
@@ -110,9 +101,7 @@ def list_currencies(request: HttpRequest) -> HttpResponse:
 )
 def list_locations(request: HttpRequest, params: Query[LocationQuery]) -> HttpResponse:
     """At most 20 cities of which a name begins with ``q``, the most populous first. A comma narrows: ``albany, ny``."""
-    return page_store.answer(
-        request, ["locations", "location_names"], lambda: whole(_locations(params.q)), by=[params.q]
-    )
+    return bytes_response(request, dumps(whole(_locations(params.q))))
 
 
 def _locations(typed: str) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 
 from backend.bookings.promotions import InvalidPromoCode
 from backend.core import addresses, limits, platform
+from backend.core.errors import Throttled
 
 READS = ("GET", "HEAD")
 MINUTE_S, HOUR_S = 60, 3600
@@ -59,9 +60,33 @@ def counts_as_read(view: F) -> F:
 
 def begin(request: HttpRequest, view: Callable[..., Any]) -> None:
     """Have an anonymous read counted before anything else is done for it; ``finish`` says whether it was one too many."""
+    if hasattr(request, "_counted"):
+        # ``count_and_read`` was here before.
+        return
     if is_read(request, view) and not request.headers.get("Authorization"):
         key, limit = _anonymous(request)
         request._counted = limits.begin(key, limit=limit, window_s=60)  # type: ignore[attr-defined]
+
+
+def count_and_read(request: HttpRequest, names: Sequence[str]) -> list[tuple[bytes | None, int]]:
+    """Count what is known to be an anonymous read, and look into Valkey (``limits.hit_and_read``).
+
+    One too many is shown nothing; it is refused by ``finish``, where its operation is.
+    """
+    key, limit = _anonymous(request)
+    request._counted = None  # type: ignore[attr-defined]
+    try:
+        return limits.hit_and_read(key, names, limit=limit, window_s=MINUTE_S)
+    except Throttled as error:
+        request._counted = _refusing(error)  # type: ignore[attr-defined]
+        return []
+
+
+def _refusing(error: Throttled) -> Callable[[], None]:
+    def refuse() -> None:
+        raise error
+
+    return refuse
 
 
 def finish(request: HttpRequest) -> None:

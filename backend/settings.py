@@ -319,6 +319,7 @@ MIDDLEWARE = [
     "api.middleware.RequestContextMiddleware",
     "api.entrance.EntranceMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "api.page_store.PageStoreMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "api.middleware.ProblemMiddleware",
     "api.pages.SessionMiddleware",

@@ -162,7 +162,13 @@ COUNTS_QUERIES = re.compile("quer|statement|_asks?_|_costs?_|_reads_no_more_")
 
 @pytest.fixture(autouse=True)
 def unhurried(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests that count queries meet none that the clock asks for: what a process knows for a second stays known."""
+    """Tests that count queries meet none that the clock asks for: what a process knows for a second stays known.
+
+    What tests write past the API shows at once: pages are given only where they are proved to be right.
+    """
+    from api import page_store
+
+    monkeypatch.setattr(page_store, "FRESH_FOR_S", 0.0)
     if COUNTS_QUERIES.search(request.node.name):
         from backend.bookings import policy_versions
         from backend.core import firewall, fx, platform

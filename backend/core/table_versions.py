@@ -2,7 +2,8 @@
 
 Triggers move a table's version in the very transaction that changes it, whoever changes it and how: by the ORM, by a
 statement, by COPY, by hand. So whoever has read a version before reading the table, and finds the same version later, knows
-that nothing has been committed in between. The version is the number of the transaction, which is never given again.
+that nothing has been committed in between. The version is the number of the transaction, which a server never gives again;
+with it stands when the server started, since one that takes over, or comes out of a backup, may give it again.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 from backend.core.db import prepared
 
 _READ = """
-    SELECT string_agg(name || ' ' || version, ',' ORDER BY name) FROM table_versions WHERE name = ANY(%s::text[])
+    SELECT concat_ws(' ', extract(epoch FROM pg_postmaster_start_time()), string_agg(name || ' ' || version, ',' ORDER BY name))
+    FROM table_versions WHERE name = ANY(%s::text[])
 """
 
 
@@ -19,7 +21,7 @@ def of(*tables: str) -> str:
     with prepared() as cursor:
         cursor.execute(_READ, [list(tables)])
         (versions,) = cursor.fetchone()
-    return versions or ""
+    return str(versions)
 
 
 def following(table: str) -> tuple[str, str]:
