@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
+from inspect import signature
 from typing import Any
 from urllib.parse import urlencode
 
@@ -57,8 +59,28 @@ class Rowset(ChangeList):
             self.full_result_count = self.result_count
 
 
+def once(column: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """A column that is worked out once for a row. Unfold asks a page's field for its value up to seven times."""
+
+    @wraps(column)
+    def shown(page: Any, row: Any) -> Any:
+        values: dict[str, Any] = row.__dict__.setdefault("_shown", {})
+        if column.__qualname__ not in values:
+            values[column.__qualname__] = column(page, row)
+        return values[column.__qualname__]
+
+    return shown
+
+
 class ReadOnly:
     """Nothing is added, changed or deleted by a form, whatever permissions a group may have."""
+
+    def __init_subclass__(cls, **given: Any) -> None:
+        super().__init_subclass__(**given)
+        for name, member in list(vars(cls).items()):
+            # What ``display`` marks, and takes nothing but a row.
+            if hasattr(member, "short_description") and len(signature(member).parameters) == 2:
+                setattr(cls, name, once(member))
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

@@ -10,8 +10,11 @@ from django.db.models.functions import Lower
 from admin_site import masking
 from backend.accounts.models import FULL_NAME, Profile, User
 from backend.bookings.models import Booking
+from backend.listings.models import Listing
 
 AT_MOST = 200
+PLACES_AT_MOST = 1_000
+"""Whoever gives a word that more titles have is shown what belongs to so many of them, and gives another word."""
 
 _PHONE = re.compile(r"\+[0-9]{7,15}", re.ASCII)
 _SEPARATORS = re.compile(r"[\s().\-/]+")
@@ -47,6 +50,11 @@ def people(term: str, queryset: QuerySet[User] | None = None) -> QuerySet[User]:
 def people_ids(term: str) -> list[int]:
     """The ids of at most 200 of them, to look up by index what is theirs."""
     return list(people(term).values_list("pk", flat=True)[:AT_MOST])
+
+
+def listing_ids(title: str) -> list[int]:
+    """The ids of at most 1,000 listings that have ``title`` in their title, to look up by index what is theirs."""
+    return list(Listing.objects.filter(title__icontains=title).values_list("pk", flat=True)[:PLACES_AT_MOST])
 
 
 def folio_ids(reference: str) -> list[int]:

@@ -173,8 +173,9 @@ class RatePage(Page):
         term = search_term.strip()
         if not term:
             return queryset, False
-        places = Listing.objects.filter(Q(title__icontains=term) | Q(host__in=finding.people_ids(term)))
-        return queryset.filter(listing__in=places.values("pk")), False
+        theirs = Listing.objects.filter(host__in=finding.people_ids(term))
+        called = Q(listing__in=finding.listing_ids(term))
+        return queryset.filter(called | Q(listing__in=theirs.values("pk"))), False
 
     @display(description=_("listing"))
     def place(self, row: Any) -> str:

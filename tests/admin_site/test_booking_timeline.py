@@ -210,6 +210,19 @@ def test_story_costs_the_same_however_much_happened() -> None:
     assert len(one) == len(three)
 
 
+def test_page_of_a_booking_tells_its_story_once() -> None:
+    booking, client = eventful(), signed_in(staff("admin"))
+    page = reverse("admin:bookings_booking_change", args=(booking.pk,))
+    client.get(page)
+
+    with CaptureQueriesContext(connection) as captured:
+        assert client.get(page).status_code == 200
+
+    story = [each for each in captured if 'FROM "booking_transitions"' in each["sql"]]
+    assert len(story) == 1
+    assert len(captured) <= 45
+
+
 def test_stored_markup_is_text_in_the_story() -> None:
     booking = make_booking()
     bookings.cancel(

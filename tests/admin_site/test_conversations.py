@@ -94,3 +94,19 @@ def test_list_finds_those_with_reports_and_hidden_words_are_marked() -> None:
     assert (
         f"{second.host.get_short_name()} · hidden" in reveal(client, second, "Report 4711").content.decode()
     )
+
+
+def test_search_finds_by_number_and_by_whoever_takes_part() -> None:
+    first, second = _conversation(), _conversation()
+    client = signed_in(staff("moderator"))
+
+    def found(term: str) -> list[int]:
+        return sorted(row.pk for row in client.get(reverse(LIST), {"q": term}).context["cl"].result_list)
+
+    # A number may be that of another one's listing.
+    by_number = {row.pk for row in (first, second) if second.pk in (row.pk, row.listing_id)}
+    assert found(str(second.pk)) == sorted(by_number)
+    assert found(first.guest.username.upper()) == [first.pk]
+    assert found(second.host.email) == [second.pk]
+    assert found("nobody at all") == []
+    assert found("9" * 30) == []
