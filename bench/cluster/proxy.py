@@ -71,8 +71,10 @@ class Proxy(Node):
             "LISTEN_PLAIN": f"127.0.0.1:{self._plain_port}",
             "CERTIFICATE": str(self.certificate),
             "CERTIFICATE_KEY": str(self._key),
-            "WEB_SERVERS": _servers(web_ports),
-            "SOCKET_SERVERS": _servers(self.socket_ports),
+            "WEB_SERVERS": _servers(web_ports, "max_fails=1 fail_timeout=2s"),
+            # nginx forgets a failure when a request ends on the server, which a socket does not: it would let in one
+            # in each fail_timeout.
+            "SOCKET_SERVERS": _servers(self.socket_ports, "max_fails=0"),
             "RESOLVER": "",
             **LIMITS,
         }
@@ -89,8 +91,8 @@ class Proxy(Node):
         until(lambda: not before & set(self.pids()), "nginx has read its configuration again", within_s=30)
 
 
-def _servers(ports: list[int]) -> str:
-    return " ".join(f"server 127.0.0.1:{port} max_fails=1 fail_timeout=2s;" for port in ports)
+def _servers(ports: list[int], manner: str) -> str:
+    return " ".join(f"server 127.0.0.1:{port} {manner};" for port in ports)
 
 
 def web_command(port: int) -> list[str]:
