@@ -11,6 +11,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -118,6 +119,15 @@ def throughput(port: int, names: list[str], seconds: float, postmaster: int) -> 
     print(f"- processor time a sign-in: {each}; {busy:.2f} of {os.cpu_count()} cores were ours")
 
 
+def huge_pages() -> str:
+    """Who is given huge pages by the kernel; libsodium, which does not ask, only where it is ``always``."""
+    try:
+        words = Path("/sys/kernel/mm/transparent_hugepage/enabled").read_text()
+    except OSError:
+        return "unknown"
+    return words.partition("[")[2].partition("]")[0]
+
+
 def hashing() -> None:
     """The part that is meant to take long."""
     from django.contrib.auth.hashers import check_password, make_password
@@ -191,7 +201,7 @@ def main() -> None:
         members = people("member", ASKED, PASSWORD)
         known, social = people("known", ASKED, PASSWORD), people("social", ASKED, None)
         print(f"{datetime.now(UTC):%Y-%m-%d}, {options.workers} web processes,", end=" ")
-        print(f"load of the machine before: {os.getloadavg()[0]:.1f}\n")
+        print(f"huge pages: {huge_pages()}, load of the machine before: {os.getloadavg()[0]:.1f}\n")
         hashing()
         with web(made, workers=options.workers) as port:
             one_client(port, members)
