@@ -10,40 +10,17 @@ import asyncio
 import contextvars
 import io
 import sys
-import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, MutableMapping
 from typing import Any
-from urllib.parse import quote_from_bytes
 
-import orjson
-
-from api.bodies import DRAIN_LIMIT, body_limit
+from api.bodies import DRAIN_LIMIT
 from api.crew import Crew
+from api.edge import BODY_TIMEOUT_S, Refused, announced, ascii_query, refusal
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Coroutine[Any, Any, None]]
-
-BODY_TIMEOUT_S = 60.0
-"""How long a client may take to send its body."""
-
-VISIBLE = bytes(range(0x21, 0x7F))
-"""ASCII without blanks and controls."""
-
-REFUSALS = {
-    400: ("bad_request", "The request could not be understood."),
-    408: ("request_timeout", "The body took too long."),
-    413: ("too_large", "The body is too large."),
-}
-
-
-class Refused(Exception):
-    """The request is answered here, with this status, and never reaches Django."""
-
-    def __init__(self, status: int) -> None:
-        super().__init__(status)
-        self.status = status
 
 
 class Disconnected(Exception):
@@ -62,7 +39,7 @@ class Bridge:
             environ = environment(scope)
             body = await read_body(scope, environ, receive)
         except Refused as refused:
-            await refuse(refused.status, environ_id(scope), header(scope, b"origin"), send)
+            await refuse(scope, refused.status, send)
             return
         except Disconnected:
             return
@@ -115,7 +92,7 @@ def environment(scope: Scope) -> dict[str, Any]:
         "REQUEST_METHOD": scope["method"],
         "SCRIPT_NAME": "",
         "PATH_INFO": scope["path"].encode("utf-8", "replace").decode("latin1"),
-        "QUERY_STRING": _ascii(scope["query_string"]),
+        "QUERY_STRING": ascii_query(scope["query_string"]),
         "SERVER_NAME": host,
         "SERVER_PORT": str(port or 0),
         "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
@@ -141,22 +118,15 @@ def environment(scope: Scope) -> dict[str, Any]:
     return environ
 
 
-def _ascii(query: bytes) -> str:
-    """Servers should send ASCII, and pass on what clients send instead."""
-    return quote_from_bytes(query, safe=VISIBLE) if query.translate(None, VISIBLE) else query.decode("ascii")
-
-
 async def read_body(scope: Scope, environ: dict[str, Any], receive: Receive) -> bytes:
     """The whole body, however it comes. Raises: Refused when it is too large or too slow, Disconnected."""
-    declared = environ.get("CONTENT_LENGTH")
-    if declared is None and "HTTP_TRANSFER_ENCODING" not in environ:
+    found = announced(scope["path"], environ)
+    if found is None:
         return b""
-    if declared is not None and not declared.isdecimal():
-        raise Refused(400)
-    limit = body_limit(scope["path"], environ.get("CONTENT_TYPE", ""))
+    declared, limit = found
     try:
         async with asyncio.timeout(BODY_TIMEOUT_S):
-            return await _collect(receive, limit, too_large=int(declared or 0) > limit)
+            return await _collect(receive, limit, too_large=declared > limit)
     except TimeoutError:
         raise Refused(408) from None
 
@@ -183,41 +153,16 @@ async def _collect(receive: Receive, limit: int, *, too_large: bool) -> bytes:
     return b"".join(chunks)
 
 
-def environ_id(scope: Scope) -> str:
-    """The id of a request that is refused before Django sees it."""
-    from api.middleware import request_id_of
-
-    return request_id_of(header(scope, b"x-request-id"))
-
-
 def header(scope: Scope, name: bytes) -> str:
     """The first value of a header, "" without one."""
     return next((value for key, value in scope["headers"] if key == name), b"").decode("latin1")
 
 
-async def refuse(status: int, request_id: str, origin: str, send: Send) -> None:
-    """Answer with a problem document, which the page that asked may read, and close the connection."""
-    from api.headers import bare
-
-    code, sentence = REFUSALS[status]
-    body = orjson.dumps(
-        {
-            "type": f"urn:karibu:problem:{code}",
-            "title": sentence,
-            "status": status,
-            "detail": sentence,
-            "code": code,
-            "request_id": request_id or uuid.uuid4().hex,
-        }
-    )
-    headers = [
-        (b"content-type", b"application/problem+json"),
-        (b"content-length", str(len(body)).encode()),
-        (b"x-request-id", request_id.encode()),
-        (b"connection", b"close"),
-        *bare(origin),
-    ]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
+async def refuse(scope: Scope, status: int, send: Send) -> None:
+    """Answer with a problem document and close the connection."""
+    headers, body = refusal(status, header(scope, b"x-request-id"), header(scope, b"origin"))
+    raw = [(name.encode(), value.encode("latin1")) for name, value in headers]
+    await send({"type": "http.response.start", "status": status, "headers": raw})
     await send({"type": "http.response.body", "body": body})
 
 

@@ -91,7 +91,7 @@ def readers(origin: str) -> dict[str, str]:
     return {"Access-Control-Allow-Origin": origin, "Access-Control-Expose-Headers": EXPOSED}
 
 
-def bare(origin: str) -> list[tuple[bytes, bytes]]:
+def bare(origin: str) -> list[tuple[str, str]]:
     """The headers of an API's answer that is given before there is a request: to whoever sends too much or too slowly."""
     wanted = {**OF_THE_API, **readers(origin), **({"Vary": "Origin"} if settings.CORS_ORIGINS else {})}
-    return [(name.lower().encode(), value.encode()) for name, value in wanted.items()]
+    return [(name.lower(), value) for name, value in wanted.items()]

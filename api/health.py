@@ -7,7 +7,9 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 
 from api.rendering import dumps
-from backend.core import health
+from backend.core import draining, health
+
+DRAINING = "draining"
 
 
 def live(request: HttpRequest) -> HttpResponse:
@@ -17,7 +19,10 @@ def live(request: HttpRequest) -> HttpResponse:
 
 def ready(request: HttpRequest) -> HttpResponse:
     """Every part's state: 503 without the database or the storage; without the others it is ``degraded``, as
-    booking and payment still work. ``local`` says that a part lives inside this process."""
+    booking and payment still work. ``local`` says that a part lives inside this process. A process that is about to end
+    is ``draining``: what comes should go to others."""
+    if draining.has_begun():
+        return _answer(503, {"status": DRAINING, "parts": {}})
     parts = health.parts()
     status = health.standing(parts)
     return _answer(503 if status == health.DOWN else 200, {"status": status, "parts": parts})
@@ -28,4 +33,7 @@ def _answer(status: int, document: dict[str, Any]) -> HttpResponse:
     response["Cache-Control"] = "no-store"
     if status == 503:
         response["Retry-After"] = "2"
+    if document["status"] == DRAINING:
+        # No error: it was told to end. Django's mark for what needs no line in the log.
+        response._has_been_logged = True  # type: ignore[attr-defined]
     return response
