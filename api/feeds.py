@@ -13,7 +13,7 @@ from ninja import Query, Router
 from ninja.responses import Status
 from pydantic import Field
 
-from api.conditional import etag, etag_response, not_modified
+from api.conditional import etag, etag_response, not_modified, require_match
 from api.pagination import Page, whole
 from api.problems import responses
 from api.types import In, Out, Params, Text
@@ -23,7 +23,7 @@ from backend.availability.models import CalendarFeed, CalendarSubscriber, Decisi
 from backend.availability.subscribers import TooManySubscribers
 from backend.bookings import feed_conflicts
 from backend.core import access, limits, platform
-from backend.core.errors import NotAllowed, NotFound, WrongState
+from backend.core.errors import NotAllowed, NotFound, Stale, WrongState
 from backend.core.net import MAX_URL
 from backend.listings.models import Listing
 
@@ -235,12 +235,14 @@ def get_feed(request: HttpRequest, property_id: int, feed_id: int) -> Any:
 
 @router.delete(
     "/properties/{int:property_id}/calendar-feeds/{int:feed_id}/",
-    response=responses(None, NotFound, NotAllowed, status=204),
+    response=responses(None, NotFound, NotAllowed, Stale, status=204),
     summary="Stop importing a calendar",
 )
 def remove_feed(request: HttpRequest, property_id: int, feed_id: int) -> HttpResponse:
     """Forget an imported calendar. The nights that it closed are open again."""
     listing = _own(request, property_id)
+    if request.headers.get("If-Match"):
+        require_match(request, etag(_row(listing, feed_id)))
     feeds.remove(actor=request.auth, listing=listing, feed_id=feed_id, now=timezone.now())  # type: ignore[attr-defined]
     return HttpResponse(status=204)
 

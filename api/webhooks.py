@@ -12,11 +12,12 @@ from pydantic import Field
 
 from api import pagination
 from api.accounts import user_of
-from api.conditional import etag_response
+from api.conditional import etag, etag_response, require_match
 from api.pagination import Page, PageQuery, whole
 from api.problems import responses
+from api.rendering import dumps
 from api.types import Id, In, Out, Text
-from backend.core.errors import NotAllowed, NotFound
+from backend.core.errors import NotAllowed, NotFound, Stale
 from backend.webhooks import services as webhooks
 from backend.webhooks.events import TYPES
 from backend.webhooks.models import WebhookAttempt, WebhookDelivery, WebhookEndpoint
@@ -94,7 +95,9 @@ class DeliveryOut(Out):
     type: str = Field(examples=["booking.updated"])
     state: Literal["waiting", "delivered", "failed"]
     attempts: int
-    next_at: datetime | None = Field(description="When it is tried next.")
+    next_at: datetime | None = Field(
+        description="When it is tried next; null while the webhook is switched off."
+    )
     delivered_at: datetime | None
     created_at: datetime
 
@@ -157,32 +160,44 @@ def add(request: HttpRequest, body: WebhookIn) -> Any:
 )
 def read(request: HttpRequest, webhook_id: Path[Id]) -> HttpResponse:
     """Without its secret."""
-    row = webhooks.of(user_of(request), webhook_id)
-    return etag_response(
-        request, f'"{row.pk}-{row.updated_at.timestamp()}-{row.failing_since}"', _payload(row)
-    )
+    payload = _payload(webhooks.of(user_of(request), webhook_id))
+    return etag_response(request, etag(payload), payload)
 
 
 @router.patch(
     "/host/webhooks/{int:webhook_id}/",
-    response=responses(WebhookOut, NotFound),
+    response=responses(WebhookOut, NotFound, Stale),
     summary="Change a webhook of mine",
 )
-def change(request: HttpRequest, webhook_id: Path[Id], body: WebhookPatch) -> Any:
+def change(request: HttpRequest, webhook_id: Path[Id], body: WebhookPatch) -> HttpResponse:
     """What is not sent stays. `active: true` switches it on again, and what waited is sent."""
     sent = {name: value for name, value in body.model_dump(exclude_unset=True).items() if value is not None}
-    row = webhooks.change(actor=user_of(request), endpoint_id=webhook_id, changes=sent, now=timezone.now())
-    return _payload(row)
+    row = webhooks.change(
+        actor=user_of(request),
+        endpoint_id=webhook_id,
+        changes=sent,
+        now=timezone.now(),
+        unchanged=_as_seen(request),
+    )
+    payload = _payload(row)
+    response = HttpResponse(dumps(payload), content_type="application/json; charset=utf-8")
+    response["ETag"] = etag(payload)
+    return response
 
 
 @router.delete(
     "/host/webhooks/{int:webhook_id}/",
-    response=responses(None, NotFound, status=204),
+    response=responses(None, NotFound, Stale, status=204),
     summary="Remove a webhook of mine",
 )
 def remove(request: HttpRequest, webhook_id: Path[Id]) -> None:
     """With all that was sent to it."""
-    webhooks.remove(actor=user_of(request), endpoint_id=webhook_id, now=timezone.now())
+    webhooks.remove(
+        actor=user_of(request),
+        endpoint_id=webhook_id,
+        now=timezone.now(),
+        unchanged=_as_seen(request),
+    )
 
 
 @router.post(
@@ -225,13 +240,14 @@ def list_deliveries(request: HttpRequest, webhook_id: Path[Id], params: Query[De
     response=responses(DeliveryDetail, NotFound),
     summary="One delivery",
 )
-def read_delivery(request: HttpRequest, webhook_id: Path[Id], delivery_id: Path[Id]) -> Any:
+def read_delivery(request: HttpRequest, webhook_id: Path[Id], delivery_id: Path[Id]) -> HttpResponse:
     """With its content and each try."""
     rows = webhooks.of(user_of(request), webhook_id).deliveries
     row = rows.filter(pk=delivery_id).prefetch_related("tries").first()
     if row is None:
         raise NotFound
-    return {**_delivery(row), "data": row.data, "tries": [_attempt(each) for each in row.tries.all()]}
+    shown = {**_delivery(row), "data": row.data, "tries": [_attempt(each) for each in row.tries.all()]}
+    return etag_response(request, etag(shown), shown)
 
 
 @router.post(
@@ -260,6 +276,10 @@ def replay(request: HttpRequest, webhook_id: Path[Id], body: ReplayIn) -> Any:
     return {"queued": queued}
 
 
+def _as_seen(request: HttpRequest) -> webhooks.Unchanged:
+    return lambda endpoint: require_match(request, etag(_payload(endpoint)))
+
+
 def _payload(row: WebhookEndpoint) -> dict[str, Any]:
     return {
         "id": row.pk,
@@ -276,13 +296,14 @@ def _payload(row: WebhookEndpoint) -> dict[str, Any]:
 
 
 def _delivery(row: WebhookDelivery) -> dict[str, Any]:
+    is_coming = row.state == WebhookDelivery.State.WAITING and row.endpoint.disabled_at is None
     return {
         "id": row.pk,
         "event_id": row.event_id,
         "type": row.type,
         "state": row.state,
         "attempts": row.attempts,
-        "next_at": row.next_at if row.state == WebhookDelivery.State.WAITING else None,
+        "next_at": row.next_at if is_coming else None,
         "delivered_at": row.delivered_at,
         "created_at": row.created_at,
     }

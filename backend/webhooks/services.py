@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import secrets
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -34,6 +34,10 @@ REPLAY_MOST = 1000
 SECRET_PREFIX = "whsec_"  # noqa: S105 - the mark of Standard Webhooks, no secret
 SECRET_BYTES = 32
 """Standard Webhooks asks for 24 to 64."""
+
+
+Unchanged = Callable[[WebhookEndpoint], None]
+"""Asked with the locked endpoint before anything is written; refuses a lost update by raising."""
 
 
 class TooManyEndpoints(Conflict):
@@ -95,10 +99,18 @@ def add(
     return endpoint, secret
 
 
-def change(*, actor: User, endpoint_id: int, changes: Mapping[str, Any], now: datetime) -> WebhookEndpoint:
+def change(
+    *,
+    actor: User,
+    endpoint_id: int,
+    changes: Mapping[str, Any],
+    now: datetime,
+    unchanged: Unchanged | None = None,
+) -> WebhookEndpoint:
     """Change ``url``, ``events``, ``description`` or ``active``; what waits goes to the new address.
 
-    Switched on again, it hears of what happens from then on, and gets what was waiting. Raises: as ``add``, NotFound.
+    Switched on again, it hears of what happens from then on, and gets what was waiting. Raises: as ``add``, NotFound, and
+    what ``unchanged`` raises.
     """
     of(actor, endpoint_id)
     values: dict[str, Any] = {}
@@ -109,7 +121,7 @@ def change(*, actor: User, endpoint_id: int, changes: Mapping[str, Any], now: da
     if "description" in changes:
         values["description"] = changes["description"]
     with transaction.atomic():
-        endpoint = _locked(actor, endpoint_id)
+        endpoint = _locked(actor, endpoint_id, unchanged)
         before = {"events": endpoint.events, "active": endpoint.disabled_at is None}
         if "active" in changes and changes["active"] != before["active"]:
             values["disabled_at"] = None if changes["active"] else now
@@ -141,11 +153,11 @@ def rotate(*, actor: User, endpoint_id: int, now: datetime) -> tuple[WebhookEndp
     return endpoint, secret
 
 
-def remove(*, actor: User, endpoint_id: int, now: datetime) -> None:
-    """Forget an endpoint with all that was sent to it. Raises: NotFound."""
+def remove(*, actor: User, endpoint_id: int, now: datetime, unchanged: Unchanged | None = None) -> None:
+    """Forget an endpoint with all that was sent to it. Raises: NotFound, and what ``unchanged`` raises."""
     of(actor, endpoint_id)
     with transaction.atomic():
-        endpoint = _locked(actor, endpoint_id)
+        endpoint = _locked(actor, endpoint_id, unchanged)
         audit.record(actor=actor, action="webhook.removed", subject=endpoint, now=now)
         endpoint.delete()
 
@@ -215,8 +227,11 @@ def queue_again(
     return count
 
 
-def _locked(actor: User, endpoint_id: int) -> WebhookEndpoint:
-    return db.lock(WebhookEndpoint.objects.filter(user=actor), pk=endpoint_id)
+def _locked(actor: User, endpoint_id: int, unchanged: Unchanged | None = None) -> WebhookEndpoint:
+    endpoint = db.lock(WebhookEndpoint.objects.filter(user=actor), pk=endpoint_id)
+    if unchanged is not None:
+        unchanged(endpoint)
+    return endpoint
 
 
 def _address(url: str) -> str:

@@ -141,6 +141,21 @@ def test_remove_opens_the_nights(end):
     assert nights(listing) == []
 
 
+def test_remove_of_a_feed_that_has_changed_since_is_refused(end):
+    listing = make_listing()
+    feed = add(listing, end).json()
+    client = ApiClient(listing.host)
+    seen = client.get(path(listing, f"calendar-feeds/{feed['id']}/"))["ETag"]
+    CalendarFeed.objects.update(status="failing")
+
+    lost = client.delete(path(listing, f"calendar-feeds/{feed['id']}/"), if_match=seen)
+
+    assert (lost.status_code, lost.json()["code"]) == (412, "precondition_failed")
+    assert CalendarFeed.objects.count() == 1
+    now = client.get(path(listing, f"calendar-feeds/{feed['id']}/"))["ETag"]
+    assert client.delete(path(listing, f"calendar-feeds/{feed['id']}/"), if_match=now).status_code == 204
+
+
 def test_feeds_are_for_the_host_alone(end):
     listing, elsewhere = make_listing(), make_listing()
     feed_id = add(listing, end).json()["id"]

@@ -84,6 +84,43 @@ def test_a_webhook_from_adding_to_removing(host: User, receiver: FarEnd) -> None
     assert (client.get(path).status_code, WebhookEndpoint.objects.exists()) == (404, False)
 
 
+def test_a_lost_update_is_refused(host: User, receiver: FarEnd) -> None:
+    client = ApiClient(host)
+    made = client.post(PATH, {"url": receiver.url, "description": "Desk"}).json()
+    path = f"{PATH}{made['id']}/"
+    seen = client.get(path)["ETag"]
+
+    changed = client.patch(path, {"description": "Channel manager"}, if_match=seen)
+    lost = [
+        client.patch(path, {"description": "Other", "active": False}, if_match=seen),
+        client.delete(path, if_match=seen),
+    ]
+
+    assert (changed.status_code, changed["ETag"]) == (200, client.get(path)["ETag"])
+    assert [(each.status_code, each.json()["code"]) for each in lost] == [(412, "precondition_failed")] * 2
+    kept = WebhookEndpoint.objects.get()
+    assert (kept.description, kept.disabled_at) == ("Channel manager", None)
+    assert client.delete(path, if_match=changed["ETag"]).status_code == 204
+
+
+def test_a_delivery_has_its_etag_and_no_next_try_while_nothing_is_sent(host: User, receiver: FarEnd) -> None:
+    client = ApiClient(host)
+    made = client.post(PATH, {"url": receiver.url}).json()
+    path = f"{PATH}{made['id']}/"
+    waiting = client.post(f"{path}test/").json()
+    one = f"{path}deliveries/{waiting['id']}/"
+    read = client.get(one)
+
+    assert (read.json()["next_at"], client.get(one, if_none_match=read["ETag"]).status_code) == (
+        waiting["next_at"],
+        304,
+    )
+    client.patch(path, {"active": False})
+
+    assert client.get(one).json()["next_at"] is None
+    assert [each["next_at"] for each in client.get(f"{path}deliveries/").json()["results"]] == [None]
+
+
 @pytest.mark.parametrize(
     ("body", "field", "code"),
     [
