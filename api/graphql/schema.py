@@ -118,7 +118,7 @@ def _field(name: str, reading: Reading) -> Any:
             problem = problems.translate(error)
             if isinstance(problem, problems.InternalError):
                 problems.log.error("request.failed", exc_info=error)
-            told = problems.as_document(problem)
+            told = problems.as_document(problem, request_id=getattr(request, "request_id", ""))
             raise GraphQLError(told["detail"] or told["title"], extensions=told) from error
 
     parameters = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from http import HTTPStatus
 from typing import Any
 
 import orjson
@@ -10,7 +11,7 @@ from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.csrf import csrf_exempt
-from graphql import GraphQLError, parse
+from graphql import GraphQLError, get_operation_ast, parse
 from graphql.language import DocumentNode
 
 from api import parsing, problems, throttling
@@ -23,6 +24,7 @@ from backend.core.errors import DomainError, FieldError, Invalid
 KEPT_S = 24 * 3600
 """How long a document can be asked for by its digest alone, since it was last sent."""
 
+METHODS = ("GET", "HEAD", "POST")
 MEMBERS = {"query", "variables", "operationName", "extensions"}
 
 
@@ -35,39 +37,66 @@ class UnknownDocument(DomainError):
 
 
 class NoDocument(DomainError):
-    """400: the document cannot be read."""
+    """400: the document cannot be read, or does not fit the schema; ``errors`` says where."""
 
     status = 400
     code = "invalid_document"
     title = _("This is not a GraphQL document.")
 
 
+class NoOperation(DomainError):
+    """400: there are several operations in the document, or none of that name."""
+
+    status = 400
+    code = "unknown_operation"
+    title = _("Name the operation of the document that is meant.")
+
+
 @csrf_exempt
 def graphql(request: HttpRequest) -> HttpResponse:
     """Answer one document, of ``POST {query, variables?, operationName?, extensions?}`` or of a GET's parameters.
 
-    200 with ``data`` and ``errors``, each with its problem in ``extensions``; what cannot be begun is a problem. No
-    cookies are looked at, so no page of others can ask in somebody's name.
+    200 with ``data`` and ``errors``, each with its problem in ``extensions``; what cannot be begun is a problem, whose
+    ``errors`` clients of GraphQL understand. No cookies are looked at, so no page of others can ask in somebody's name.
     """
     try:
-        if request.method not in ("GET", "POST"):
+        if request.method not in METHODS:
             raise problems.MethodNotAllowed
         request.auth = _caller(request)  # type: ignore[attr-defined]
         asked = _asked(request)
         text, variables = _document(asked), asked.get("variables") or {}
-        document = _parsed(text)
+        document, name = _parsed(text), asked.get("operationName") or None
         measured = limits.require(document, variables)
+        if get_operation_ast(document, name) is None:
+            raise NoOperation
         throttling.count_look(request, max(1, measured.fields))
         result = schema.execute_sync(
-            text, variable_values=variables, context_value=request, operation_name=asked.get("operationName")
+            text, variable_values=variables, context_value=request, operation_name=name
         )
+        if result.data is None and result.errors and not any(error.path for error in result.errors):
+            formatted = [error.formatted for error in result.errors]
+            raise NoDocument(formatted[0]["message"], extra={"errors": formatted})
     except Exception as error:
-        return problems.handle(request, error)
+        return _refusal(request, error)
     answer: dict[str, Any] = {"data": result.data}
     if result.errors:
         answer["errors"] = [error.formatted for error in result.errors]
-    begun = result.data is not None or not result.errors or any(error.path for error in result.errors)
-    return HttpResponse(dumps(answer), content_type="application/json", status=200 if begun else 400)
+    return HttpResponse(dumps(answer), content_type="application/json")
+
+
+def _refusal(request: HttpRequest, error: Exception) -> HttpResponse:
+    """The problem of what could not be begun, with ``errors`` as clients of GraphQL look for them in every answer.
+
+    Those that send digests find there that a document must be sent whole.
+    """
+    response = problems.handle(request, error)
+    document = orjson.loads(response.content)
+    if "errors" not in document:
+        document["errors"] = [{"message": document["detail"], "extensions": {"code": document["code"]}}]
+        response.content = orjson.dumps(document)
+    if response.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        response["Allow"] = ", ".join(METHODS)
+    return response
 
 
 def _caller(request: HttpRequest) -> Any:
