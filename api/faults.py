@@ -1,4 +1,4 @@
-"""Django's error views: problems below ``/api/``, one plain page elsewhere; never a trace."""
+"""Django's error views: problems below ``/api/`` and for programs, one plain page for browsers elsewhere; never a trace."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ PAGE = (
 
 
 def answer(request: HttpRequest, error: DomainError) -> HttpResponse:
-    """The error in the form of the door that it happened at."""
-    if is_api(request):
+    """The error in the form of the door that it happened at, and of whoever stands there: browsers say that they read HTML,
+    and the back office has pages only."""
+    is_page = request.path_info.startswith("/admin") or "text/html" in request.headers.get("Accept", "")
+    if is_api(request) or not is_page:
         return problems.response(request, error)
     page = PAGE.format(
         title=escape(str(error.title)), detail=escape(_("The error's number is %s.") % error.status)

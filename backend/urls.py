@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 from django.contrib import admin
 from django.urls import path, re_path
+from django.views.generic import RedirectView
 from django.views.static import serve
 
 from api import documents
@@ -12,14 +13,20 @@ from api.appeal_page import appeal_page
 from api.demo import page as demo
 from api.graphql.view import graphql
 from api.health import live, ready
+from api.machines import read_only
 from api.main import api
 from api.metrics import metrics
 from api.unsubscribe import unsubscribe
 
 urlpatterns = [
-    path("health/live", live),
-    path("health/ready", ready),
-    path("metrics", metrics),
+    *(
+        path(f"{place}{slash}", read_only(view))
+        for place, view in (("health/live", live), ("health/ready", ready))
+        for slash in ("", "/")
+    ),
+    # In one form only: proxies keep exactly this path to themselves.
+    path("metrics", read_only(metrics)),
+    path("admin", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
     path("api/openapi.json", documents.openapi),
     path("api/docs", documents.docs),

@@ -27,12 +27,13 @@ def test_unknown_route_is_a_problem(method: str, path: str) -> None:
     refused(anyone.request(method, path), 404, "not_found")
 
 
-def test_unknown_page_outside_the_api_is_plain() -> None:
-    response = Client().get("/nothing/")
+def test_unknown_page_outside_the_api_is_plain_for_browsers_and_a_problem_for_programs() -> None:
+    page = Client().get("/nothing/", headers={"accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
 
-    assert response.status_code == 404
-    assert response["X-Request-ID"]
-    assert b"There is nothing here." in response.content
+    assert (page.status_code, page["Content-Type"]) == (404, "text/html; charset=utf-8")
+    assert page["X-Request-ID"]
+    assert b"There is nothing here." in page.content
+    refused(Client().get("/nothing/"), 404, "not_found")
 
 
 def test_method_that_is_not_there_says_which_are() -> None:

@@ -158,3 +158,24 @@ def test_metrics_are_not_given_to_a_proxy(settings: object) -> None:
     settings.TRUSTED_PROXIES = ["127.0.0.1"]  # type: ignore[attr-defined]
 
     assert Client().get("/metrics").status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/health/live", "/health/ready", "/metrics"])
+def test_doors_for_machines_refuse_as_the_api(path: str) -> None:
+    client = Client(enforce_csrf_checks=True)
+
+    slashed = 404 if path == "/metrics" else 200
+    assert [client.get(f"{path}{slash}").status_code for slash in ("", "/")] == [200, slashed]
+    put = client.post(path, {})
+    assert (put.status_code, put["Content-Type"], put["Allow"]) == (
+        405,
+        "application/problem+json",
+        "GET, HEAD",
+    )
+    assert (put.json()["code"], put.json()["request_id"]) == ("method_not_allowed", put["X-Request-ID"])
+
+
+def test_the_back_office_is_found_without_its_slash() -> None:
+    answer = Client().get("/admin")
+
+    assert (answer.status_code, answer["Location"]) == (302, "/admin/")
