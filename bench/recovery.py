@@ -46,7 +46,7 @@ with world(Path({folder!r})):
     _make({listings}, {lively})
 """
 
-PYTHON = str(ROOT / ".venv" / "bin" / "python")
+PYTHON = sys.executable
 
 
 @dataclass

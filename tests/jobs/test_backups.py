@@ -3,48 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import psycopg
 import pytest
-from django.conf import settings as configured
 from django.db import connection
 from django.utils import timezone
 
 from backend.core import platform
 from backend.jobs.backups import drilling, making, restoring, sealing, source
 from backend.jobs.backups.errors import BackupError
-from backend.jobs.backups.places import Folder
+from backend.jobs.backups.places import Folder, place
 from backend.jobs.models import BackupRun
 from backend.local.postgres import Postgres
-from backend.local.state import read_json
 from tests.factories import make_user
-
-
-def superuser_url() -> str:
-    """The way of the role that may copy the cluster under test."""
-    for folder in (configured.STATE_DIR, configured.STATE_DIR.parent):
-        if password := read_json(folder / "secrets.json").get("superuser_password"):
-            at = connection.settings_dict
-            return f"postgresql://postgres:{quote(password)}@{at['HOST']}:{at['PORT']}/postgres"
-    raise AssertionError("the tests run without run.py")
+from tests.fakes import bucket as buckets
+from tests.jobs.keeping import set_up
 
 
 @pytest.fixture
 def kept(db: None, tmp_path: Path, settings: Any) -> Iterator[Folder]:
-    """A folder for backups, everything set up to make them; the identity lies beside it."""
-    recipient, identity = sealing.new_identity()
-    (tmp_path / "identity").write_text(f"# for tests\n{identity}\n")
-    settings.BACKUP_DATABASE_URL = superuser_url()
-    settings.STATE_DIR = tmp_path / "state"
-    settings.MEDIA_ROOT = tmp_path / "state" / "media"
-    settings.BACKUP_TARGET = str(tmp_path / "kept")
-    settings.BACKUP_RECIPIENTS = (recipient,)
-    Path(settings.MEDIA_ROOT).mkdir(parents=True)
-    yield Folder(tmp_path / "kept")
+    """A folder for backups, everything set up to make them; the log is not kept for them afterwards."""
+    yield set_up(settings, tmp_path)
     with source.connect() as server:
         server.execute(
             "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = %s",
@@ -169,7 +152,7 @@ def test_nothing_readable_is_kept(kept: Folder, tmp_path: Path) -> None:
     assert [
         file for file in files if b"somebody_to_find" in file.read_bytes() or "somebody" in file.name
     ] == []
-    assert [file.name for file in making.work_folder().iterdir()] == ["wal"]
+    assert [file.name for file in source.work_folder().iterdir()] == ["wal"]
 
 
 def test_old_backups_go_and_the_newest_stays(kept: Folder) -> None:
@@ -226,7 +209,7 @@ def test_a_shipment_to_another_place_or_from_another_server_asks_for_a_new_base(
         making.ship(now=timezone.now(), where=Folder(tmp_path / "elsewhere"))
     with source.connect() as server:
         server.execute("SELECT pg_drop_replication_slot(%s)", [making.SLOT])
-    with pytest.raises(BackupError, match="another server.*: make a new backup"):
+    with pytest.raises(BackupError, match=r"another server.*: make a new backup"):
         making.ship(now=timezone.now())
 
     assert not (tmp_path / "elsewhere").exists()
@@ -253,8 +236,35 @@ def test_drill_proves_the_books_and_leaves_nothing_behind(kept: Folder, tmp_path
     )
     assert run.result["checks"] > 20
     assert run.reached_at is not None
-    assert [each.name for each in making.work_folder().iterdir()] == ["wal"]
+    assert [each.name for each in source.work_folder().iterdir()] == ["wal"]
     assert BackupRun.objects.get(kind="drill", ended_at__isnull=False) == run
+
+
+def test_bucket_takes_a_backup_whole_or_not_at_all(kept: Folder, tmp_path: Path, settings: Any) -> None:
+    (tmp_path / "state" / "media" / "a.webp").write_bytes(b"picture")
+    settings.BACKUP_TARGET = "s3://backups/here"
+    with buckets.bucket() as remote:
+        settings.ENV = replace(
+            settings.ENV,
+            storage_access_key=buckets.KEY,
+            storage_secret_key=buckets.SECRET,
+            storage_region="eu-west-1",
+            s3_endpoint_url=f"http://127.0.0.1:{remote.port}",
+        )
+        first = making.base(now=timezone.now() - timedelta(hours=1))
+        run = drilling.drill(now=timezone.now(), identity=str(tmp_path / "identity"))
+        remote.cut_after = 300_000
+        with pytest.raises(BackupError, match="The bucket backups does not"):
+            making.base(now=timezone.now())
+        remote.cut_after = None
+        there = place()
+
+        assert (run.failure, run.result["base"], run.result["files"]) == ("", first.name, 1)
+        assert [each["name"] for each in making.manifests(there)] == [first.name]
+        assert remote.uploads == {}
+        assert [each.failure[:10] for each in BackupRun.objects.filter(kind="base").order_by("pk")] == [
+            *("", "The bucket"),
+        ]
 
 
 def test_proof_names_what_is_violated(db: None) -> None:

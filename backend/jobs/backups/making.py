@@ -35,6 +35,8 @@ SLOT = "karibu_backup"
 SEGMENT = re.compile(r"[0-9A-F]{24}")
 STAMP = "%Y%m%dT%H%M%SZ"
 LOCK_BASE, LOCK_WAL = 0x6B61_7201, 0x6B61_7202
+HALF_PUT = timedelta(days=2)
+"""What somebody has begun to put so long ago, and not ended, is waste."""
 ANEW = "make a new backup"
 """What a failure says that only a new base mends."""
 
@@ -306,6 +308,7 @@ def prune(*, now: datetime, where: Place) -> int:
         segment = key.removeprefix("wal/")[:24]
         if SEGMENT.fullmatch(segment) and segment < needed:
             where.drop(key)
+    where.tidy(before=now - HALF_PUT)
     files.prune(before=before, first_base=instant(kept[0]["name"]), where=where)
     BackupRun.objects.filter(kind=BackupRun.Kind.BASE, started_at__lt=before).exclude(name__in=names).delete()
     return gone

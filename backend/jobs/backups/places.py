@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -32,6 +34,9 @@ class Place(Protocol):
 
     def drop(self, key: str) -> None:
         """Delete what lies there, if anything does."""
+
+    def tidy(self, *, before: datetime) -> None:
+        """Delete what somebody had begun to put ``before`` and never ended."""
 
 
 class Folder:
@@ -72,6 +77,11 @@ class Folder:
         if file.parent != self.path and file.parent.is_dir() and not any(file.parent.iterdir()):
             file.parent.rmdir()
 
+    def tidy(self, *, before: datetime) -> None:
+        for file in self.path.rglob(".*.new") if self.path.is_dir() else ():
+            if file.stat().st_mtime < before.timestamp():
+                file.unlink(missing_ok=True)
+
 
 class Bucket:
     """A bucket of an object store, below a prefix."""
@@ -85,26 +95,48 @@ class Bucket:
         return f"s3://{self.bucket}/{self.prefix}"
 
     def put(self, key: str, file: Path) -> None:
-        self.client.upload_file(str(file), self.bucket, self.prefix + key)
+        # What is large goes in parts; an object is there when all of them are, and never before.
+        with self._answered(key):
+            self.client.upload_file(str(file), self.bucket, self.prefix + key)
 
     def fetch(self, key: str, into: Path) -> None:
-        from botocore.exceptions import ClientError
-
-        try:
+        with self._answered(key):
             self.client.download_file(self.bucket, self.prefix + key, str(into))
-        except ClientError as error:
-            raise BackupError(f"{key} cannot be had from the bucket {self.bucket}: {error}.") from None
 
     def keys(self, prefix: str) -> Iterator[tuple[str, int]]:
-        pages = self.client.get_paginator("list_objects_v2").paginate(
-            Bucket=self.bucket, Prefix=self.prefix + prefix
-        )
-        for page in pages:
-            for item in page.get("Contents", ()):
-                yield item["Key"].removeprefix(self.prefix), item["Size"]
+        with self._answered(prefix):
+            pages = self.client.get_paginator("list_objects_v2").paginate(
+                Bucket=self.bucket, Prefix=self.prefix + prefix
+            )
+            for page in pages:
+                for item in page.get("Contents", ()):
+                    yield item["Key"].removeprefix(self.prefix), item["Size"]
 
     def drop(self, key: str) -> None:
-        self.client.delete_object(Bucket=self.bucket, Key=self.prefix + key)
+        with self._answered(key):
+            self.client.delete_object(Bucket=self.bucket, Key=self.prefix + key)
+
+    def tidy(self, *, before: datetime) -> None:
+        with self._answered("uploads"):
+            pages = self.client.get_paginator("list_multipart_uploads").paginate(
+                Bucket=self.bucket, Prefix=self.prefix
+            )
+            for each in [upload for page in pages for upload in page.get("Uploads", ())]:
+                if each["Initiated"] < before:
+                    self.client.abort_multipart_upload(
+                        Bucket=self.bucket, Key=each["Key"], UploadId=each["UploadId"]
+                    )
+
+    @contextmanager
+    def _answered(self, key: str) -> Iterator[None]:
+        """Raises: BackupError when the bucket refuses, or cannot be reached."""
+        from boto3.exceptions import Boto3Error
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            yield
+        except (Boto3Error, BotoCoreError, ClientError) as error:
+            raise BackupError(f"The bucket {self.bucket} does not take or give {key}: {error}") from None
 
 
 def place(target: str = "") -> Place:
@@ -117,6 +149,7 @@ def place(target: str = "") -> Place:
     parts = urlsplit(target)
     if parts.scheme == "s3":
         import boto3
+        from botocore.config import Config
 
         env = settings.ENV
         client = boto3.client(
@@ -125,6 +158,10 @@ def place(target: str = "") -> Place:
             region_name=env.storage_region or None,
             aws_access_key_id=env.storage_access_key or None,
             aws_secret_access_key=env.storage_secret_key or None,
+            # Nobody waits for the answer; but a bucket that hangs must not hold a shipment for hours.
+            config=Config(
+                connect_timeout=5, read_timeout=30, retries={"total_max_attempts": 4, "mode": "standard"}
+            ),
         )
         return Bucket(parts.netloc, parts.path, client)
     return Folder(Path(target).expanduser().resolve())

@@ -95,7 +95,7 @@ def restore(
                 sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(role), sql.Literal(password))
             )
     shutil.rmtree(archive)
-    count = _fetch_files(where, keys, state, to)
+    count = fetch_files(where, keys, state.path, to)
     return Restored(state, manifest["name"], manifest["database"], _reached(log), count)
 
 
@@ -256,14 +256,17 @@ def _reached(log: Path) -> datetime | None:
     return datetime.fromisoformat(found[-1]).replace(tzinfo=UTC) if found else None
 
 
-def _fetch_files(where: Place, keys: list[Any], state: State, to: datetime | None) -> int:
-    """Lay the uploaded files out as they were at ``to``; how many. What was erased since is not there any more."""
-    listed, erased = _files_at(where, keys, state.path, to)
+def fetch_files(where: Place, keys: list[Any], into: Path, to: datetime | None) -> int:
+    """Lay the uploaded files out below ``into`` as they were at ``to`` (UTC; None: as late as there is anything).
+
+    How many there are; what was erased since is not there any more. Raises: BackupError for one that is missing or changed.
+    """
+    listed, erased = _files_at(where, keys, into, to)
     there = {key for key, _size in where.keys("files/contents/")}
 
     def lay(name: str, digest: str) -> int:
-        target = (state.path / name).resolve()
-        if not target.is_relative_to(state.path):
+        target = (into / name).resolve()
+        if not target.is_relative_to(into):
             raise BackupError(f"The list of files names {name}, which lies outside.")
         key = f"files/contents/{digest}{sealing.SUFFIX}"
         if key not in there and name in erased:
