@@ -309,7 +309,7 @@ KINDS = [
         "backup",
         "danger",
         "SELECT FROM backup_runs AS run WHERE ended_at IS NOT NULL AND CASE"
-        " WHEN kind = 'wal' THEN failure <> '' OR reached_at < %(now)s - interval '5 minutes'"
+        " WHEN kind IN ('wal', 'files') THEN failure <> '' OR reached_at < %(now)s - interval '5 minutes'"
         " WHEN failure <> '' THEN NOT EXISTS ("
         "SELECT FROM backup_runs WHERE kind = run.kind AND started_at > run.started_at)"
         " ELSE kind = 'base' AND ended_at < %(now)s - interval '30 hours' AND NOT EXISTS ("

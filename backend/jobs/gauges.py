@@ -33,6 +33,7 @@ def gauges(now: datetime) -> list[Figure]:
         Gauge("karibu_backup_age_seconds", "Seconds since the last good one ended; NaN when there is none.", [
             ({"kind": "base"}, age(backups.based_at)),
             ({"kind": "shipment"}, age(backups.safe_until)),
+            ({"kind": "files"}, age(backups.files_until)),
             ({"kind": "drill"}, age(backups.drilled_at)),
         ]),
         Gauge("karibu_backup_kept_back_bytes", "What the database keeps for the next shipment.", [

@@ -439,6 +439,7 @@ def _backups(now: datetime) -> Part:
         (_("last backup"), found.based_at),
         (_("size"), Bytes(found.bytes)),
         (_("everything is safe until"), found.safe_until),
+        *([(_("uploaded files are safe until"), found.files_until)] if found.files_until else []),
         (_("last restore drill"), found.drilled_at),
     ]
     part.advice += found.advice

@@ -21,7 +21,7 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from backend.accounts.models import User
-from backend.core import images, limits, platform
+from backend.core import images, limits, platform, stored
 from backend.core.db import outside_transaction, retrying
 from backend.core.errors import Invalid, NotFound
 from backend.messaging import links, parties
@@ -210,7 +210,7 @@ def remove(rows: QuerySet[Attachment]) -> int:
         names = [name for each in found for name in (str(each.file), each.thumbnail) if name]
         Attachment.objects.filter(pk__in=[each.pk for each in found]).delete()
         if names:
-            remove_files.defer(names=names)
+            remove_files.defer(names=names, for_good=stored.is_for_good())
     return len(found)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from procrastinate import RetryStrategy
 from procrastinate.contrib.django import app
 
+from backend.core import stored
 from backend.messaging import attaching
 
 RETRY = RetryStrategy(max_attempts=8, exponential_wait=3)
@@ -18,5 +19,6 @@ def make_thumbnail(attachment_id: int) -> None:
 @app.task(
     name="messaging.remove_files", queue="files", retry=RetryStrategy(max_attempts=20, exponential_wait=3)
 )
-def remove_files(names: list[str]) -> None:
-    attaching.delete_files(names)
+def remove_files(names: list[str], for_good: bool = False) -> None:
+    with stored.for_good(for_good):
+        attaching.delete_files(names)

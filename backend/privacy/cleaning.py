@@ -26,7 +26,7 @@ from django.utils.translation import gettext_lazy as _
 
 from backend.accounts.models import ADMIN
 from backend.audit import services as audit
-from backend.core import access
+from backend.core import access, stored
 from backend.core.db import lock, outside_transaction
 from backend.core.errors import Invalid, Unavailable, WrongState
 from backend.listings import photos
@@ -149,15 +149,16 @@ def _note(erasure_id: int, step: str) -> list[str]:
 
 
 def _files(work: Work) -> None:
-    """Photos of the person and of their listings, and what they handed in to prove who they are."""
-    for name in work.traces.get("files", []):
-        default_storage.delete(name)
-    for name in work.traces.get("private_files", []):
-        storages["private"].delete(name)
-    for photo in Photo.objects.filter(listing__host=work.user_id).order_by("pk"):
-        photos.delete_files(photos.names_of(photo))
-        photo.delete()
-    messages.files_of(work.user_id)
+    """Photos of the person and of their listings, and what they handed in to prove who they are; in backups, too."""
+    with stored.for_good():
+        for name in work.traces.get("files", []):
+            default_storage.delete(name)
+        for name in work.traces.get("private_files", []):
+            storages["private"].delete(name)
+        for photo in Photo.objects.filter(listing__host=work.user_id).order_by("pk"):
+            photos.delete_files(photos.names_of(photo))
+            photo.delete()
+        messages.files_of(work.user_id)
 
 
 def _rows(work: Work) -> None:

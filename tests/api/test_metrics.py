@@ -97,7 +97,7 @@ def test_metrics_tell_of_requests_jobs_and_backups(listening: Recorder) -> None:
     shown = {name: value for name, value in everything().items() if name.startswith(SYSTEM)}
 
     assert 3600 <= shown.pop('karibu_backup_age_seconds{kind="base"}') < 3700
-    for kind in ("shipment", "drill"):
+    for kind in ("shipment", "files", "drill"):
         assert isnan(shown.pop(f'karibu_backup_age_seconds{{kind="{kind}"}}'))
     buckets = {name: shown.pop(name) for name in list(shown) if "_bucket" in name}
     connections = [shown.pop(name) for name in list(shown) if "karibu_database_connections" in name]

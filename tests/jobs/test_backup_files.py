@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
 from django.utils import timezone
 
+from backend.accounts.models import Profile
 from backend.core import stored
 from backend.core.stored import NotedStorage
 from backend.jobs.backups import files, restoring, schedule, sealing
 from backend.jobs.backups.errors import BackupError
 from backend.jobs.backups.places import Folder
 from backend.jobs.models import BackedUpFile, BackupRun
+from backend.messaging import attaching
+from backend.privacy import cleaning, erasure
+from tests import later
+from tests.factories import NOW, make_user
 from tests.jobs.keeping import set_up
+from tests.messaging.making import talk
 
 pytestmark = pytest.mark.usefixtures("db")
 
@@ -110,6 +118,37 @@ def test_what_was_erased_for_good_leaves_the_backups_at_once(
         "media/d": b"view",
     }
     assert not BackedUpFile.objects.filter(name__in=["media/a", "media/c"]).exists()
+
+
+def test_what_an_erased_person_had_uploaded_leaves_the_backups(
+    kept: Folder, settings: Any, tmp_path: Path
+) -> None:
+    private = {**settings.STORAGES["private"]["OPTIONS"], "location": settings.STATE_DIR / "private"}
+    settings.STORAGES = {**settings.STORAGES, "private": {**settings.STORAGES["private"], "OPTIONS": private}}
+    conversation = talk()
+    guest, host = conversation.guest, conversation.host
+    theirs, others = (
+        attaching.upload(
+            actor=person, conversation_id=conversation.pk, file=BytesIO(pdf), name="a.pdf", now=NOW
+        )
+        for person, pdf in (
+            (guest, b"%PDF-1.7 of the guest\n%%EOF\n"),
+            (host, b"%PDF-1.7 of the host\n%%EOF\n"),
+        )
+    )
+    photo = default_storage.save("people/guest.webp", ContentFile(b"face"))
+    Profile.objects.filter(user=guest).update(photo=photo)
+    files.ship(now=timezone.now(), all_of_them=True)
+    assert contents(kept) == 3
+
+    erasure.erase(actor=make_user("admin"), user=guest, now=NOW, reason="asked")
+    assert cleaning.resume(now=NOW) == {"finished": 1, "left": 0}
+    assert later.run("messaging.remove_files") == 1
+    files.ship(now=timezone.now())
+
+    assert contents(kept) == 1
+    assert list(came_back(kept, tmp_path)) == [f"private/{others.file}"]
+    assert not BackedUpFile.objects.filter(name__in=[f"private/{theirs.file}", f"media/{photo}"]).exists()
 
 
 def test_what_was_taken_down_goes_with_the_backups_of_its_time(

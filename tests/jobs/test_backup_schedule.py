@@ -109,5 +109,15 @@ def test_standing_says_what_is_to_be_done(settings: Any) -> None:
         "The last shipment failed: away",
         "The last restore drill failed: 3 violations: ledger",
     ]
+    BackupRun.objects.filter(kind__in=["base", "wal", "drill"]).update(failure="", reached_at=NOW)
+    files = run("files", 0.2, failure="full")
+    BackupRun.objects.filter(pk=files.pk).update(result={"missing": 3})
+    uploads = standing(NOW)
+    assert (uploads.is_late, uploads.files_until) == (True, files.reached_at)
+    assert [str(sentence).partition(":")[0] for sentence in uploads.advice] == [
+        "What was uploaded lately is not safe yet",
+        "The last shipment of uploaded files failed",
+        "Uploaded files that are gone from the disk and lie in the backups only",
+    ]
     settings.BACKUP_TARGET = ""
     assert str(standing(NOW).advice[0]).startswith("No backups are made")

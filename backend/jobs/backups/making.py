@@ -66,7 +66,8 @@ def base(*, now: datetime, where: Place | None = None) -> BackupRun:
             _ensure_slot()
             manifest = _copy_cluster(run.name, place_, readers)
             reached = ship(now=timezone.now(), where=place_, begin=manifest["wal_from"])
-            files.ship(now=timezone.now(), where=place_, all_of_them=True)
+            if files.folders():
+                files.ship(now=timezone.now(), where=place_, all_of_them=True)
             run.bytes = sum(file["bytes"] for file in manifest["files"])
             run.result = {"wal_from": manifest["wal_from"], "system": manifest["system"]}
             run.reached_at = reached

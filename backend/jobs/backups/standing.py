@@ -31,6 +31,10 @@ class Standing:
     base_failure: str = ""
     safe_until: datetime | None = None
     wal_failure: str = ""
+    files_until: datetime | None = None
+    """None where no files are shipped: before the first list of them, and where they lie in a bucket."""
+    files_failure: str = ""
+    files_missing: int = 0
     drilled_at: datetime | None = None
     drill_failure: str = ""
     drill: dict[str, Any] = field(default_factory=dict)
@@ -59,6 +63,10 @@ def standing(now: datetime) -> Standing:
     found.drill = drill.result if drill else {}
     if shipment is not None:
         found.safe_until, found.wal_failure = shipment.reached_at, shipment.failure
+    uploads = BackupRun.objects.filter(kind=BackupRun.Kind.FILES).first()
+    if uploads is not None:
+        found.files_until, found.files_failure = uploads.reached_at, uploads.failure
+        found.files_missing = int(uploads.result.get("missing", 0))
     _judge(found, now)
     return found
 
@@ -82,7 +90,18 @@ def _judge(found: Standing, now: datetime) -> None:
         found.advice.append(_("What was written lately is not safe yet: see whether a worker runs and reaches the place of backups."))  # fmt: skip
     if found.wal_failure:
         found.advice.append(_("The last shipment failed: %s") % found.wal_failure)
+    _judge_files(found, now)
     _judge_drills(found, now)
+
+
+def _judge_files(found: Standing, now: datetime) -> None:
+    if found.files_until is not None and now - found.files_until > WAL_LATE:
+        found.is_late = True
+        found.advice.append(_("What was uploaded lately is not safe yet: see whether a worker runs and reaches the place of backups."))  # fmt: skip
+    if found.files_failure:
+        found.advice.append(_("The last shipment of uploaded files failed: %s") % found.files_failure)
+    if found.files_missing:
+        found.advice.append(_("Uploaded files that are gone from the disk and lie in the backups only: %d. Bring them back (restore --only-files).") % found.files_missing)  # fmt: skip
 
 
 def _judge_drills(found: Standing, now: datetime) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.dateparse import parse_datetime
 
-from backend.jobs.backups import making, restoring
+from backend.jobs.backups import making, restoring, sealing
 from backend.jobs.backups.errors import BackupError
 from backend.jobs.backups.places import place
 from backend.local.state import read_json
@@ -35,6 +35,11 @@ class Command(BaseCommand):
             type=Path,
             help="secrets.json of the original, whose SECRET_KEY the copy goes on with.",
         )
+        parser.add_argument(
+            "--only-files",
+            action="store_true",
+            help="Only lay the uploaded files out, below --into: to bring back what was lost from a disk.",
+        )
         parser.add_argument("--list", action="store_true", help="Only tell which backups there are.")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -47,6 +52,13 @@ class Command(BaseCommand):
                 return
             if not options["into"] or not options["identity"]:
                 raise CommandError("Say --into DIR and --identity FILE, or --list.")
+            if options["only_files"]:
+                into = options["into"].expanduser().resolve()
+                into.mkdir(mode=0o700, parents=True, exist_ok=True)
+                keys = sealing.identities(options["identity"])
+                count = restoring.fetch_files(where, keys, into, self._instant(options["to"]))
+                self.stdout.write(json.dumps({"folder": str(into), "files": count}))
+                return
             restored = restoring.restore(
                 where,
                 into=options["into"].expanduser().resolve(),
