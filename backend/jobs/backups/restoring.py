@@ -118,15 +118,19 @@ def _unpack_base(where: Place, manifest: dict[str, Any], keys: list[Any], data: 
     """Fetch the base, check it, and lay its files out. Raises: BackupError for what was changed, cut or is missing."""
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=data.parent) as folder:
-        sealed, packed = Path(folder) / "sealed", Path(folder) / "base.tar"
+        sealed = Path(folder) / "sealed"
         (kept,) = manifest["files"]
         where.fetch(kept["key"], sealed)
         if sealing.sha256(sealed) != kept["sha256"]:
             raise BackupError(f"{kept['key']} is not what was put there.")
-        sealing.open_sealed(sealed, packed, keys, name=kept["key"])
-        sealed.unlink()
-        with tarfile.open(packed) as tar:
-            tar.extractall(data, filter="data")
+        try:
+            with (
+                sealing.reading(sealed, keys, name=kept["key"]) as stream,
+                tarfile.open(fileobj=stream, mode="r|", bufsize=1 << 20) as tar,
+            ):
+                tar.extractall(data, filter="data")
+        except tarfile.TarError as error:
+            raise BackupError(f"{kept['key']} is damaged: {error}.") from None
     data.chmod(0o700)
     for name in ("postgresql.conf", "pg_ident.conf", "pg_hba.conf"):
         # Some installations keep them elsewhere.
@@ -142,6 +146,7 @@ def _fetch_wal(where: Place, manifest: dict[str, Any], keys: list[Any], archive:
     """Lay the log from the base on ready, the segment that was being written last under its own name."""
     archive.mkdir(mode=0o700, exist_ok=True)
     complete = {key.removeprefix("wal/")[:24] for key, _size in where.keys("wal/") if ".partial" not in key}
+    wanted = []
     for key, _size in where.keys("wal/"):
         name = key.removeprefix("wal/").removesuffix(sealing.SUFFIX)
         segment = name[:24]
@@ -149,10 +154,17 @@ def _fetch_wal(where: Place, manifest: dict[str, Any], keys: list[Any], archive:
             continue
         if name.endswith(".partial") and segment in complete:
             continue
-        sealed = archive / "sealed"
+        wanted.append((key, name.removesuffix(".partial")))
+
+    def lay(one: tuple[str, str]) -> None:
+        key, name = one
+        sealed = archive / f"{name}.sealed"
         where.fetch(key, sealed)
-        sealing.open_sealed(sealed, archive / name.removesuffix(".partial"), keys, name=key)
+        sealing.open_sealed(sealed, archive / name, keys, name=key)
         sealed.unlink()
+
+    with ThreadPoolExecutor(files.THREADS) as pool:
+        list(pool.map(lay, wanted))
 
 
 def _own(folders: list[Path], server: Postgres) -> None:
@@ -191,7 +203,9 @@ def _recovering(
             "restore_command": f'cp "{archive}/%f" "%p"',
             "recovery_target_action": "promote",
             "max_connections": "120",
-            "shared_buffers": "128MB",
+            "shared_buffers": "256MB",
+            # One checkpoint at the end instead of many on the way.
+            "max_wal_size": "4GB",
             "dynamic_shared_memory_type": "mmap",
             "log_min_messages": "warning",
             "timezone": "UTC",
