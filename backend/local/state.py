@@ -21,7 +21,9 @@ SUBDIRECTORIES = ("logs", "mail", "media", "sms", "static", "valkey")
 
 def say(sentence: str) -> None:
     """Tell the person at the terminal what happens, on standard error so that a command's output stays clean."""
-    os.write(2, f"{sentence}\n".encode())
+    # Where it is written to a full disk, nobody hears it, and everything goes on.
+    with contextlib.suppress(OSError):
+        os.write(2, f"{sentence}\n".encode())
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

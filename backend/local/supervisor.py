@@ -9,14 +9,20 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
+import psycopg
+
 from backend.local import processes, world
 from backend.local.errors import LocalError
+from backend.local.postgres import Postgres
 from backend.local.servers import Servers, end_leftovers, environment
 from backend.local.state import ROOT, State, say
+from backend.local.valkey import Valkey
 
 WEB = (sys.executable, "-m", "backend.local.web")
 WORKER = (sys.executable, str(ROOT / "manage.py"), "procrastinate", "worker")
@@ -166,20 +172,12 @@ def _watch(
     started: float,
 ) -> None:
     """Keep everything running, for ever; says once when it can be used."""
-    web, ready, patience, tick = children[0], False, started + 60, 0
+    web, ready, patience, tick, told = children[0], False, started + 60, 0, ""
     while True:
-        for child in children:
-            child.tend(time.monotonic())
-        for server in servers.dead():
-            say(f"{server.name} ended; starting it again …")
-            try:
-                server.start()
-            except LocalError as error:
-                say(str(error))
-                time.sleep(2)
-        if tick % 10 == 0:
-            pids = {child.name.split()[-1]: child.process.pid for child in children if child.process}
-            servers.write_down(public_url=public_url, **pids)
+        trouble = look_after(servers, children, public_url=public_url, tick=tick)
+        if trouble and trouble != told:
+            say(trouble)
+        told = trouble
         if not ready and answers(address, port):
             ready = True
             announce(servers.state, public_url, accounts=accounts, seconds=time.monotonic() - started)
@@ -190,11 +188,43 @@ def _watch(
         elif not ready and time.monotonic() > patience:
             patience += 60
             say(f"Not ready yet: {public_url}/health/ready does not say so; see {servers.state.logs}.")
-        if tick % 300 == 0:
-            for log in (*servers.state.logs.glob("*.log"), servers.state.path / "postgres.log"):
-                shorten(log)
         tick += 1
         time.sleep(0.2)
+
+
+def look_after(servers: Servers, children: list[Child], *, public_url: str, tick: int) -> str:
+    """Start what has ended, now and then write down what runs and cut logs; in words what could not be done.
+
+    What fails, as on a disk without room, ends nothing that runs: the next look tries again.
+    """
+    steps: list[Callable[[], object]] = [partial(child.tend, time.monotonic()) for child in children]
+    steps += [partial(_start_again, server) for server in servers.dead()]
+    if tick % 10 == 0:
+        steps.append(partial(_write_down, servers, children, public_url))
+    if tick % 300 == 0:
+        logs = (*servers.state.logs.glob("*.log"), servers.state.path / "postgres.log")
+        steps += [partial(shorten, log) for log in logs]
+    troubles = []
+    for step in steps:
+        try:
+            step()
+        except (LocalError, OSError, psycopg.Error) as error:
+            troubles.append(str(error))
+    return "\n".join(troubles)
+
+
+def _start_again(server: Postgres | Valkey) -> None:
+    say(f"{server.name} ended; starting it again …")
+    try:
+        server.start()
+    except (LocalError, OSError, psycopg.Error):
+        time.sleep(2)
+        raise
+
+
+def _write_down(servers: Servers, children: list[Child], public_url: str) -> None:
+    pids = {child.name.split()[-1]: child.process.pid for child in children if child.process}
+    servers.write_down(public_url=public_url, **pids)
 
 
 def answers(address: str, port: int) -> bool:

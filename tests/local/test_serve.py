@@ -16,7 +16,7 @@ import pytest
 from backend.local import cli, commands, processes, web
 from backend.local.servers import Servers, environment
 from backend.local.state import ROOT, State
-from backend.local.supervisor import Child, describe, web_processes
+from backend.local.supervisor import Child, describe, look_after, web_processes
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -86,6 +86,39 @@ def test_child_that_ran_long_starts_counting_again(tmp_path: Path) -> None:
     child.tend(1061.0)
 
     assert child.deaths == 1
+
+
+def test_full_disk_ends_nothing_and_is_told(state: State) -> None:
+    log = state.logs / "gone" / "log"
+    unlucky = Child("unlucky", ("sleep", "60"), dict(os.environ), log)
+    lucky = Child("lucky", ("sleep", "60"), dict(os.environ), state.logs / "lucky.log")
+    half = state.path / f"servers.json.{os.getpid()}.new"
+    half.symlink_to("/dev/full")
+    servers, children = Servers(state), [unlucky, lucky]
+    try:
+        told = look_after(servers, children, public_url="http://here", tick=0).splitlines()
+
+        assert told == [f"[Errno 2] No such file or directory: '{log}'", "[Errno 28] No space left on device"]
+        assert (unlucky.process, state.servers()) == (None, {})
+        assert lucky.process
+
+        half.unlink()
+        log.parent.mkdir()
+        first = lucky.process
+
+        assert look_after(servers, children, public_url="http://here", tick=0) == ""
+        assert lucky.process is first
+        assert unlucky.process
+        assert state.servers() == {
+            "owner": os.getpid(),
+            "public_url": "http://here",
+            "unlucky": unlucky.process.pid,
+            "lucky": first.pid,
+        }
+    finally:
+        for child in children:
+            if child.process:
+                processes.stop_child(child.process, wait_s=5)
 
 
 def test_describe_names_the_signal() -> None:
