@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from functools import cache
 
 from django.http import HttpRequest, HttpResponse
@@ -17,8 +18,17 @@ DOCS_POLICY = (
 )
 
 
-@cache
+_making = threading.Lock()
+
+
 def _document() -> tuple[bytes, str]:
+    # It takes seconds: many who ask at once after a start wait for one that makes it.
+    with _making:
+        return _made()
+
+
+@cache
+def _made() -> tuple[bytes, str]:
     body = dumps(api.get_openapi_schema())
     return body, conditional.etag(body.decode())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
@@ -11,6 +12,7 @@ from django.core.management import call_command
 from django.test import Client
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from api import documents
 from api.documents import DOCS_POLICY
 from api.main import api
 from api.management.commands.export_openapi import DOCUMENT, rendered
@@ -142,6 +144,24 @@ def _models(annotation: Any) -> Iterator[type]:
 
 
 @pytest.mark.usefixtures("db")
+def test_many_who_ask_after_a_start_wait_for_one_that_makes_it() -> None:
+    documents._made.cache_clear()
+    start, got = threading.Barrier(4), []
+
+    def ask() -> None:
+        start.wait()
+        got.append(documents._document()[0])
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(got) == 4
+    assert [body for body in got if body is not got[0]] == []
+
+
 def test_document_and_docs_page_are_served_without_other_hosts() -> None:
     client = Client()
 
