@@ -123,7 +123,7 @@ def require_key(key: str) -> str:
 
 def is_pooled() -> bool:
     """Whether a pooler stands before PostgreSQL: its server processes are lent from transaction to transaction."""
-    return bool(getattr(settings, "DATABASE_POOLED", False))
+    return bool(settings.DATABASE_POOLED)
 
 
 def begin(*, user_id: int, key: str, fingerprint: bytes, now: datetime) -> Claim | Answer:
