@@ -77,10 +77,14 @@ class Worlds:
     def _each(self, on: Stage, faults: list[Fault], differs: Callable[[Place], list[str]]) -> Iterator[Row]:
         for fault in faults:
             row = on.attempt(fault, control=falsify if self.options.control else None)
-            row.verdict.differs += _settled(differs, on.place)
+            if not row.is_lost:
+                row.verdict.differs += _settled(differs, on.place)
             if not row.is_met:
                 self._keep_logs(on.place, fault)
             yield row
+            if row.is_lost:
+                # Nothing that is tried on these ruins says anything.
+                return
 
     @contextmanager
     def _stage(self, env: dict[str, str], till: Till, name: str) -> Iterator[Stage]:

@@ -9,6 +9,8 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import psycopg
+
 from bench.faults.clients import Cast, Guest, Probe, Till
 from bench.faults.history import Verdict, judge
 from bench.faults.journal import Heard
@@ -52,6 +54,8 @@ class Row:
     verdict: Verdict = field(default_factory=Verdict)
     books: list[str] = field(default_factory=list)
     is_tried: bool = True
+    is_lost: bool = False
+    """The database did not come back."""
 
     @property
     def is_met(self) -> bool:
@@ -108,7 +112,11 @@ class Stage:
         row.longest = max(((took, verb) for _began, took, verb in waits), default=(0.0, ""))
         if control is not None:
             control(self.place, self.cast)
-        row.verdict = judge(self.place, self.cast)
+        try:
+            row.verdict = judge(self.place, self.cast)
+        except psycopg.OperationalError as error:
+            row.verdict, row.is_lost = Verdict(lost=[f"the tables: {error}"]), True
+            return row
         row.verdict.differs += stuck
         if fault.check is not None:
             row.verdict.differs += fault.check(self.place)
