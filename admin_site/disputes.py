@@ -145,7 +145,7 @@ class Answers(Rows):
 
     @display(description=_("text"))
     def said(self, answer: DisputeAnswer) -> str:
-        return format_html('<span class="ko-lines">{}</span>', answer.text)
+        return format_html('<span class="ko-words">{}</span>', answer.text)
 
     @display(description=_("facts"))
     def facts_sent(self, answer: DisputeAnswer) -> str:
@@ -326,7 +326,7 @@ class DisputePage(Page):
             [
                 label(_("there"), "success") if fact.is_there else label(_("missing"), "warning"),
                 fact.title,
-                format_html('<span class="ko-lines">{}</span>', _shown(fact)),
+                format_html('<span class="ko-words">{}</span>', _shown(fact)),
             ]
             for fact in dispute_answers.facts(dispute)
         ]
@@ -335,7 +335,7 @@ class DisputePage(Page):
             [
                 said,
                 _("What the staff say"),
-                format_html('<span class="ko-lines">{}</span>', dispute.note or "–"),
+                format_html('<span class="ko-words">{}</span>', dispute.note or "–"),
             ]
         )
         return table([_("have we"), _("evidence"), _("what the bank reads")], rows)
