@@ -89,7 +89,6 @@ _ALONE = {
         Shelf("/api/amenities/", _of_tables("amenities")),
         Shelf("/api/currencies/", _of_tables("currencies", "exchange_rates"), also=fx.chosen_codes),
         Shelf("/api/locations/", _of_tables("locations", "location_names")),
-        Shelf("/api/cancellation-policies/"),
         Shelf("/api/properties/"),
     )
 }

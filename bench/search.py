@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from bench.classic import Classic
-from bench.world import World, percentile, servers_cpu_ms, web, world
+from bench.world import MADE_ANEW, World, percentile, servers_cpu_ms, web, world
 
 PASSES = 4
 """Ours and theirs are measured in turns, so that a busy moment of the machine meets both."""
@@ -92,9 +92,9 @@ def query_of(case: Case) -> Any:
     )
 
 
-def timed(run: Callable[[], Any], rounds: int) -> list[float]:
-    """Milliseconds of each of ``rounds`` runs, after seven that do not count."""
-    for _ in range(WARM_UP):
+def timed(run: Callable[[], Any], rounds: int, *, warm_up: int = WARM_UP) -> list[float]:
+    """Milliseconds of each of ``rounds`` runs, after some that do not count."""
+    for _ in range(warm_up):
         run()
     times = []
     for _ in range(rounds):
@@ -228,7 +228,7 @@ def http_times(port: int, params: dict[str, Any]) -> tuple[list[float], float]:
     path = f"/api/properties/?{urlencode(params)}"
 
     def ask() -> None:
-        client.request("GET", path)
+        client.request("GET", path, headers=MADE_ANEW)
         answer = client.getresponse()
         body = answer.read()
         if answer.status != 200:

@@ -39,6 +39,10 @@ class World:
         return self.folder / "web.log"
 
 
+MADE_ANEW = {"Cookie": "sessionid=benchmark"}
+"""Headers of who gets no page that was kept for everybody: to measure how answers are made."""
+
+
 @contextmanager
 def world(kept: Path | None = None) -> Iterator[World]:
     """Servers with a migrated database; Django of this process works on it.

@@ -31,7 +31,7 @@ from backend.local import processes
 from backend.local.state import ROOT
 from bench import booking
 from bench.search import furnish
-from bench.world import World, percentile, servers_cpu_ms, wait, web, world
+from bench.world import MADE_ANEW, World, percentile, servers_cpu_ms, wait, web, world
 
 CROWD, CLIENTS = booking.CROWD, booking.CLIENTS
 PASSES = 4
@@ -81,7 +81,7 @@ class Client:
 
     def ask(self, request: Request, *expected: int) -> tuple[int, Any, float]:
         """Status, what the body says, and milliseconds until it was there. Raises: RuntimeError for another status."""
-        headers = {"Authorization": request.authorization} if request.authorization else {}
+        headers = {"Authorization": request.authorization} if request.authorization else dict(MADE_ANEW)
         content = None
         if request.body is not None:
             content = json.dumps(request.body)
@@ -101,6 +101,7 @@ class Spent:
     """What one project took for one endpoint. Milliseconds; processor time is of all servers, a request."""
 
     alone: list[float] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
     together: list[float] = field(default_factory=list)
     a_second: list[float] = field(default_factory=list)
@@ -214,9 +215,9 @@ def compare(ours: Side, theirs: Side, today: date, seconds: float) -> None:
     endpoints["booking"] = lambda side: stays[side.name]
     asked_of = {side.name: statements(side, endpoints) for side in (ours, theirs)}
     print(
-        "| endpoint | | p50 | p95 | CPU | statements | p50 of 16 | p95 of 16 | a second | DRF / Karibu: p50 | CPU | a second |"
+        "| endpoint | | bytes | p50 | p95 | CPU | statements | p50 of 16 | p95 of 16 | a second | DRF / Karibu: p50 | CPU | a second |"
     )
-    print("|---|---" + "|--:" * 10 + "|")
+    print("|---|---" + "|--:" * 11 + "|")
     missed = []
     for number, (name, requests) in enumerate(endpoints.items()):
         spent = {side.name: Spent() for side in (ours, theirs)}
@@ -233,7 +234,7 @@ def compare(ours: Side, theirs: Side, today: date, seconds: float) -> None:
             if side is ours:
                 last = f"**{quicker:.1f}** | {cheaper:.1f} | **{more:.1f}**"
             print(
-                f"| {name if side is ours else ''} | {side.name} | {median(own.alone):.1f} | {percentile(own.alone, 0.95):.1f}"
+                f"| {name if side is ours else ''} | {side.name} | {median(own.sizes):,.0f} | {median(own.alone):.1f} | {percentile(own.alone, 0.95):.1f}"
                 f" | {min(own.cpu):.1f} | {asked_of[side.name][number]} | {median(own.together):.0f}"
                 f" | {percentile(own.together, 0.95):.0f} | {median(own.a_second):.0f} | {last or '| |'} |",
                 flush=True,
@@ -317,7 +318,9 @@ def alone(side: Side, requests: Requests, spent: Spent) -> None:
     for _ in range(WARM_UP):
         client.ask(next(source))
     before = servers_cpu_ms()
-    spent.alone += [client.ask(next(source))[2] for _ in range(ALONE)]
+    answers = [client.ask(next(source)) for _ in range(ALONE)]
+    spent.alone += [ms for _status, _said, ms in answers]
+    spent.sizes += [len(said) for _status, said, _ms in answers]
     spent.cpu.append((servers_cpu_ms() - before) / ALONE)
 
 

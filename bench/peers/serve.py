@@ -6,6 +6,7 @@ Only the frameworks differ then, not what carries them.
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 
 import uvicorn
@@ -28,6 +29,9 @@ def main() -> None:
 
     def start() -> None:
         get_resolver().url_patterns  # noqa: B018 - loaded before the first request
+        # As ours does.
+        gc.collect()
+        gc.freeze()
 
     def stop() -> None:
         http.shutdown()

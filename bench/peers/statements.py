@@ -12,6 +12,8 @@ from typing import Any
 
 import django
 
+from bench.world import MADE_ANEW
+
 
 def main() -> None:
     """Ask in this process."""
@@ -23,7 +25,7 @@ def main() -> None:
     client = Client(SERVER_NAME="127.0.0.1")
 
     def count(method: str, path: str, body: Any, authorization: str) -> int:
-        headers = {"Authorization": authorization} if authorization else {}
+        headers = {"Authorization": authorization} if authorization else MADE_ANEW
         content = json.dumps(body) if body else ""
         with CaptureQueriesContext(connection) as captured:
             answer = client.generic(method, path, content, "application/json", headers=headers)

@@ -117,7 +117,6 @@ def listing_and_stay() -> tuple[Listing, dict[str, str]]:
         (AMENITIES, {}),
         (CURRENCIES, {}),
         (LOCATIONS, {"q": "lisb"}),
-        ("/api/cancellation-policies/", {}),
         ("/api/properties/", {}),
         ("/api/properties/", {"check_in": "2027-03-01", "check_out": "2027-03-04", "page_size": "1"}),
         ("/api/properties/{}/", {}),
