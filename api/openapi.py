@@ -20,7 +20,8 @@ The API of a marketplace for short-term rentals: search, listings, quotes, booki
 **Errors** are problem documents (RFC 9457); act on `code`. **Amounts** are numbers in major units beside a
 `currency`. **Dates** of a stay are local to the place, half-open; instants are RFC 3339 in UTC. **Lists** share one
 envelope; follow `next` to go deep. **ETags**: send `If-None-Match` to spare the body, `If-Match` to refuse a lost
-update. **Idempotency-Key** on requests that make bookings or move money gives the first answer again. **Limits** are
+update. Without a token search, listings, calendars and reference lists may be two seconds old, but never older than the last change
+that came by a request. **Idempotency-Key** on requests that make bookings or move money gives the first answer again. **Limits** are
 told in `RateLimit` and `RateLimit-Policy`. Every path answers 403 `address_blocked` to networks that the platform does not
 let in, and 403 `https_required` to what would change something and came without TLS.
 """

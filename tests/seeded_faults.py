@@ -163,6 +163,20 @@ FAULTS = [
         "tests/api/test_ground_limits.py::test_anonymous_reads_are_counted_and_then_refused",
     ),
     Fault(
+        "a kept page is none from before a change",
+        "api/page_store.py",
+        "page.mark == mark and page.age_ms",
+        "page.age_ms",
+        "tests/api/test_page_store.py::test_request_that_changes_something_leaves_no_page_fresh",
+    ),
+    Fault(
+        "nobody gets somebody's page",
+        "api/page_store.py",
+        'if request.method != "GET" or sent.get("HTTP_AUTHORIZATION"):',
+        'if request.method != "GET":',
+        "tests/api/test_page_store.py::test_somebodys_answers_are_neither_kept_nor_taken_from_the_store",
+    ),
+    Fault(
         "a blocked network stays out",
         f"{CORE}/firewall.py",
         "        if not self.blocked and not self.allowed:\n            return OPEN",
