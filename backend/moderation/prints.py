@@ -6,6 +6,7 @@ import hashlib
 from datetime import datetime
 
 from django.core.files.storage import default_storage
+from django.db import transaction
 from PIL import Image, UnidentifiedImageError
 
 from backend.core.db import outside_transaction
@@ -30,13 +31,20 @@ def take(listing: Listing, now: datetime) -> None:
     for photo in Photo.objects.filter(listing=listing).exclude(pk__in=known).order_by("pk"):
         made = of_photo(photo)
         if made is not None:
-            PhotoPrint.objects.update_or_create(
-                photo_id=photo.pk, defaults={"listing": listing, "digest": made[0], "look": made[1]}
-            )
+            _keep(listing, photo, *made)
     ListingPrint.objects.update_or_create(
         listing=listing,
         defaults={"text": of_text(listing.description), "spot": of_point(listing), "looked_at": now},
     )
+
+
+def _keep(listing: Listing, photo: Photo, digest: str, look: str) -> None:
+    """Keep the print of a photo, unless its host has taken it down since it was read."""
+    with transaction.atomic():
+        if Photo.objects.select_for_update(no_key=True).filter(pk=photo.pk).first() is not None:
+            PhotoPrint.objects.update_or_create(
+                photo_id=photo.pk, defaults={"listing": listing, "digest": digest, "look": look}
+            )
 
 
 def of_text(text: str) -> str:
