@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 
 from bench.cluster.load import Count, Visitors, mended_after, since
@@ -12,10 +12,14 @@ from bench.cluster.site import Site
 from bench.faults.clients import Cast, Guest, Probe, Sandbox
 from bench.faults.history import Verdict, judge, sandbox_differs
 from bench.faults.journal import Heard
+from bench.faults.place import until
 from bench.faults.trial import BACK_S, GIVE_UP_S, PROBE_TIMEOUT_S
 
 AWAY_S = 3.0
 """How long a socket may be away in a rolling restart: its back-off, a ticket, and the opening on a busy machine."""
+
+SETTLED_S = 120.0
+"""A movement whose sender died is taken up again when its lease has ended."""
 
 
 def _calm(_site: Site) -> AbstractContextManager[None]:
@@ -121,11 +125,17 @@ class Stage:
             for left, away in ear.away
             if left + away >= broke and ear.connections > 1
         ]
-        row.verdict.differs += [*self.visitors.wrong(), *sandbox_differs(self.site)]
+        row.verdict.differs += [*self.visitors.wrong(), *self._money_differs()]
         row.books = self.site.broken_books()
         row.complaints += self._failures()
         self._tell_once(row)
         return row
+
+    def _money_differs(self) -> list[str]:
+        """Movements that one side alone knows of, when whoever died with one has been stood in for."""
+        with suppress(TimeoutError):
+            until(lambda: not sandbox_differs(self.site), "money is known to both", within_s=SETTLED_S)
+        return sandbox_differs(self.site)
 
     def _heard(self, moment: float) -> list[Heard]:
         return since([*self.cast.journals(), *self.visitors.journals()], moment)
