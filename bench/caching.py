@@ -93,9 +93,15 @@ class Client:
             raise RuntimeError(f"{path}: {answer.status} {body[:300]!r}")
         self.tag, self.size = answer.headers["ETag"], len(body)
 
-    def measure(self, spent: Spent, once: Callable[[], None]) -> None:
-        """Add one pass."""
-        spent.times += timed(once, ROUNDS)
+
+def beside(*sides: tuple[Spent, Callable[[], None]]) -> None:
+    """Add one pass: the sides in turns, request by request, so that a busy moment meets all; then each alone, for its CPU."""
+    for _spent, once in sides:
+        timed(once, 0)
+    for _ in range(ROUNDS):
+        for spent, once in sides:
+            spent.times += timed(once, 1, warm_up=0)
+    for spent, once in sides:
         before = servers_cpu_ms()
         for _ in range(ROUNDS):
             once()
@@ -107,11 +113,11 @@ def tags(port: int, asked: dict[str, str]) -> None:
     print("| endpoint | bytes | 200: p50 | p95 | CPU | 304: p50 | p95 | CPU | 200 / 304: p50 | CPU |")
     print("|---" + "|--:" * 9 + "|")
     for name, path in asked.items():
-        full, spared, client, size = Spent(), Spent(), Client(port), 0
+        full, spared, client = Spent(), Spent(), Client(port)
+        client.get(path)
+        tag, size = client.tag, client.size
         for _ in range(PASSES):
-            client.measure(full, partial(client.get, path))
-            tag, size = client.tag, client.size
-            client.measure(spared, partial(client.get, path, tag))
+            beside((full, partial(client.get, path)), (spared, partial(client.get, path, tag)))
         print(f"| {name} | {size:,} | {full.row} | {spared.row} | {spared.gains(full)} |", flush=True)
 
 
@@ -124,10 +130,9 @@ def pages(ports: dict[str, int], asked: dict[str, str]) -> list[str]:
     missed = []
     for name, path in asked.items():
         kept, made = Spent(), Spent()
+        asking = [partial(Client(ports[which]).get, path) for which in (KEPT, UNCACHED)]
         for _ in range(PASSES):
-            for port, spent in ((ports[KEPT], kept), (ports[UNCACHED], made)):
-                client = Client(port)
-                client.measure(spent, partial(client.get, path))
+            beside((kept, asking[0]), (made, asking[1]))
         print(f"| {name} | {kept.row} | {made.row} | {kept.gains(made)} |", flush=True)
         if kept.gain(made) < PAGE_BAR:
             missed.append(f"{name} {kept.gain(made):.1f}")
@@ -135,7 +140,10 @@ def pages(ports: dict[str, int], asked: dict[str, str]) -> list[str]:
 
 
 def proofs(ports: dict[str, int]) -> None:
-    """What a page costs that has to be proved, as on a market where somebody changes something before each request."""
+    """What a page costs that has to be proved, as on a market where somebody changes something before each request.
+
+    Telling Valkey of the change is among the milliseconds.
+    """
     from backend.core import page_bytes
 
     print(
@@ -144,29 +152,27 @@ def proofs(ports: dict[str, int]) -> None:
     print("|---" + "|--:" * 8 + "|")
     for name, path in {**REFERENCE, **LISTING}.items():
         proved, made = Spent(), Spent()
+        ask_kept, ask_made = (partial(Client(ports[which]).get, path) for which in (KEPT, UNCACHED))
+
+        def after_a_change(ask: Callable[[], None] = ask_kept) -> None:
+            page_bytes.move_mark()
+            ask()
+
         for _ in range(PASSES):
-            for port, spent in ((ports[KEPT], proved), (ports[UNCACHED], made)):
-                client = Client(port)
-                before, took = servers_cpu_ms(), []
-                for _ in range(ROUNDS):
-                    page_bytes.move_mark()
-                    took += timed(partial(client.get, path), 1, warm_up=0)
-                spent.times += took
-                spent.cpu.append((servers_cpu_ms() - before) / ROUNDS)
+            beside((proved, after_a_change), (made, ask_made))
         print(f"| {name} | {proved.row} | {made.row} | {proved.gains(made)} |", flush=True)
 
 
 def misses(ports: dict[str, int], listings: int) -> None:
     """What it costs to keep a page that nobody asks for again."""
     spent = {KEPT: Spent(), UNCACHED: Spent()}
+    clients = {which: Client(ports[which]) for which in spent}
     ids = range(10, min(listings, 10 + DIFFERENT * PASSES))
     for number in range(PASSES):
         for which, one in spent.items():
-            client, before = Client(ports[which]), servers_cpu_ms()
-            part = ids[number::PASSES]
+            part, before = ids[number::PASSES], servers_cpu_ms()
             for listing in part:
-                path = f"/api/properties/{listing}/"
-                one.times += timed(partial(client.get, path), 1, warm_up=0)
+                one.times += timed(partial(clients[which].get, f"/api/properties/{listing}/"), 1, warm_up=0)
             one.cpu.append((servers_cpu_ms() - before) / len(part))
     print("\n| listings, each asked for once | p50 | p95 | CPU |\n|---|--:|--:|--:|")
     print(f"| made and kept | {spent[KEPT].row} |\n| made | {spent[UNCACHED].row} |", flush=True)
@@ -180,10 +186,9 @@ def query_cache(ports: dict[str, int]) -> None:
     print("|---" + "|--:" * 8 + "|")
     for name, path in REFERENCE.items():
         cached, read = Spent(), Spent()
+        asking = [partial(Client(ports[which]).get, path) for which in (MADE, UNCACHED)]
         for _ in range(PASSES):
-            for port, spent in ((ports[MADE], cached), (ports[UNCACHED], read)):
-                client = Client(port)
-                client.measure(spent, partial(client.get, path))
+            beside((cached, asking[0]), (read, asking[1]))
         print(f"| {name} | {cached.row} | {read.row} | {cached.gains(read)} |", flush=True)
 
 
