@@ -17,7 +17,7 @@ from django.http.response import HttpResponseBase
 from api import headers, problems, throttling
 from api.bodies import body_limit
 from api.headers import is_api
-from backend.core import addresses, limits, platform, tracing
+from backend.core import addresses, limits, platform, replicas, tracing
 from backend.core.errors import DomainError, NotFound
 from backend.telemetry.recorder import Answered, Slow, recorder
 
@@ -89,8 +89,10 @@ class RequestContextMiddleware:
         asked = Asked()
         try:
             with tracing.within(trace):
-                with connection.execute_wrapper(asked):
+                with connection.execute_wrapper(asked), replicas.reading_for(lambda: user_id_of(request)):
                     response = self.get_response(request)
+                if request.method not in throttling.READS and (writer := user_id_of(request)):
+                    replicas.wrote(writer)
                 response["X-Request-ID"] = request_id
                 headers.dress(request, response)
                 if isinstance(response, HttpResponse):
@@ -126,8 +128,6 @@ class RequestContextMiddleware:
 def note(request: HttpRequest, route: str, status: int, ms: float, sql_ms: float, asked: Asked) -> None:
     """Leave a note of the request for the figures of the back office."""
     at, request_id = time.time(), request.request_id  # type: ignore[attr-defined]
-    # Who signed in: by a token, or by the cookie of the back office where somebody has looked at it.
-    user = getattr(request, "_bearer", None) or getattr(request, "_cached_user", None)
     recorder.answer(
         Answered(
             at,
@@ -139,13 +139,19 @@ def note(request: HttpRequest, route: str, status: int, ms: float, sql_ms: float
             ms,
             sql_ms,
             asked.statements,
-            getattr(user, "pk", None),
+            user_id_of(request),
             throttling.address(request),
         )
     )
     for sql, seconds in asked.slow:
         if seconds * 1000 >= platform.get("slow_statement_ms"):
             recorder.lag(Slow(at, sql, seconds * 1000, route, request_id))
+
+
+def user_id_of(request: HttpRequest) -> int | None:
+    """Who signed in: by a token, or by the cookie of the back office where somebody has looked at it."""
+    user = getattr(request, "_bearer", None) or getattr(request, "_cached_user", None)
+    return getattr(user, "pk", None)
 
 
 def door_of(request: HttpRequest) -> str:

@@ -19,6 +19,7 @@ from backend.analytics.definitions import NAMES, Sums
 from backend.availability.calendar import RangeRefused
 from backend.core import platform
 from backend.core.errors import NotFound
+from backend.core.replicas import may_lag
 from backend.listings.cohosts import PAYOUTS
 from backend.listings.models import Listing, hosted_by
 
@@ -164,6 +165,7 @@ _SQL = facts.chosen(
 )
 
 
+@may_lag
 def _read(currencies: Mapping[int, str], windows: Sequence[tuple[date, date]]) -> list[dict[str, Sums]]:
     """The sums of each window, by currency; what this process has seen and not written yet is in it."""
     found: list[dict[str, Sums]] = [{} for _window in windows]

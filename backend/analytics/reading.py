@@ -23,6 +23,7 @@ from backend.core import platform
 from backend.core.fx import EURO
 from backend.core.models import ExchangeRate
 from backend.core.money import exponent
+from backend.core.replicas import may_lag
 
 Window = tuple[date, date]
 
@@ -69,6 +70,7 @@ class Part:
     country: str = ""
 
 
+@may_lag
 def totals(scope: Scope, windows: Sequence[Window]) -> list[Sums]:
     """What each of ``windows`` (half-open, of days) came to. One query, and one for the rates where several currencies meet."""
     found = _read(scope, windows, scope.level, [])
@@ -76,6 +78,7 @@ def totals(scope: Scope, windows: Sequence[Window]) -> list[Sums]:
     return [sums.get(key, Sums()) for key in range(len(windows))]
 
 
+@may_lag
 def by_city(scope: Scope, window: Window, *, largest: int | None = None) -> list[Part]:
     """The cities of a window, those with the highest GMV first; only the ``largest`` ones by their listings at its end.
 
@@ -96,6 +99,7 @@ def _largest(scope: Scope, level: Level, day: date, limit: int) -> list[tuple[st
     return list(counted.order_by("-n", "city", "country").values_list("country", "city")[:limit])
 
 
+@may_lag
 def by_type(scope: Scope, window: Window) -> list[Part]:
     """The property types of a window, in the order of ``by_city``."""
     level = Level.CITY_AND_TYPE if scope.city else Level.TYPE
@@ -103,6 +107,7 @@ def by_type(scope: Scope, window: Window) -> list[Part]:
     return [Part(row["property_type"], Sums.of(row), scope.shown_in) for row in found]
 
 
+@may_lag
 def by_currency(scope: Scope, window: Window) -> list[Part]:
     """The currencies of a window, each in its own amounts, those with the most bookings first."""
     found = _read(
@@ -111,6 +116,7 @@ def by_currency(scope: Scope, window: Window) -> list[Part]:
     return [Part(row["currency"], Sums.of(row), row["currency"]) for row in found]
 
 
+@may_lag
 def without_rate(scope: Scope, windows: Sequence[Window]) -> list[str]:
     """The currencies whose amounts are missing, since there is no rate for them."""
     if scope.currency:
@@ -119,6 +125,7 @@ def without_rate(scope: Scope, windows: Sequence[Window]) -> list[str]:
     return [code for code in _currencies(windows) if code not in known and code != scope.shown_in]
 
 
+@may_lag
 def choices(*, cities: int) -> Choices:
     """The cities (at most so many), types and currencies of the last summarized day."""
     last = last_day()

@@ -41,11 +41,15 @@ def asking(alias: str) -> Iterator[None]:
     usual = connections[DEFAULT_DB_ALIAS]
     if usual.in_atomic_block:
         raise RuntimeError("a transaction stays where it has begun")
-    connections[DEFAULT_DB_ALIAS] = connections[alias]
+    other = connections[alias]
+    # Whoever counts or times statements means those of the request, wherever they are asked.
+    wrappers, other.execute_wrappers = other.execute_wrappers, usual.execute_wrappers
+    connections[DEFAULT_DB_ALIAS] = other
     try:
         yield
     finally:
         connections[DEFAULT_DB_ALIAS] = usual
+        other.execute_wrappers = wrappers
 
 
 @contextmanager

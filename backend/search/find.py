@@ -21,6 +21,7 @@ from typing import Any
 from django.db import connection
 
 from backend.core.db import prepared
+from backend.core.replicas import may_lag
 from backend.search import breadth, clocks, conditions, geo, places, statements
 from backend.search.conditions import Conditions
 from backend.search.query import CheckInPast, Found, Hit, InvalidSearch, Position, SearchQuery
@@ -79,6 +80,7 @@ class _Search:
     wanted: Conditions
 
 
+@may_lag
 def find(query: SearchQuery, now: datetime) -> Found:
     """The listings that ``query`` asks for at ``now`` (UTC), one page of them.
 

@@ -22,6 +22,7 @@ from backend.bookings import pricing, quotes
 from backend.core import platform
 from backend.core.db import prepared
 from backend.core.money import MoneyError
+from backend.core.replicas import may_lag
 from backend.core.stay import Stay
 from backend.listings.models import Listing
 from backend.listings.reading import Shown, speak, words_in
@@ -88,6 +89,7 @@ class Card:
     total_minor: int | None
 
 
+@may_lag
 def load(hits: Sequence[Hit], *, guests: int, now: datetime, language: str = "") -> list[Card]:
     """The cards of ``hits`` in their order, with the prices of their stays for ``guests`` people at ``now`` (UTC).
 
