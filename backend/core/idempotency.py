@@ -22,13 +22,17 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import structlog
 from django.conf import settings
+from django.db import DatabaseError, connection
 from django.db.models import F
 from django.utils.translation import gettext_lazy as _
 
 from backend.core.db import prepared
 from backend.core.errors import Conflict, Invalid
 from backend.core.models import IdempotencyKey
+
+log = structlog.get_logger(__name__)
 
 LEASE = timedelta(seconds=60)
 KEPT_FOR = timedelta(days=7)
@@ -213,13 +217,17 @@ def note(made: int) -> None:
 
 
 def finish(claim: Claim, answer: Answer) -> bool:
-    """Store the answer for those who ask again; False when the lease had lapsed and another request took over."""
-    with prepared() as cursor:
+    """Store the answer for those who ask again.
+
+    False when the lease had lapsed and another request took over, or when it could not be written.
+    """
+    with _or_let_go(), prepared() as cursor:
         cursor.execute(
             FINISH,
             [answer.status, json.dumps(answer.headers), answer.body, claim.user_id, claim.key, claim.id],
         )
         return bool(cursor.rowcount)
+    return False
 
 
 def give_up(claim: Claim) -> None:
@@ -227,8 +235,21 @@ def give_up(claim: Claim) -> None:
 
     What the request has made all the same stays noted.
     """
-    _held(claim).filter(made=None).delete()
-    _held(claim).update(claimed_at=F("claimed_at") - LEASE)
+    with _or_let_go():
+        _held(claim).filter(made=None).delete()
+        _held(claim).update(claimed_at=F("claimed_at") - LEASE)
+
+
+@contextmanager
+def _or_let_go() -> Iterator[None]:
+    """What not even this can be written of (a full disk, a database that is away) comes free with its server process."""
+    try:
+        yield
+    except DatabaseError as error:
+        log.warning("idempotency.not_written", error=type(error).__name__)
+        if connection.connection is not None:
+            connection.connection.close()
+            connection.close()
 
 
 def purge(now: datetime) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -77,6 +78,19 @@ def _claimed(key: str = KEY) -> idempotency.Claim:
     claim = idempotency.begin(user_id=1, key=key, fingerprint=b"f", now=timezone.now())
     assert isinstance(claim, idempotency.Claim)
     return claim
+
+
+def _claimed_soon() -> idempotency.Claim:
+    """As ``_claimed``, while the server process of the one before is about to end."""
+    for _ in range(200):
+        with suppress(idempotency.InProgress):
+            return _claimed()
+        threading.Event().wait(0.05)
+    return _claimed()
+
+
+def _answer(claim: idempotency.Claim) -> bool:
+    return idempotency.finish(claim, idempotency.Answer(201, {}, b"made"))
 
 
 @pytest.mark.parametrize(("model", "make"), MAKING.items())
@@ -182,6 +196,20 @@ def test_payment_of_a_killed_process_is_finished_at_once(monkeypatch: pytest.Mon
     assert [row.pk for row in Payment.objects.all()] == [answer.json()["payment_id"]]
     assert journal("charge") == [(booking.total_minor, "succeeded")]
     assert wrong_books() == {}
+
+
+@pytest.mark.parametrize("end", [idempotency.give_up, _answer])
+def test_what_cannot_be_written_comes_free_with_its_connection(
+    end: Callable[[idempotency.Claim], object],
+) -> None:
+    claim = _claimed()
+    with connection.cursor() as cursor:
+        cursor.execute("SET default_transaction_read_only = on")
+
+    assert not end(claim)
+
+    assert (connection.connection, IdempotencyKey.objects.get().status) == (None, None)
+    assert _claimed_soon().is_inherited
 
 
 def test_holder_that_lives_is_not_inherited_from() -> None:
