@@ -18,6 +18,9 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from bench.faults.clients import Booked, Guest, settled
 from bench.faults.pressure import GOES_ON
 from bench.faults.trial import Fault
+from tests.fakes.base import Plan
+from tests.fakes.process import Remote, started
+from tests.fakes.stripe_books import CONNECT_SECRET, KEY, SECRET
 
 HTTP_500 = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 SMTP_421 = b"421 4.3.2 Service not available\r\n"
@@ -160,14 +163,15 @@ SETTLED = ("already_paid", "wrong_state")
 class Outside:
     """The three with a gate before each, and the settings that lead there."""
 
-    bank: Any
+    bank: Remote
     post: Postbox
     gates: dict[str, Gate]
 
     @property
     def environment(self) -> dict[str, str]:
         return {
-            **self.bank.environment,
+            "STRIPE_SECRET_KEY": KEY,
+            "STRIPE_WEBHOOK_SECRET": f"{SECRET},{CONNECT_SECRET}",
             "STRIPE_API_BASE": f"http://127.0.0.1:{self.gates['provider'].port}",
             "EMAIL_URL": f"smtp://127.0.0.1:{self.gates['mail'].port}",
             "STORAGE_BUCKET": "pictures",
@@ -182,9 +186,7 @@ class Outside:
 
     def listen_at(self, url: str) -> None:
         """Send the provider's webhooks there."""
-        from tests.fakes.base import Plan
-
-        self.bank.remote.webhooks(f"{url}/api/webhooks/stripe/", Plan(late_s=0.2))
+        self.bank.webhooks(f"{url}/api/webhooks/stripe/", Plan(late_s=0.2))
 
     def pay(self, guest: Guest, booked: Booked) -> None:
         """Get an intent as soon as there is one to be had, confirm it with a card, and wait for the outcome."""
@@ -197,14 +199,18 @@ class Outside:
                 return
             secret = answer.json().get("client_secret")
             if secret:
-                self.bank.remote.act("confirm", str(secret).split("_secret_")[0], "ok")
+                self.bank.act("confirm", str(secret).split("_secret_")[0], "ok")
                 break
             time.sleep(0.5)
         settled(guest, booked)
 
     def moved(self) -> list[tuple[str, str, int]]:
         """The money that really moved: key, kind, minor units."""
-        return [(key, kind, amount) for key, kind, amount, _currency in self.bank.journal()]
+        return [
+            (each.key, each.kind, each.amount_minor)
+            for each in self.bank.movements()
+            if each.kind in ("charge", "refund")
+        ]
 
     def mailed_twice(self) -> list[str]:
         """Mails that came more than once."""
@@ -214,8 +220,6 @@ class Outside:
 @contextmanager
 def outside() -> Iterator[Outside]:
     """A pretend Stripe, a mail server and a storage, each behind its gate."""
-    from tests.chaos.stripe import bank
-
     post = Postbox()
     mail = Controller(post, hostname="127.0.0.1", port=_free_port())
     shelf = ThreadingHTTPServer(("127.0.0.1", 0), Shelf)
@@ -225,15 +229,15 @@ def outside() -> Iterator[Outside]:
     with ExitStack() as stack:
         stack.callback(shelf.shutdown)
         stack.callback(mail.stop)
-        made = stack.enter_context(bank())
+        bank = stack.enter_context(started("tests.fakes.stripe"))
         gates = {
-            "provider": Gate(int(made.remote.url.rpartition(":")[2]), HTTP_500),
+            "provider": Gate(int(bank.url.rpartition(":")[2]), HTTP_500),
             "mail": Gate(mail.port, SMTP_421),
             "storage": Gate(shelf.server_address[1], HTTP_500),
         }
         for gate in gates.values():
             stack.callback(gate.close)
-        yield Outside(made, post, gates)
+        yield Outside(bank, post, gates)
 
 
 def _free_port() -> int:
