@@ -30,6 +30,7 @@ from granian.server import Server
 
 from api.gate import THREADS
 from backend.core import draining
+from backend.local import processes
 
 DRAIN_S = 4.0
 """Longer than the proxy keeps an idle connection to us (ops/nginx: 2 s)."""
@@ -71,11 +72,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
         workers_kill_timeout=int(options.drain) + GRACE_S,
         process_name=None,
     )
-    server.serve(target_loader=partial(_load, port=options.port, drain_s=options.drain), wrap_loader=False)
+    load = partial(
+        _load, port=options.port, drain_s=options.drain, bind=processes.die_with_parent(signal.SIGKILL)
+    )
+    server.serve(target_loader=load, wrap_loader=False)
 
 
-def _load(*, port: int, drain_s: float) -> Any:
-    """In each worker: the application, with our way to end in place of granian's, which ends at once."""
+def _load(*, port: int, drain_s: float, bind: Callable[[], None] | None) -> Any:
+    """In each worker: the application, with our way to end in place of granian's, which ends at once.
+
+    ``bind`` ties its life to granian's first process: one that was killed would leave us on the port for ever.
+    """
+    if bind is not None:
+        bind()
     sys.setswitchinterval(SWITCH_S)
     set_signals = _signals.set_main_signals
 

@@ -22,7 +22,7 @@ _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 _PR_SET_PDEATHSIG = 1
 
 
-def _die_with_parent(number: int) -> Callable[[], None] | None:
+def die_with_parent(number: int) -> Callable[[], None] | None:
     """A hook that asks the kernel to send ``number`` to the child when its parent is killed (Linux only).
 
     Without it a killed supervisor leaves a web server on its port; the next start would find it, a person would not.
@@ -62,7 +62,7 @@ def start(
             stdout=output,
             stderr=subprocess.STDOUT if output else None,
             start_new_session=True,
-            preexec_fn=_die_with_parent(death_signal),
+            preexec_fn=die_with_parent(death_signal),
             user=user[0] if user else None,
             group=user[1] if user else None,
             extra_groups=[] if user else None,
