@@ -1,7 +1,10 @@
-"""What receivers owe for other stays, and taking it from what they are paid.
+"""What receivers owe for other stays, and taking it from what they are paid; and what is too little to be paid by itself.
 
 A debt is what a stay's ``host_payable`` of one holder comes to above zero, when what is still to be paid out of it is
 counted: a penalty, a refund that the host bears, a part that was paid for nights that were not stayed.
+
+A crumb is what is still owed to somebody of a stay below what providers can pay (cents of a shilling). It stays in the
+books as owed, and goes with the receiver's next payout in its currency.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from backend.core.money import Money
 from backend.payments import ledger
 from backend.payments.ledger import Entry
 from backend.payments.models import Folio, Payout
+from backend.payments.providers import units
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,16 @@ class Standing:
 def debts(receiver_id: int) -> list[Standing]:
     """What ``receiver_id`` owes, the oldest stay first. What a provider is being asked to take back does not count."""
     return [each for each in _standings("WHERE e.holder_id = %s", receiver_id) if each.minor > 0]
+
+
+def crumbs(receiver_id: int) -> list[Standing]:
+    """What is owed to ``receiver_id`` and too little to be paid by itself, the oldest stay first."""
+    return [each for each in _standings("WHERE e.holder_id = %s", receiver_id) if is_crumb(each)]
+
+
+def is_crumb(standing: Standing) -> bool:
+    """Whether it is owed, and less than every provider that takes its currency can pay."""
+    return -units.common_step(standing.currency, payout=True) < standing.minor < 0
 
 
 def standings(folio: Folio) -> list[Standing]:
@@ -78,8 +92,10 @@ def _standings(which: str, value: int | None) -> Iterable[Standing]:
 
 
 def lock_stays(payout_folio_id: int, receiver_id: int) -> frozenset[int]:
-    """Hold the stay of a payout and those that its receiver owes for, in one order for everybody; their ids."""
-    wanted = {payout_folio_id, *(each.folio_id for each in debts(receiver_id))}
+    """Hold the stay of a payout, those that its receiver owes for and those with crumbs, in one order for everybody; their
+    ids."""
+    found = _standings("WHERE e.holder_id = %s", receiver_id)
+    wanted = {payout_folio_id, *(each.folio_id for each in found if each.minor > 0 or is_crumb(each))}
     for folio_id in sorted(wanted):
         lock(Folio.objects.all(), pk=folio_id)
     return frozenset(wanted)
@@ -107,6 +123,27 @@ def net(payout: Payout, stays: frozenset[int], now: datetime) -> None:
     payout.save(update_fields=["netted_minor", "amount_minor"])
 
 
+def carry(payout: Payout, stays: frozenset[int], now: datetime) -> None:
+    """Put the receiver's crumbs of ``stays`` into a payout of their currency. Both are held by the caller."""
+    if units.common_step(payout.currency, payout=True) == 1:
+        return
+    for crumb in crumbs(payout.receiver_id):
+        if crumb.folio_id not in stays or crumb.currency != payout.currency:
+            continue
+        if crumb.folio_id != payout.folio_id:
+            _book(payout, crumb, crumb.minor, crumb.minor, now)
+        payout.gross_minor -= crumb.minor
+        payout.amount_minor -= crumb.minor
+    payout.save(update_fields=["gross_minor", "amount_minor"])
+
+
+def leave(payout: Payout, left_minor: int) -> None:
+    """Take what cannot be paid of a payout out of it again: it is owed, and carried over. The payout is held."""
+    payout.gross_minor -= left_minor
+    payout.amount_minor -= left_minor
+    payout.save(update_fields=["gross_minor", "amount_minor"])
+
+
 def _part(left_minor: int, currency: str, debt: Standing) -> tuple[int, int]:
     """How much of ``left_minor`` is taken for a debt, and how much of the debt that settles."""
     worth = fx.exchange(Money(debt.minor, debt.currency), currency).minor
@@ -117,6 +154,7 @@ def _part(left_minor: int, currency: str, debt: Standing) -> tuple[int, int]:
 
 
 def _book(payout: Payout, debt: Standing, taken: int, settled: int, now: datetime) -> None:
+    """Move what settles a debt from a payout's stay to the debt's; below zero, a crumb from its stay to the payout's."""
     owed = Folio.objects.get(pk=debt.folio_id)
     entries = [
         Entry(ledger.HOST_PAYABLE, taken, payout.currency, holder_id=payout.receiver_id),

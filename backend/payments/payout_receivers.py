@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from fractions import Fraction
 
 from django.db import connection
 
@@ -35,7 +36,8 @@ def account_of(receiver_id: int) -> PayoutAccount | None:
 def in_account(payout: Payout, account: PayoutAccount) -> tuple[Money, Decimal | None]:
     """What ``account`` gets for a payout at today's rate, and that rate (None: the currency is the same).
 
-    In the account's currency, by default the stay's; whole units where the provider pays no smaller ones.
+    In the account's currency, by default the stay's; in the steps that the provider pays: an exchanged amount the nearest
+    one, the stay's own currency never more than is owed, and what is left is carried over (``payout_netting``).
     Raises: ProviderUnknown, UnknownCurrency.
     """
     amount, rate = Money(payout.amount_minor, payout.currency), None
@@ -43,5 +45,7 @@ def in_account(payout: Payout, account: PayoutAccount) -> tuple[Money, Decimal |
         amount, rate, *_said = fx.exchange_with_rate(amount, account.currency)
     adapter = registry.get(account.provider)
     if isinstance(adapter, PaysOut):
-        amount = Money(adapter.payable(amount.minor, amount.currency), amount.currency)
+        step = adapter.payout_step(amount.currency)
+        steps = amount.minor // step if rate is None else round(Fraction(amount.minor, step))
+        amount = Money(steps * step, amount.currency)
     return amount, rate

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import structlog
@@ -20,6 +21,7 @@ from backend.audit import services as audit
 from backend.core import access, platform
 from backend.core.db import lock, retrying
 from backend.core.errors import Conflict, DomainError
+from backend.core.money import Money
 from backend.payments import intents, payout_holds, payout_netting, payout_notices
 from backend.payments.models import Folio, MoneyOp, Payout, PayoutAccount, PayoutHold
 from backend.payments.payout_holds import WAITING, hold, hold_for_folio, release, release_for_folio
@@ -65,13 +67,13 @@ class Prepared:
 def schedule(*, folio: Folio, due_at: datetime, now: datetime, came_back: bool = False) -> list[Payout]:
     """Write down a payout for each to whom the stay owes more than what is scheduled already. Inside a transaction.
 
-    ``due_at`` is when it may be sent at the earliest. Again writes nothing. What ``came_back`` waits for the staff,
+    What no provider could pay by itself is left for the next payout. ``due_at`` is when it may be sent at the earliest. Again writes nothing. What ``came_back`` waits for the staff,
     so that it does not go to and fro.
     """
     folio = lock(Folio.objects.all(), pk=folio.pk)
     made = []
     for standing in payout_netting.standings(folio):
-        if standing.minor >= 0:
+        if standing.minor >= 0 or payout_netting.is_crumb(standing):
             continue
         theirs = Payout.objects.filter(folio=folio, receiver_id=standing.holder_id)
         payout = Payout.objects.create(
@@ -157,8 +159,14 @@ def _prepare(payout_id: int, done: Prepared, now: datetime) -> None:
             return
         payout_holds.move(payout, PayoutStatus.SCHEDULED)
         payout_netting.net(payout, stays, now)
+        payout_netting.carry(payout, stays, now)
+        account = account_of(receiver_id)
+        assert account is not None, "a payout without an account is held"  # noqa: S101
+        amount, rate = in_account(payout, account)
+        if rate is None:
+            payout_netting.leave(payout, payout.amount_minor - amount.minor)
         if payout.amount_minor:
-            op = _intend(payout, now)
+            op = _intend(payout, account, amount, rate, now)
         else:
             _close_netted(payout, now)
     if payout.amount_minor:
@@ -180,11 +188,10 @@ def _close_netted(payout: Payout, now: datetime) -> None:
     payout_notices.netted(payout, now)
 
 
-def _intend(payout: Payout, now: datetime) -> MoneyOp:
+def _intend(
+    payout: Payout, account: PayoutAccount, amount: Money, rate: Decimal | None, now: datetime
+) -> MoneyOp:
     """Write down what the provider of the receiver's account is asked to pay, in the account's currency."""
-    account = account_of(payout.receiver_id)
-    assert account is not None, "a payout without an account is held"  # noqa: S101
-    amount, rate = in_account(payout, account)
     payout.account, payout.rate = account, rate
     payout.paid_minor, payout.paid_currency = amount.minor, amount.currency
     payout.save(update_fields=["account", "rate", "paid_minor", "paid_currency"])

@@ -17,6 +17,7 @@ from backend.bookings.withdrawal import ActiveBookings
 from backend.core.errors import Text
 from backend.payments import ledger
 from backend.payments.models import Dispute, MoneyOp, Payment, Payout, RefundRequest
+from backend.payments.providers import units
 from backend.payments.states import OPEN_OPS, DisputeStatus, PaymentStatus, PayoutStatus, RefundRequestStatus
 
 NAMED = 10
@@ -89,8 +90,12 @@ def of(user: User, now: datetime) -> Iterator[Obstacle]:
     )
     payouts = list(_payouts(user))
     yield from payouts
-    # What is owed without a payout yet, or is owed to us, is known to the books alone.
-    currencies = tuple(sorted(name for name, minor in ledger.payable_to(user.pk).items() if minor))
+    # What is owed without a payout yet, or is owed to us, is known to the books alone; what is too little for any payout
+    # (cents of a shilling) holds nobody back.
+    owed = ledger.payable_to(user.pk)
+    currencies = tuple(
+        sorted(name for name, minor in owed.items() if not 0 <= minor < units.common_step(name, payout=True))
+    )
     if currencies and not payouts:
         sentence = _("Your earnings are not settled: %(which)s.") % {"which": ", ".join(currencies)}
         yield Obstacle("balance_open", len(currencies), currencies, str(sentence))

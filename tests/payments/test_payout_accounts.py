@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.db import connection, transaction
 from pytest_django import Settings
 
+from backend.accounts.models import User
 from backend.audit.models import AuditEntry
 from backend.core.errors import Invalid, NotFound
 from backend.notifications.models import Notification
 from backend.payments import payout_accounts, payouts
 from backend.payments import services as payments
 from backend.payments.folios import Line
-from backend.payments.models import MoneyOp, Payout, PayoutAccount
+from backend.payments.models import Folio, MoneyOp, Payout, PayoutAccount
 from backend.payments.providers.base import AccountState, Result
+from backend.privacy import obstacles
 from tests.bookings.making import wrong_books
 from tests.factories import NOW, make_user
 from tests.payments.hosts import LATER, SHARE, account, booked, earn, owes, send, shown
@@ -135,12 +137,12 @@ def test_learn_of_a_stranger_or_a_disabled_account_changes_nothing() -> None:
     assert Payout.objects.count() == 0
 
 
-def _set_up_wallets(settings: Settings) -> None:
-    """PayPal and M-Pesa are set up; nothing is asked of them."""
-    settings.PAYPAL_CLIENT_ID = settings.PAYPAL_SECRET = "x"
-    settings.MPESA_CONSUMER_KEY = settings.MPESA_CONSUMER_SECRET = "x"
-    settings.MPESA_SHORT_CODE, settings.MPESA_PASSKEY = "174379", "x"
-    settings.MPESA_INITIATOR = settings.MPESA_SECURITY_CREDENTIAL = "x"
+def _set_up_wallets(settings: Settings, key: str = "x") -> None:
+    """Let PayPal and M-Pesa be set up; without a ``key`` neither is, and guests pay at the sandbox."""
+    settings.PAYPAL_CLIENT_ID = settings.PAYPAL_SECRET = key
+    settings.MPESA_CONSUMER_KEY = settings.MPESA_CONSUMER_SECRET = key
+    settings.MPESA_SHORT_CODE, settings.MPESA_PASSKEY = "174379", key
+    settings.MPESA_INITIATOR = settings.MPESA_SECURITY_CREDENTIAL = key
 
 
 def test_destinations_are_checked_masked_and_sealed(settings: Settings) -> None:
@@ -174,26 +176,81 @@ def test_destinations_are_checked_masked_and_sealed(settings: Settings) -> None:
     assert PayoutAccount.objects.count() == 2
 
 
-def test_payout_in_whole_shillings_leaves_the_rest_in_fx(settings: Settings) -> None:
+def _earn_shillings(settings: Settings, host: User, minor: int, *, now: datetime = NOW) -> Folio:
+    _set_up_wallets(settings, "")
+    folio = earn(host, currency="KES", lines=[Line("guest", "night", 1, minor, minor)], amount=minor, now=now)
+    _set_up_wallets(settings)
+    return folio
+
+
+def _round(now: datetime, result: Result) -> list[int]:
+    """A round of payouts at M-Pesa with what it answers to each; their amounts."""
+    ops = payouts.prepare_due(now=now).ops
+    for op in ops:
+        MoneyOp.objects.filter(pk=op.pk).update(state="sending")
+        with transaction.atomic():
+            payments.record(op_id=op.pk, result=result, now=now)
+    return [op.amount_minor for op in ops]
+
+
+def _paid_by_phone(settings: Settings) -> User:
     host = make_user()
-    folio = earn(host, currency="KES", lines=[Line("guest", "night", 1, 123_456, 123_456)], amount=123_456)
     _set_up_wallets(settings)
     payout_accounts.add(actor=host, provider="mpesa", currency="KES", destination="+254712345678", now=NOW)
+    return host
 
-    (op,) = payouts.prepare_due(now=LATER).ops
-    MoneyOp.objects.filter(pk=op.pk).update(state="sending")
-    with transaction.atomic():
-        payments.record(op_id=op.pk, result=Result("succeeded", "ref", fee_minor=1_000), now=LATER)
 
-    assert (op.amount_minor, op.currency) == (123_500, "KES")
+def test_cents_of_a_shilling_stay_owed_and_go_with_the_next_payout(settings: Settings) -> None:
+    host = _paid_by_phone(settings)
+    first = _earn_shillings(settings, host, 123_456)
+
+    assert _round(LATER, Result("succeeded", "ref", fee_minor=1_000, stage="arrived")) == [123_400]
+
     assert booked("payout.sent") == [
-        ("clearing:mpesa", "KES", -124_500),
+        ("clearing:mpesa", "KES", -124_400),
         ("provider_fees", "KES", 1_000),
-        ("fx", "KES", 123_500),
-        ("fx", "KES", -123_456),
-        ("host_payable", "KES", 123_456),
+        ("host_payable", "KES", 123_400),
     ]
-    payout = Payout.objects.get()
-    assert (payout.status, payout.paid_minor, payout.amount_minor) == ("sent", 123_500, 123_456)
-    assert owes(folio) == 0
+    assert shown(host) == [("paid", 123_400, 123_400, "KES", [])]
+    assert owes(first) == 56
+    much_later = LATER + timedelta(days=9)
+    assert list(obstacles.of(host, much_later)) == []
+    assert payouts.schedule_rest(now=much_later) == {"scheduled": 0}
+    assert wrong_books(much_later) == {}
+
+    second = _earn_shillings(settings, host, 100_050, now=LATER)
+
+    assert _round(much_later, Result("succeeded", "ref-2")) == [100_100]
+    assert booked("payout.netted") == [("host_payable", "KES", -56), ("host_payable", "KES", 56)]
+    assert shown(host)[1] == ("sent", 100_100, 100_100, "KES", [])
+    assert (owes(first), owes(second)) == (0, 6)
+    assert wrong_books(much_later + timedelta(days=9)) == {}
+
+
+def test_cents_are_tried_again_with_their_payout(settings: Settings) -> None:
+    host = _paid_by_phone(settings)
+    folio = _earn_shillings(settings, host, 123_456)
+
+    assert _round(LATER, Result("failed", error_code="receiver_unknown")) == [123_400]
+    assert shown(host) == [("failed", 123_400, 123_400, "KES", [])]
+
+    assert _round(LATER + timedelta(days=1), Result("succeeded", "ref")) == [123_400]
+    assert shown(host) == [("sent", 123_400, 123_400, "KES", [])]
+    assert (owes(folio), booked("payout.netted")) == (56, [])
+    assert wrong_books() == {}
+
+
+def test_what_a_debt_leaves_below_a_shilling_is_carried_over(settings: Settings) -> None:
+    host = _paid_by_phone(settings)
+    indebted = _earn_shillings(settings, host, 100_000)
+    assert _round(LATER, Result("succeeded", "ref")) == [100_000]
+    with transaction.atomic():
+        payments.penalize(folio=indebted, amount_minor=49_970, now=LATER)
+    folio = _earn_shillings(settings, host, 50_000, now=LATER)
+
+    done = payouts.prepare_due(now=LATER)
+
+    assert (done.ops, done.netted) == ([], 1)
+    assert shown(host)[1] == ("paid", 49_970, 0, "KES", [])
+    assert (owes(indebted), owes(folio)) == (0, 30)
     assert wrong_books() == {}

@@ -11,7 +11,6 @@ import abc
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from fractions import Fraction
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 from django.utils.translation import gettext_lazy as _
@@ -227,13 +226,9 @@ class PaysOut(Provider):
     pays_to: Literal["nothing", "email", "phone"] = "nothing"
     """What a host names to be paid there. ``nothing``: the provider has accounts of its own, or needs none."""
 
-    def payable(self, amount_minor: int, currency: str) -> int:
-        """What of an amount is paid, in the same minor units: the nearest that the provider can move.
-
-        Raises: CannotMove.
-        """
-        step = units.unit(self.name, currency, payout=True).step
-        return round(Fraction(amount_minor, step)) * step
+    def payout_step(self, currency: str) -> int:
+        """The smallest amount, in our minor units, whose multiples it can pay out. Raises: CannotMove."""
+        return units.unit(self.name, currency, payout=True).step
 
     def pays(self, currency: str, country: str) -> bool:
         """Whether hosts in ``country`` (ISO 3166, empty: unknown) can be paid in ``currency``."""

@@ -91,10 +91,16 @@ def step(provider: str, currency: str) -> int:
     return unit(provider, currency).step
 
 
-def common_step(currency: str) -> int:
+def common_step(currency: str, *, payout: bool = False) -> int:
     """The smallest amount, in our minor units, whose multiples every provider that takes ``currency`` can move."""
-    steps = [step(provider, currency) for provider in _TAKES if takes(provider, currency)]
-    return max(steps, default=1)
+    takers = [provider for provider in _TAKES if takes(provider, currency)]
+    return max((unit(provider, currency, payout=payout).step for provider in takers), default=1)
+
+
+def carried() -> dict[str, int]:
+    """The currencies in which not everything can be paid out, each with the step below which it is carried over."""
+    steps = {code: common_step(code, payout=True) for codes in _TAKES.values() for code in codes}
+    return {code: step for code, step in sorted(steps.items()) if step > 1}
 
 
 def to_provider(provider: str, minor: int, currency: str, *, payout: bool = False) -> int:
