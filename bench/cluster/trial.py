@@ -108,7 +108,7 @@ class Stage:
             broke = time.monotonic()
             row.complaints = trial.trouble(self.site)
             ended = broke if not trial.is_rolling else time.monotonic()
-            row.whole_s, step = self._whole_again(ended)
+            row.whole_s, step = self.whole_again(ended)
             if step:
                 row.complaints.append(f"at last: no {step}")
             if trial.after is not None:
@@ -144,7 +144,7 @@ class Stage:
         found, self.site.parts.keeper.failures = self.site.parts.keeper.failures, []
         return found
 
-    def _whole_again(self, ended: float) -> tuple[float, str]:
+    def whole_again(self, ended: float) -> tuple[float, str]:
         """Seconds until somebody went through everything without a hitch; or when we gave up, and where it failed."""
         while True:
             step = self.probe.round()
@@ -180,7 +180,7 @@ def stage(site: Site, *, name: str, seconds: float, guests: int, visitors: int) 
     looking = Visitors(site.url, others, visitors)
     with cast, looking, closing(walker.line):
         made = Stage(site, cast, looking, Probe(walker, mailed), seconds)
-        took, step = made._whole_again(time.monotonic())
+        took, step = made.whole_again(time.monotonic())
         if step:
             raise TimeoutError(f"it did not work in {took:.0f} s before anything broke: {step}")
         yield made
