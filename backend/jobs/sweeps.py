@@ -14,6 +14,7 @@ from typing import Any
 
 import structlog
 from django.db import connection
+from django.db.models import F
 from django.utils import timezone
 
 from backend.analytics import market
@@ -167,6 +168,9 @@ def run_due(*, now: datetime) -> dict[str, dict[str, Any]]:
     return done
 
 
+A_MOMENT = timedelta(seconds=10)
+
+
 @dataclass(frozen=True, slots=True)
 class Clock:
     """``now``: the instant at which ages are judged; ``seen``: until when rows were written that a sweep could meet."""
@@ -176,9 +180,13 @@ class Clock:
 
 
 def clock() -> Clock:
-    """The latest clock that a sweep used, when it lies ahead of the real one; else the real one."""
+    """The latest clock that a sweep was given, when it lies ahead of the real one; else the real one.
+
+    A sweep that ran by a clock that was wrong at the time, and is right again, was given none.
+    """
     real = timezone.now()
-    latest = SweepRun.objects.filter(clock__gt=real).order_by("-clock", "ran_at").first()
+    given = SweepRun.objects.filter(clock__gt=F("ran_at") + A_MOMENT)
+    latest = given.filter(clock__gt=real).order_by("-clock", "ran_at").first()
     return Clock(latest.clock, latest.ran_at) if latest else Clock(real, real)
 
 

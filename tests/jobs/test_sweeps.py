@@ -5,6 +5,7 @@ from datetime import timedelta
 from io import StringIO
 
 import pytest
+import time_machine
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 from procrastinate.contrib.django import app
@@ -105,6 +106,16 @@ def test_clock_is_the_real_one_when_no_later_was_used() -> None:
     sweeps.run_due(now=timezone.now() - timedelta(days=1))
 
     assert timezone.now() - sweeps.clock().now < timedelta(seconds=10)
+
+
+def test_clock_that_was_wrong_at_the_time_is_none_that_was_given() -> None:
+    with time_machine.travel(timezone.now() + timedelta(hours=2)):
+        sweeps.run(SWEEPS[0], now=timezone.now())
+
+    at = sweeps.clock()
+
+    assert SweepRun.objects.get().clock - at.now > timedelta(hours=1)
+    assert at.now == at.seen
 
 
 def test_run_keeps_what_a_sweep_did_and_how_it_failed() -> None:

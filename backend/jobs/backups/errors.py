@@ -3,3 +3,7 @@
 
 class BackupError(Exception):
     """A backup could not be made, or cannot be used; nothing of the platform was changed."""
+
+
+class Busy(BackupError):
+    """Somebody else does it already; theirs counts."""

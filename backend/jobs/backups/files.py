@@ -65,28 +65,34 @@ def ship(*, now: datetime, where: Place | None = None, all_of_them: bool = False
     Gives the instant until when all files are safe now; None when somebody else ships or there is no list. Raises:
     BackupError, OSError; the row of the shipment says so, too.
     """
-    with alone(LOCK_FILES, wait=all_of_them) as ours:
-        if not ours:
-            return None
-        run, _made = BackupRun.objects.get_or_create(
-            kind=BackupRun.Kind.FILES, defaults={"name": "files", "started_at": now}
+    run, _made = BackupRun.objects.get_or_create(
+        kind=BackupRun.Kind.FILES, defaults={"name": "files", "started_at": now}
+    )
+    try:
+        with alone(LOCK_FILES, wait=all_of_them) as ours:
+            if not ours:
+                return None
+            run.refresh_from_db()
+            shipment = _Shipment(where or place(), run)
+            return _ship(shipment, all_of_them, now) if all_of_them or shipment.has_a_list else None
+    except (BackupError, OSError) as error:
+        BackupRun.objects.filter(pk=run.pk).update(
+            failure=str(error)[:500], started_at=now, ended_at=timezone.now()
         )
-        shipment = _Shipment(where or place(), run)
-        if not all_of_them and not shipment.has_a_list:
-            return None
-        safe_until = timezone.now()
-        try:
-            shipment.changes()
-            if all_of_them:
-                shipment.everything()
-            run.failure, run.reached_at = "", safe_until
-        except (BackupError, OSError) as error:
-            run.failure = str(error)[:500]
-            raise
-        finally:
-            run.bytes += shipment.sent
-            run.started_at, run.ended_at = now, timezone.now()
-            run.save()
+        raise
+
+
+def _ship(shipment: _Shipment, all_of_them: bool, now: datetime) -> datetime:
+    safe_until = timezone.now()
+    try:
+        shipment.changes()
+        if all_of_them:
+            shipment.everything()
+        shipment.run.failure, shipment.run.reached_at = "", safe_until
+    finally:
+        shipment.run.bytes += shipment.sent
+        shipment.run.started_at, shipment.run.ended_at = now, timezone.now()
+        shipment.run.save()
     return safe_until
 
 

@@ -24,7 +24,7 @@ from django.utils import timezone
 
 from backend.core import platform
 from backend.jobs.backups import files, sealing, source
-from backend.jobs.backups.errors import BackupError
+from backend.jobs.backups.errors import BackupError, Busy
 from backend.jobs.backups.places import Place, place
 from backend.jobs.backups.source import alone, work_folder
 from backend.jobs.models import BackupRun
@@ -56,29 +56,37 @@ def base(*, now: datetime, where: Place | None = None) -> BackupRun:
 
     Raises: BackupError; the run is noted with its failure then.
     """
-    with alone(LOCK_BASE) as ours:
-        if not ours:
-            raise BackupError("A backup is being made already.")
-        run = BackupRun.objects.create(kind=BackupRun.Kind.BASE, name=now.strftime(STAMP), started_at=now)
-        try:
-            place_ = where or place()
-            readers = sealing.recipients()
-            _ensure_slot()
-            manifest = _copy_cluster(run.name, place_, readers)
-            reached = ship(now=timezone.now(), where=place_, begin=manifest["wal_from"])
-            if files.folders():
-                files.ship(now=timezone.now(), where=place_, all_of_them=True)
-            run.bytes = sum(file["bytes"] for file in manifest["files"])
-            run.result = {"wal_from": manifest["wal_from"], "system": manifest["system"]}
-            run.reached_at = reached
-            run.result["dropped"] = prune(now=now, where=place_)
-        except (BackupError, OSError) as error:
-            run.failure = str(error)[:500]
-            raise
-        finally:
-            run.ended_at = timezone.now()
+    run = BackupRun(kind=BackupRun.Kind.BASE, name=now.strftime(STAMP), started_at=now)
+    try:
+        place_, readers = where or place(), sealing.recipients()
+        with alone(LOCK_BASE) as ours:
+            if not ours:
+                raise Busy("A backup is being made already.")
             run.save()
+            _make(run, place_, readers, now)
+    except Busy:
+        raise
+    except (BackupError, OSError) as error:
+        run.failure, run.ended_at = str(error)[:500], timezone.now()
+        run.save()
+        raise
     return run
+
+
+def _make(run: BackupRun, where: Place, readers: list[Any], now: datetime) -> None:
+    _ensure_slot()
+    manifest = _copy_cluster(run.name, where, readers)
+    run.reached_at = ship(now=timezone.now(), where=where, begin=manifest["wal_from"])
+    if files.folders():
+        files.ship(now=timezone.now(), where=where, all_of_them=True)
+    run.bytes = sum(file["bytes"] for file in manifest["files"])
+    run.result = {
+        "wal_from": manifest["wal_from"],
+        "system": manifest["system"],
+        "dropped": prune(now=now, where=where),
+    }
+    run.ended_at = timezone.now()
+    run.save()
 
 
 def _ensure_slot() -> None:
@@ -170,32 +178,38 @@ def ship(*, now: datetime, where: Place | None = None, begin: str = "") -> datet
     ``begin`` is the segment from which a new base needs everything: what lies before it is not asked for any more.
     Gives the instant until when all rows are safe now; None when somebody else ships. Raises: BackupError.
     """
-    with alone(LOCK_WAL, wait=bool(begin)) as ours:
-        if not ours:
-            return None
-        run, _made = BackupRun.objects.get_or_create(
-            kind=BackupRun.Kind.WAL, defaults={"name": "wal", "started_at": now}
+    run, _made = BackupRun.objects.get_or_create(
+        kind=BackupRun.Kind.WAL, defaults={"name": "wal", "started_at": now}
+    )
+    try:
+        with alone(LOCK_WAL, wait=bool(begin)) as ours:
+            if not ours:
+                return None
+            run.refresh_from_db()
+            return _ship(run, where or place(), begin, now)
+    except (BackupError, OSError) as error:
+        BackupRun.objects.filter(pk=run.pk).update(
+            failure=str(error)[:500], started_at=now, ended_at=timezone.now()
         )
-        try:
-            place_ = where or place()
-            _begin(run, place_, begin)
-            safe_until, lsn = _mark(run)
-            folder = work_folder() / "wal"
-            folder.mkdir(mode=0o700, exist_ok=True)
-            source.run(
-                "pg_receivewal",
-                *("--directory", str(folder), "--slot", SLOT, "--endpos", lsn, "--no-loop", "--no-sync"),
-            )
-            sent = _send(folder, place_, run)
-            run.failure, run.reached_at = "", safe_until
-        except (BackupError, OSError) as error:
-            run.failure = str(error)[:500]
-            raise
-        else:
-            run.bytes += sent
-        finally:
-            run.started_at, run.ended_at = now, timezone.now()
-            run.save()
+        raise
+
+
+def _ship(run: BackupRun, where: Place, begin: str, now: datetime) -> datetime:
+    try:
+        _begin(run, where, begin)
+        safe_until, lsn = _mark(run)
+        folder = work_folder() / "wal"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        source.run(
+            "pg_receivewal",
+            *("--directory", str(folder), "--slot", SLOT, "--endpos", lsn, "--no-loop", "--no-sync"),
+        )
+        run.bytes += _send(folder, where, run)
+        run.failure, run.reached_at = "", safe_until
+    finally:
+        # How far it has come counts, whatever came then.
+        run.started_at, run.ended_at = now, timezone.now()
+        run.save()
     return safe_until
 
 
