@@ -16,6 +16,7 @@ from django.urls import get_resolver  # noqa: E402
 
 from api.gate import Gate  # noqa: E402
 from backend.analytics import visits  # noqa: E402
+from backend.core import replicas  # noqa: E402
 from backend.telemetry.recorder import recorder  # noqa: E402
 
 application = Gate(django)
@@ -33,6 +34,7 @@ def stop() -> None:
     """Write down what was noted, then close the database's connections. When all requests have ended."""
     visits.writer.stop()
     recorder.stop()
+    replicas.watch.stop()
     for connection in connections.all(initialized_only=True):
         connection.close()
         connection.close_pool()  # type: ignore[attr-defined]

@@ -59,6 +59,7 @@ class Watch:
         self._pid = 0
         self._guard = threading.Lock()
         self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
 
     def is_fresh(self) -> bool:
         """Whether the replica may answer now. The first question of a process only begins to find out."""
@@ -74,7 +75,10 @@ class Watch:
 
     def stop(self) -> None:
         """Ask no more; the next question begins anew."""
+        thread, self._thread = self._thread, None
         self._ended.set()
+        if thread is not None and self._pid == os.getpid():
+            thread.join(5)
         self._pid, self.reaches, self._rests_until = 0, float("-inf"), float("-inf")
 
     def measure(self) -> None:
@@ -99,10 +103,13 @@ class Watch:
                 return
             self._pid = os.getpid()
             self._ended = threading.Event()
-            threading.Thread(target=self._run, args=(self._ended,), name="replica", daemon=True).start()
+            self._thread = threading.Thread(
+                target=self._run, args=(self._ended,), name="replica", daemon=True
+            )
+            self._thread.start()
 
     def _run(self, ended: threading.Event) -> None:
-        was_there = None
+        was_there = False
         while not ended.is_set():
             try:
                 self.measure()
@@ -113,8 +120,10 @@ class Watch:
             finally:
                 for alias in (DEFAULT_DB_ALIAS, REPLICA):
                     connections[alias].close()
-            if is_there != was_there:
-                log.warning("replica.answers" if is_there else "replica.passed_over")
+            if is_there and not was_there:
+                log.info("replica.answers")
+            elif was_there and not is_there:
+                log.warning("replica.passed_over")
             was_there = is_there
             ended.wait(ASK_EVERY_S)
 

@@ -119,6 +119,20 @@ def test_only_requests_outside_of_transactions_are_answered_by_the_replica(repli
             assert cursor.fetchone() == (False,)
 
 
+def test_the_first_question_of_a_process_begins_to_watch_and_the_replica_serves_soon(
+    replica: Standby,
+) -> None:
+    flush()
+    watch.stop()
+
+    with reading_for(lambda: None):
+        assert not answers_from_replica()
+        deadline = time.monotonic() + 60
+        while not answers_from_replica():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
 def test_who_has_just_written_reads_the_primary_and_others_do_not(replica: Standby) -> None:
     caught_up()
     replicas.wrote(7)
