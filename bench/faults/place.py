@@ -49,8 +49,8 @@ LIFTED = {
 class Place:
     """Where it answers, and ways to it that do not go through the product: its processes and its tables."""
 
-    def __init__(self, state: Path, port: int) -> None:
-        self.path, self.port = state, port
+    def __init__(self, state: Path, port: int, env: Mapping[str, str] | None = None) -> None:
+        self.path, self.port, self.env = state, port, env or {}
         self.url = f"http://127.0.0.1:{port}"
         self._state = open_state(state)
 
@@ -91,9 +91,17 @@ class Place:
             return connection.execute(query, values).fetchall()
 
     def manage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """``run.py manage`` on this state, beside what runs."""
+        """``run.py manage`` on this state, beside what runs, with its settings and by its clock."""
         command = [sys.executable, str(ROOT / "run.py"), "manage", "--state", str(self.path), *arguments]
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=180, check=False)
+        return subprocess.run(
+            command,
+            cwd=ROOT,
+            env={**os.environ, **self.env},
+            capture_output=True,
+            text=True,
+            timeout=180,
+            check=False,
+        )
 
     def broken_books(self) -> list[str]:
         """The invariants that do not hold, with how often."""
@@ -128,7 +136,7 @@ def place(state: Path, env: Mapping[str, str], *, log: Path) -> Iterator[Place]:
             stderr=subprocess.STDOUT,
         )
     try:
-        made = Place(state, port)
+        made = Place(state, port, env)
         until(
             lambda: server.poll() is None and made.is_ready(), f"Karibu is ready, see {log}", within_s=START_S
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,12 +14,14 @@ import psycopg
 from bench.faults.clients import Cast, Guest, Probe, Till
 from bench.faults.history import Verdict, judge
 from bench.faults.journal import Heard
-from bench.faults.place import Place
+from bench.faults.place import Place, until
 
 BACK_S = 30.0
 """How long it may take until everything works again, without a hand."""
 
 GIVE_UP_S = 180.0
+HEARD_S = 30.0
+SWEPT_S = 90.0
 PROBE_TIMEOUT_S = 10.0
 
 Trouble = Callable[[Place], AbstractContextManager[Any]]
@@ -91,6 +93,7 @@ class Stage:
         broke = time.monotonic()
         with fault.trouble(self.place):
             time.sleep(self.seconds if fault.seconds is None else fault.seconds)
+            self._hear(fault.unharmed, broke)
         ended = time.monotonic()
         back_s, step = self.back_after(ended)
         mended = time.monotonic()
@@ -120,9 +123,29 @@ class Stage:
         row.verdict.differs += stuck
         if fault.check is not None:
             row.verdict.differs += fault.check(self.place)
-        row.books = self.place.broken_books()
+        row.books = self._settled_books()
         self._tell_once(row)
         return row
+
+    def _hear(self, verbs: tuple[str, ...], since: float) -> None:
+        """Let the trouble go on until each of these was tried: on a busy machine people do little in a few seconds."""
+
+        def tried() -> set[str]:
+            journals = self.cast.journals()
+            return {each.verb for journal in journals for each in list(journal.heard) if each.began >= since}
+
+        if verbs:
+            with suppress(TimeoutError):
+                until(lambda: set(verbs) <= tried(), "all was tried", within_s=HEARD_S)
+
+    def _settled_books(self) -> list[str]:
+        """The invariants that still do not hold when the sweeps have had their turn, once a minute."""
+        deadline = time.monotonic() + SWEPT_S
+        while True:
+            broken = self.place.broken_books()
+            if not broken or time.monotonic() > deadline:
+                return broken
+            time.sleep(5)
 
     def _tell_once(self, row: Row) -> None:
         """What an earlier fault has left wrong is that one's doing."""
