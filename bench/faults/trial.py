@@ -182,13 +182,16 @@ def _tally(during: list[Heard], all_of_it: list[Heard]) -> tuple[Counter[str], l
 
 
 def _harmed(during: list[Heard], verbs: tuple[str, ...]) -> list[str]:
-    """The verbs that should have gone on and did not: refused for no reason of theirs, or never done."""
+    """The verbs that should have gone on and did not: refused for no reason of theirs, or none of them ever done."""
     found = []
     for verb in verbs:
         heard = [each for each in during if each.verb == verb]
         failed = [each for each in heard if each.status == 0 or each.status >= 500]
-        if failed or not heard:
+        if failed:
             found.append(f"{verb} ({len(failed)} of {len(heard)} failed)")
+    # Who waits for a payment does nothing else meanwhile, so that one verb may be missing by chance.
+    if verbs and not any(each.verb in verbs for each in during):
+        found.append("nothing that should have gone on was tried")
     return found
 
 
