@@ -106,7 +106,7 @@ def _paths(site: Site) -> list[str]:
             f"/api/properties/?location={city}&check_in=2027-03-01&check_out=2027-03-05&guests=2",
             f"/api/properties/{listing}/",
             f"/api/properties/{listing}/calendar/?from=2027-03-01&to=2027-04-01",
-            f"/api/properties/?location={city}&min_price={number}",
+            f"/api/properties/?location={city}&price_min={number}",
         ]
     return found
 
