@@ -180,10 +180,10 @@ def _lose_and_restore(state: Path, folder: Path, options: argparse.Namespace) ->
         before = None if options.no_books else _run_books(state)
         if before is not None:
             said("check_books --full", f"{time.monotonic() - began:.0f} s before the loss")
+        life = Life(where, guests=options.guests, seed=options.seed)
         began = time.monotonic()
         made = json.loads(_manage(state, env, "backup").strip().splitlines()[-1])
         said("a base", f"{time.monotonic() - began:.0f} s, {_bytes(made['bytes'])} sealed")
-        life = Life(where, guests=options.guests, seed=options.seed)
         life.begin()
         time.sleep(chance.uniform(60, 150))
         lost_at = time.time()
