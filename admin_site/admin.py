@@ -2,51 +2,37 @@
 
 from __future__ import annotations
 
-from admin_site import (  # noqa: F401
-    accounts,
-    agreements,
-    analytics,
-    api_keys,
-    audit,
-    booking_page,
-    bookings,
-    calendar_pictures,
-    cases,
-    cohosts,
-    conversations,
+from admin_site.bookings import agreements, booking_page, bookings, calendar_pictures, conversations  # noqa: F401
+from admin_site.home import analytics  # noqa: F401
+from admin_site.listings import feeds, listings, reference  # noqa: F401
+from admin_site.moderation import cases, findings, identity_checks, reports, reviews  # noqa: F401
+from admin_site.money import (  # noqa: F401
     disputes,
     documents,
     exchange_rates,
-    feeds,
-    findings,
-    firewall,
-    identity_checks,
-    imports,
-    jobs,
     ledger,
-    listings,
     money,
     money_reports,
-    notifications,
     payments,
     payouts,
-    policies,
-    privacy,
     provider_events,
-    rates,
     reconciliation,
-    reference,
     refunds,
-    reports,
-    reviews,
     routes,
-    service_fees,
+)
+from admin_site.people import accounts, cohosts, privacy, standing, viewing  # noqa: F401
+from admin_site.rates import policies, rates, service_fees  # noqa: F401
+from admin_site.system import (  # noqa: F401
+    api_keys,
+    audit,
+    firewall,
+    imports,
+    jobs,
+    notifications,
     settings,
-    standing,
     system,
     system_figures,
     system_requests,
     texts,
-    viewing,
     webhooks,
 )

@@ -8,7 +8,7 @@ class AdminSiteConfig(AppConfig):
         from django.contrib import admin
         from django.contrib.admin import sites
 
-        from admin_site.site import BackOffice
+        from admin_site.frame.site import BackOffice
 
         # Before the admin's own discovery, so that every ``admin.site.register`` meets our site.
         admin.site = sites.site = BackOffice()

@@ -18,7 +18,7 @@ import structlog
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
-from admin_site.theme import UNFOLD as UNFOLD
+from admin_site.frame.theme import UNFOLD as UNFOLD
 from backend.core.crypto import SHORTEST_KEY
 from backend.core.databases import databases
 from backend.core.logs import allow_listed
@@ -616,7 +616,7 @@ MPESA_INITIATOR = ENV.mpesa_initiator
 MPESA_SECURITY_CREDENTIAL = ENV.mpesa_security_credential
 MPESA_CALLBACK_SECRET = ENV.mpesa_callback_secret or f"mpesa:{SECRET_KEY}"
 
-# Only the back office has cookies. Its session ends after an hour without a page; see admin_site.site for its latest end.
+# Only the back office has cookies. Its session ends after an hour without a page; see admin_site.frame.site for its latest end.
 SESSION_COOKIE_NAME = "__Host-sessionid" if PRODUCTION else "sessionid"
 SESSION_COOKIE_SECURE = PRODUCTION
 SESSION_COOKIE_HTTPONLY = True

@@ -105,7 +105,7 @@ def _addresses(only: str) -> Iterator[Page]:
     from django.contrib import admin
     from django.urls import reverse
 
-    from admin_site.custom import PAGES
+    from admin_site.frame.custom import PAGES
 
     paths = [reverse("admin:index")]
     for word in WORDS:

@@ -277,7 +277,7 @@ FAULTS = [
     ),
     Fault(
         "the back office has a content security policy",
-        "admin_site/site.py",
+        "admin_site/frame/site.py",
         'response.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)',
         'response.setdefault("Content-Security-Policy", "")',
         "tests/api/test_entrance.py::test_every_answer_says_what_browsers_may_do",
@@ -300,7 +300,7 @@ FAULTS = [
     ),
     Fault(
         "the back office's actions ask for the role",
-        "admin_site/actions.py",
+        "admin_site/frame/actions.py",
         "            permissions=[permission],\n",
         "            permissions=[],\n",
         "tests/admin_site/test_actions.py::test_moderation_is_for_moderators",
@@ -335,7 +335,7 @@ FAULTS = [
     ),
     Fault(
         "personal data are masked for who may not see them",
-        "admin_site/masking.py",
+        "admin_site/frame/masking.py",
         "bool(reader.is_authenticated and reader.has_role(*SEES[kind]))",
         "True",
         "tests/admin_site/test_masking.py::test_pages_show_each_role_what_it_may_see",

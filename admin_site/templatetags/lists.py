@@ -6,7 +6,7 @@ from typing import Any
 
 from django import template
 
-from admin_site import saved_filters
+from admin_site.frame import saved_filters
 
 register = template.Library()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django import template
 
-from admin_site import masking
+from admin_site.frame import masking
 from backend.accounts.models import User
 
 register = template.Library()

@@ -8,7 +8,7 @@ from django import template
 from django.utils import timezone
 from django.utils.formats import date_format
 
-from admin_site import viewing
+from admin_site.people import viewing
 from backend.accounts.models import User
 
 register = template.Library()

@@ -172,7 +172,7 @@ def test_export_link_is_bound_and_short_lived(world: dict[str, Any], monkeypatch
     assert client.get(table, {"key": forged}).status_code == 404
     assert client.get(table).status_code == 404
     assert signed_in(staff("admin")).get(link).status_code == 403
-    monkeypatch.setattr("admin_site.audit.LINK_AGE_S", -1)
+    monkeypatch.setattr("admin_site.system.audit.LINK_AGE_S", -1)
     assert client.get(link).status_code == 404
 
 

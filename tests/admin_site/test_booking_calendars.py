@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from admin_site.calendar_pictures import PER_PAGE, Run, runs
+from admin_site.bookings.calendar_pictures import PER_PAGE, Run, runs
 from backend.availability import services as availability
 from backend.availability.models import Reason
 from backend.bookings import occupancy

@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from admin_site import booking_timeline
+from admin_site.bookings import booking_timeline
 from backend.bookings import in_stead, settlement
 from backend.bookings import services as bookings
 from backend.bookings.models import Booking, BookingTransition

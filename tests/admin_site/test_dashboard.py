@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django.utils.html import strip_tags
 
-from admin_site import figures, waiting
+from admin_site.home import figures, waiting
 from backend.accounts.models import IdentityCheck
 from backend.analytics import market
 from backend.analytics.models import Level, MarketDay

@@ -12,7 +12,7 @@ import pytest
 from django.core import signing
 from django.test import Client
 
-from admin_site import exporting
+from admin_site.frame import exporting
 from backend.audit import tables
 from backend.audit.models import AuditEntry
 from backend.core.formats import cell

@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 from playwright.sync_api import Page
 
-from admin_site.sidebar import GROUPS, address_of
+from admin_site.frame.sidebar import GROUPS, address_of
 from backend.core import firewall as judging
 from backend.core import limits
 from backend.core.errors import Throttled

@@ -15,8 +15,8 @@ from django.urls import reverse
 from django.utils.translation import gettext, override
 from playwright.sync_api import Page, expect
 
-from admin_site import mirrored
-from admin_site.custom import PAGES
+from admin_site.frame import mirrored
+from admin_site.frame.custom import PAGES
 from admin_site.models import SavedFilter
 from backend.accounts.models import Profile
 from tests import strings
@@ -235,7 +235,7 @@ def _words(page: str) -> set[str]:
 
 def test_the_stylesheet_is_made_of_unfolds() -> None:
     assert mirrored.OURS.read_text() == mirrored.logical(mirrored.THEIRS.read_text()), (
-        "Unfold has changed: python -m admin_site.mirrored"
+        "Unfold has changed: python -m admin_site.frame.mirrored"
     )
 
 

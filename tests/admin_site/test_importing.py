@@ -15,7 +15,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from playwright.sync_api import Page, expect
 
-from admin_site.importing import KEPT_FOR_S
+from admin_site.frame.importing import KEPT_FOR_S
 from backend.audit.models import AuditEntry
 from backend.core import firewall as judging
 from backend.core.models import ExchangeRate, FirewallRule

@@ -12,7 +12,7 @@ from django.urls import reverse
 from playwright.sync_api import Page as BrowserPage
 from playwright.sync_api import expect
 
-from admin_site import masking
+from admin_site.frame import masking
 from backend.accounts.models import Profile, User
 from backend.audit.models import AuditEntry
 from backend.availability.models import FeedEvent

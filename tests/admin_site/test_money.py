@@ -17,7 +17,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import strip_tags
 
-from admin_site.display import side
+from admin_site.frame.display import side
 from backend.bookings import reports
 from backend.core import platform
 from backend.core.money import Money

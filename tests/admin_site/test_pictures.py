@@ -18,7 +18,7 @@ from django.urls import reverse
 from PIL import Image
 from playwright.sync_api import Page
 
-from admin_site.custom import PAGES
+from admin_site.frame.custom import PAGES
 from backend.availability.models import Block
 from backend.bookings.models import Booking
 from backend.payments.models import Payout

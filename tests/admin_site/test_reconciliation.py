@@ -9,7 +9,7 @@ from django.contrib.messages import get_messages
 from django.utils import timezone
 from django.utils.html import conditional_escape
 
-from admin_site.reconciliation import MEANINGS
+from admin_site.money.reconciliation import MEANINGS
 from backend.payments import reconciliation
 from backend.payments.models import ReconciliationDifference, SandboxRecord
 from backend.payments.providers.base import ProviderUnavailable

@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
-from admin_site.system import length, size
+from admin_site.system.system import length, size
 from backend.jobs.models import BackupRun, SweepRun
 from backend.telemetry import writing
 from backend.telemetry.recorder import Failed, Recorder

@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
-from admin_site import viewing
+from admin_site.people import viewing
 from backend.accounts.models import Profile, User
 from backend.audit.models import AuditEntry
 from backend.bookings.models import Booking

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
-from admin_site.webhooks import WebhookDeliveryPage
+from admin_site.system.webhooks import WebhookDeliveryPage
 from backend.accounts.models import ApiKey, User
 from backend.audit.models import AuditEntry
 from backend.core.errors import Unauthenticated

@@ -19,7 +19,7 @@ from django.db import transaction
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from admin_site.custom import PAGES as PAGES_OF_THEIR_OWN
+from admin_site.frame.custom import PAGES as PAGES_OF_THEIR_OWN
 from backend.accounts.models import HostStanding, User
 from backend.availability.models import Block
 from backend.bookings.models import Booking, HostPenalty
@@ -239,7 +239,7 @@ OWN: dict[str, tuple[set[str], tuple[Any, ...]]] = {
     "page_texts": ({ADMIN}, ()),
     "page_analytics": ({*ROLES}, ()),
 }
-"""Pages that are no lists of rows (``admin_site.custom``) → who may, and what their address needs: words of ``rows``."""
+"""Pages that are no lists of rows (``admin_site.frame.custom``) → who may, and what their address needs: words of ``rows``."""
 
 OPEN = {"login"}
 ELSEWHERE = {"view_on_site": 404, "app_list": 404}

@@ -1,0 +1,1 @@
+"""What moderators judge: cases, reports, reviews, identity documents."""

@@ -1,0 +1,1 @@
+"""The money desk: payments, refunds, payouts, disputes, documents, the books and the providers."""

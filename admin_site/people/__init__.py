@@ -1,0 +1,1 @@
+"""The people desk: accounts, what staff know and do, and looking through a person's eyes."""

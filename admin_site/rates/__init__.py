@@ -1,0 +1,1 @@
+"""Prices, fees, taxes, codes and policies, and what they come to."""
