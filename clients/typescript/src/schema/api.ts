@@ -4797,7 +4797,7 @@ export interface components {
             id: number;
             /**
              * Next At
-             * @description When it is tried next.
+             * @description When it is tried next; null while the webhook is switched off.
              */
             next_at: string | null;
             /**
@@ -4833,7 +4833,7 @@ export interface components {
             id: number;
             /**
              * Next At
-             * @description When it is tried next.
+             * @description When it is tried next; null while the webhook is switched off.
              */
             next_at: string | null;
             /**
