@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from backend.jobs.sweeps import Sweep
 
 
+AT_ONCE = 4
+"""So many jobs a worker does side by side, each with a connection of its own: what takes long on a large platform (the purge, a
+base backup) must not keep mails, money and the log's way to the backups waiting. ``--concurrency`` says otherwise."""
+
+
 def on_app_ready(app: App) -> None:
     """Called by procrastinate's Django integration when its app exists: hang every sweep on its schedule.
 
@@ -22,6 +27,7 @@ def on_app_ready(app: App) -> None:
     from backend.telemetry import watching
 
     jobs.make_transactional(app)
+    app.worker_defaults["concurrency"] = AT_ONCE
     app.worker_defaults["task_middleware"] = [jobs.on_living_connections, watching.watch]
     # Without a lock: one that dies itself must not keep the next from running.
     taking_over = app.task(name="jobs.take_over", queue="upkeep", queueing_lock="jobs.take_over")(_take_over)
