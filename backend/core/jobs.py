@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import psycopg
 import structlog
 from django.db import close_old_connections, connections
-from procrastinate import App
+from procrastinate import App, periodic
 from procrastinate.connector import BaseAsyncConnector, BaseConnector, Notify
 from procrastinate.contrib.django.django_connector import DjangoConnector
 from procrastinate.contrib.django.utils import connector_params
@@ -115,8 +115,26 @@ def on_living_connections(call_next: Callable[[], Any], context: Any, worker: An
         close_old_connections()
 
 
+class HomingDeferrer(periodic.PeriodicDeferrer):
+    """Goes on where the machine's clock says, also when it was ahead and has come home.
+
+    Procrastinate's own waits until the clock has passed the last turn that it knows: after a jump ahead by two hours and home
+    no periodic job would run for two hours.
+    """
+
+    def get_previous_tasks(self, at: float) -> Iterable[periodic.TaskAtTime]:
+        """The turns that are due ``at`` (seconds since the epoch); those that are still to come are forgotten."""
+        self.last_defers = {key: turn for key, turn in self.last_defers.items() if turn <= at}
+        return super().get_previous_tasks(at)
+
+
 def make_transactional(app: App) -> None:
     """Let every ``task.defer`` of synchronous code take part in the transaction around it."""
     connector = TransactionalConnector()
     app.connector = connector
     app.job_manager.connector = connector
+
+
+def follow_the_clock() -> None:
+    """Let workers ask ``HomingDeferrer`` for the turns of periodic jobs; they take the class from its module."""
+    periodic.PeriodicDeferrer = HomingDeferrer  # type: ignore[misc]

@@ -27,6 +27,7 @@ def on_app_ready(app: App) -> None:
     from backend.telemetry import watching
 
     jobs.make_transactional(app)
+    jobs.follow_the_clock()
     app.worker_defaults["concurrency"] = AT_ONCE
     app.worker_defaults["task_middleware"] = [jobs.on_living_connections, watching.watch]
     # Without a lock: one that dies itself must not keep the next from running.

@@ -6,12 +6,14 @@ import asyncio
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
 import pytest
 from asgiref.sync import sync_to_async
 from django.db import connection, connections, transaction
+from procrastinate import periodic
 from procrastinate.contrib.django import app
 from procrastinate.contrib.django.models import ProcrastinateJob
 from procrastinate.exceptions import ConnectorException
@@ -84,3 +86,17 @@ def test_a_job_deferred_by_a_job_is_part_of_its_transaction(rolls_back: bool, jo
     as_worker(work)
 
     assert ProcrastinateJob.objects.count() == jobs
+
+
+def test_periodic_jobs_go_on_when_the_clock_has_come_home() -> None:
+    deferrer = periodic.PeriodicDeferrer(registry=app.periodic_registry)
+    noon = int(datetime(2026, 6, 1, 12, 0, tzinfo=UTC).timestamp())
+
+    def turns(at: float) -> list[int]:
+        return [turn for each, turn in deferrer.get_previous_tasks(at) if each.task.name == "jobs.take_over"]
+
+    assert turns(noon + 5) == [noon]
+    assert turns(noon + 6) == []
+    assert turns(noon + 3605) == [noon + 60 * (1 + minute) for minute in range(60)]
+    assert turns(noon + 65) == [noon + 60]
+    assert turns(noon + 66) == []
