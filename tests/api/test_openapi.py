@@ -162,6 +162,7 @@ def test_many_who_ask_after_a_start_wait_for_one_that_makes_it() -> None:
     assert [body for body in got if body is not got[0]] == []
 
 
+@pytest.mark.usefixtures("db")
 def test_document_and_docs_page_are_served_without_other_hosts() -> None:
     client = Client()
 
