@@ -163,10 +163,11 @@ def main() -> NoReturn:
     options = parser.parse_args()
 
     import backend.asgi
+    import backend.wsgi
     from tests.chaos import mortal
 
     # Loads the product, once for all children.
-    backend.asgi.start()
+    backend.wsgi.start()
     mortal.hurry()
     if any(os.environ.get(name) for name in ("STRIPE_SECRET_KEY", "PAYPAL_SECRET", "MPESA_CONSUMER_KEY")):
         mortal.compare_by_the_real_clock()
