@@ -57,6 +57,11 @@ def listing_ids(title: str) -> list[int]:
     return list(Listing.objects.filter(title__icontains=title).values_list("pk", flat=True)[:PLACES_AT_MOST])
 
 
+def listing_ids_of(host_ids: list[int]) -> list[int]:
+    """The ids of at most 1,000 listings of these hosts."""
+    return list(Listing.objects.filter(host__in=host_ids).values_list("pk", flat=True)[:PLACES_AT_MOST])
+
+
 def folio_ids(reference: str) -> list[int]:
     """The folio of the booking with this reference, in a list of at most one, to look up by index what is paid there."""
     return list(Booking.objects.filter(reference=reference).values_list("folio_id", flat=True))
