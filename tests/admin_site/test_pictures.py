@@ -52,6 +52,8 @@ def _demo() -> dict[str, str]:
         "payouts": reverse("admin:payments_payout_changelist"),
         "settings": reverse("admin:core_platformsetting_changelist"),
         "audit": reverse("admin:audit_auditentry_changelist"),
+        "reviews": reverse("admin:reviews_review_changelist"),
+        "conversations": reverse("admin:messaging_conversation_changelist"),
     }
     if held is not None:
         pages["payout"] = reverse("admin:payments_payout_change", args=(held.pk,))
@@ -63,6 +65,8 @@ def _demo() -> dict[str, str]:
         "system": ("system",),
         "load": ("figures",),
         "texts": ("texts",),
+        "import": ("import_promo_codes",),
+        "reports": ("money_reports",),
     }
     for name, (key, *args) in own.items():
         if key in PAGES:
