@@ -76,10 +76,9 @@ def _demo() -> dict[str, str]:
 
 def _shots(pages: dict[str, str]) -> list[Shot]:
     shots = [(name, path, LIGHT, "en", DESK) for name, path in pages.items()]
-    some = {name: pages[name] for name in ("home", "booking", "analytics", "bookings") if name in pages}
-    shots += [(f"{name}-dark", path, DARK, "en", DESK) for name, path in some.items()]
-    shots += [(f"{name}-phone", path, LIGHT, "en", PHONE) for name, path in some.items()]
-    shots += [(f"{name}-arabic", path, LIGHT, "ar", DESK) for name, path in some.items()]
+    shots += [(f"{name}-dark", path, DARK, "en", DESK) for name, path in pages.items()]
+    shots += [(f"{name}-phone", path, LIGHT, "en", PHONE) for name, path in pages.items()]
+    shots += [(f"{name}-arabic", path, LIGHT, "ar", DESK) for name, path in pages.items()]
     return [*shots, ("home-arabic-phone", pages["home"], DARK, "ar", PHONE)]
 
 
